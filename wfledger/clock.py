@@ -1,0 +1,68 @@
+"""Time, identity and chance, as arguments.
+
+Nothing below the command line asks the system for the time, an id or a random number: it is given
+a `Clock`. Tests give a fake one.
+"""
+
+import os
+import secrets
+import time
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+class Clock(Protocol):
+    """Where time and chance come from."""
+
+    def now(self) -> datetime:
+        """Return the wall time in UTC; for people and backoff, never for liveness."""
+
+    def elapsed(self) -> float:
+        """Return seconds on a clock that never jumps and counts sleep; for durations only."""
+
+    def token(self) -> str:
+        """Return an unguessable secret."""
+
+    def short_id(self, length: int = 8) -> str:
+        """Return *length* random characters of base32 in lower case."""
+
+    def wait(self, seconds: float) -> None:
+        """Let *seconds* pass."""
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> datetime:
+        """Return the wall time in UTC, without microseconds lost."""
+        return datetime.now(UTC)
+
+    def elapsed(self) -> float:
+        """Return CLOCK_BOOTTIME where there is one, so that suspended time counts."""
+        if hasattr(time, "CLOCK_BOOTTIME"):
+            return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return time.monotonic()
+
+    def token(self) -> str:
+        """Return 32 random bytes in hexadecimal."""
+        return secrets.token_hex(32)
+
+    def short_id(self, length: int = 8) -> str:
+        """Return *length* characters of base32 from the system's randomness."""
+        return "".join(_ALPHABET[byte & 31] for byte in os.urandom(length))
+
+    def wait(self, seconds: float) -> None:
+        """Sleep."""
+        time.sleep(seconds)
+
+
+def iso(moment: datetime) -> str:
+    """Format *moment* as the ledger writes times: UTC, milliseconds, `Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_iso(text: str) -> datetime:
+    """Read a time that `iso` wrote."""
+    return datetime.fromisoformat(text)

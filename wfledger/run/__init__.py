@@ -1,0 +1,4 @@
+"""The runtime: claims, workers, verification, landing, engine.
+
+Drives `store` and `vcs`. Start at `engine`.
+"""
