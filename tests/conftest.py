@@ -1,0 +1,57 @@
+"""What every test stands on: a sealed environment and a repository."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.support import processes, repos, sealed
+from tests.support.clock import FakeClock
+
+# Set before hypothesis first needs it: its cache must not appear in a test's folder.
+os.environ.setdefault(
+    "HYPOTHESIS_STORAGE_DIRECTORY", str(Path(tempfile.gettempdir()) / "wfledger-hypothesis")
+)
+settings.register_profile("suite", deadline=None, derandomize=True, database=None)
+settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True)
+def seal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give each test a home, an identity and a current directory of its own."""
+    home = tmp_path.with_name(f"{tmp_path.name}-home")
+    sealed.furnish(home)
+    environment = sealed.variables(home)
+    for name in set(os.environ) - set(environment):
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    sealed.point_libgit2_at(home)
+    before = os.umask(sealed.UMASK)
+    yield home
+    os.umask(before)
+    processes.end_all()
+
+
+@pytest.fixture
+def home(seal: Path) -> Path:
+    """The sealed home directory."""
+    return seal
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    """A repository with one commit on main: README.md and src/app.py."""
+    return repos.make_repo(
+        tmp_path / "repo", {"README.md": "# sample\n", "src/app.py": "VALUE = 1\n"}
+    )
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that stands still."""
+    return FakeClock()
