@@ -1,0 +1,226 @@
+"""The ledger: reading tasks, and changing them in transactions under the ledger lock.
+
+Every change follows one order (spec 30): out of `pending/` the rename comes first, then the
+content; from every other folder the content comes first, then the rename. Then the journal, and
+after the lock is let go one wait until the journal is durable: when `transaction` returns, what was
+done in it survives the death of every process and of the machine.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from wfledger import faults
+from wfledger.clock import Clock
+from wfledger.core import bounds
+from wfledger.core.documents import LedgerConfig, Result, Run, Task, parse
+from wfledger.core.statuses import Status
+from wfledger.errors import (
+    InvalidDocumentError,
+    LedgerDamagedError,
+    NotFoundError,
+    WfledgerError,
+)
+from wfledger.store import atomic, claims
+from wfledger.store.entries import Entry, Unreadable
+from wfledger.store.journal import Journal
+from wfledger.store.layout import LOCAL_FOLDERS, OTHER_FOLDERS, SUFFIX, Layout, run_of
+from wfledger.store.locks import Locks
+from wfledger.store.marker import Marker
+from wfledger.store.transaction import Transaction
+
+faults.register("ledger.lock.taken", "ledger.lock.released")
+
+#: The order in which a reader looks for a task: against the stream, so that a task that moves on
+#: meanwhile is met again further on.
+_LOOK: Final = (
+    Status.WAITING, Status.PENDING, Status.IN_PROGRESS, Status.MERGING,
+    Status.BLOCKED, Status.DONE, Status.CANCELLED,
+)
+_LOOKS: Final = 3
+
+
+class Ledger:
+    """One ledger on this machine."""
+
+    def __init__(
+        self, root: Path, local: Path, *, clock: Clock, locks: Locks | None = None
+    ) -> None:
+        self.layout = Layout(root, local)
+        self.clock = clock
+        self.locks = locks or Locks(local / "locks")
+        self.journal = Journal(self.layout.journal, self.locks)
+        self.marker = Marker(local / "marker")
+
+    @classmethod
+    def open(cls, root: Path, local: Path, *, clock: Clock) -> "Ledger":
+        """Open the ledger; raises `LedgerDamagedError` when its folders are not all there.
+
+        Nothing is created: a ledger that was removed is rebuilt by `doctor --fix`, never in
+        passing (WFL-LEDGER-012).
+        """
+        folders = [root / name for name in (*(s.value for s in Status), *OTHER_FOLDERS)]
+        folders += [local / name for name in LOCAL_FOLDERS]
+        missing = [str(folder) for folder in folders if not folder.is_dir()]
+        if missing:
+            raise LedgerDamagedError(
+                f"the ledger lacks {len(missing)} of its folders, first {missing[0]}",
+                hint="wfledger doctor --fix",
+                missing=missing,
+            )
+        return cls(root, local, clock=clock)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def config(self) -> LedgerConfig:
+        """Return ledger.json."""
+        return parse(LedgerConfig, self._read("ledger.json", limit=bounds.TASK_BYTES))
+
+    def _read(self, relative: str, *, limit: int) -> bytes:
+        return atomic.read(self.layout.root / relative, limit=limit)
+
+    def read_text(self, relative: str) -> str | None:
+        """Return a text file of the ledger such as fleet.toml, or None."""
+        try:
+            return self._read(relative, limit=bounds.RESULT_BYTES).decode("utf-8", "replace")
+        except FileNotFoundError:
+            return None
+
+    def load(self, status: Status, task_id: str) -> Entry:
+        """Return the task if it is in the folder of *status*.
+
+        Raises `FileNotFoundError` when it is not, `InvalidDocumentError` or `LedgerDamagedError`
+        when the file there is no task of that id.
+        """
+        raw = atomic.read(self.layout.task(status, task_id), limit=bounds.TASK_BYTES)
+        task = parse(Task, raw)
+        if task.id != task_id:
+            raise InvalidDocumentError(f"{task_id}.json holds the task {task.id}")
+        return Entry(task, status)
+
+    def find(self, task_id: str) -> Entry | None:
+        """Return the task wherever it is, or None.
+
+        A task may move while a reader looks; a few looks meet it (WFL-STATUS-004).
+        """
+        for _ in range(_LOOKS):
+            for status in _LOOK:
+                try:
+                    return self.load(status, task_id)
+                except FileNotFoundError:
+                    continue
+        return None
+
+    def get(self, task_id: str) -> Entry:
+        """Return the task wherever it is, or raise `NotFoundError`."""
+        entry = self.find(task_id)
+        if entry is None:
+            raise NotFoundError(
+                f"there is no task {task_id}", hint="wfledger list", task=task_id
+            )
+        return entry
+
+    def names(self, status: Status) -> list[str]:
+        """Return the ids of the files in a status folder, sorted; nothing is opened."""
+        return sorted(path.name[: -len(SUFFIX)] for path in self._files(status))
+
+    def _files(self, status: Status) -> Iterator[os.DirEntry[str]]:
+        folders = [self.layout.folder(status)]
+        if status.is_cold:
+            with os.scandir(folders[0]) as entries:
+                folders = [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
+        for folder in folders:
+            try:
+                with os.scandir(folder) as entries:
+                    yield from [e for e in entries if e.name.endswith(SUFFIX)]
+            except FileNotFoundError:
+                continue
+
+    def entries(self, status: Status, *, run: str | None = None) -> Iterator[Entry | Unreadable]:
+        """Yield what is in a status folder, in the order of ids; what is gone again is left out."""
+        for task_id in self.names(status):
+            if run is not None and run_of(task_id) != run:
+                continue
+            try:
+                yield self.load(status, task_id)
+            except FileNotFoundError:
+                continue
+            except (WfledgerError, ValueError) as error:
+                folder = self.layout.folder(status)
+                path = folder / run_of(task_id) if status.is_cold else folder
+                yield Unreadable(path / f"{task_id}{SUFFIX}", status, str(error))
+
+    def tasks(self, status: Status, *, run: str | None = None) -> list[Task]:
+        """Return the readable tasks of a status folder."""
+        found = self.entries(status, run=run)
+        return [entry.task for entry in found if isinstance(entry, Entry)]
+
+    def runs(self) -> list[Run]:
+        """Return every readable run, oldest first."""
+        found = []
+        for path in sorted((self.layout.root / "runs").glob(f"*{SUFFIX}")):
+            try:
+                found.append(self.run(path.name[: -len(SUFFIX)]))
+            except (WfledgerError, FileNotFoundError):
+                continue  # a doctor finding
+        return sorted(found, key=lambda run: (run.created, run.id))
+
+    def run(self, run_id: str) -> Run:
+        """Return a run, or raise `NotFoundError`."""
+        try:
+            raw = self._read(self.layout.run(run_id), limit=bounds.RUN_BYTES)
+        except (FileNotFoundError, ValueError):
+            raise NotFoundError(f"there is no run {run_id}", hint="wfledger status") from None
+        return parse(Run, raw, limit=bounds.RUN_BYTES)
+
+    def result(self, task_id: str, attempt: int) -> Result | None:
+        """Return the envelope of an attempt, or None."""
+        try:
+            raw = self._read(self.layout.result(task_id, attempt), limit=bounds.RESULT_BYTES)
+        except FileNotFoundError:
+            return None
+        return parse(Result, raw, limit=bounds.RESULT_BYTES)
+
+    def claim_record(self, task_id: str, attempt: int) -> claims.ClaimRecord | None:
+        """Return who recorded the claim of an attempt; None when nobody legibly did."""
+        try:
+            return claims.read(self.layout.claim(task_id, attempt))
+        except FileNotFoundError:
+            return None
+
+    def is_claimed(self, task_id: str, attempt: int) -> bool:
+        """Whether anybody recorded the claim of an attempt, legibly or not."""
+        return os.path.lexists(self.layout.claim(task_id, attempt))
+
+    # -- changing --------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self, by: str, *, timeout: float = 30.0) -> Iterator[Transaction]:
+        """Hold the ledger lock for a few changes; durable when the block has been left.
+
+        *by* is written into the history. What an earlier holder left half done is finished first.
+        Raises `BusyError` when the lock is not free in time. When the block raises, what was done
+        in it up to then stands.
+        """
+        mark = None
+        try:
+            with self.locks.hold("ledger", timeout=timeout):
+                faults.point("ledger.lock.taken")
+                changes = Transaction(self, by)
+                changes.finish_interrupted()
+                try:
+                    yield changes
+                finally:
+                    mark = changes.mark
+            faults.point("ledger.lock.released")
+        finally:
+            if mark is not None:
+                self.journal.sync(mark)
+
+    def token_matches(self, token: str, sha256: str) -> bool:
+        """Whether *token* is the secret whose digest the ledger holds."""
+        return hashlib.sha256(token.encode()).hexdigest() == sha256
+
