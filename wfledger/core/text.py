@@ -1,0 +1,51 @@
+"""Text from workers, plans and git, made safe to show.
+
+What is printed to a terminal or into a message goes through `clean`: an escape sequence, a
+control character or a change of writing direction in a worker's output must not act on the
+reader's screen or make a line look like another.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+#: CSI, then the string sequences (OSC, DCS, SOS, PM, APC) with their text, then two-byte escapes.
+#: Text of a string sequence ends at the next escape, so an unterminated one hides nothing else
+#: and matching stays linear.
+_ESCAPES: Final = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]{0,4096}(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]*[0-Z\\^-~]?"
+)
+#: Joiners that scripts and emoji need; every other invisible format character goes.
+_KEPT_FORMATS: Final = frozenset("\u200c\u200d")
+_ELLIPSIS: Final = "…"
+
+
+def clean(text: str) -> str:
+    r"""Return *text* without escape sequences, control, bidi and invisible characters.
+
+    Newlines and tabs stay; a carriage return becomes a newline. What is no character (a lone
+    surrogate, from bytes that are no UTF-8) becomes U+FFFD. Cleaning twice changes nothing.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_shown(char) for char in _ESCAPES.sub("", text))
+
+
+def clean_line(text: str, limit: int = 200) -> str:
+    """Return *text* cleaned, on one line, at most *limit* characters."""
+    line = " ".join(clean(text).split())
+    return line if len(line) <= limit else line[: limit - 1] + _ELLIPSIS
+
+
+def _shown(char: str) -> str:
+    if char in "\n\t" or char in _KEPT_FORMATS:
+        return char
+    category = unicodedata.category(char)
+    if category == "Cs":
+        return "\ufffd"
+    if category in {"Zl", "Zp"}:
+        return "\n"
+    return "" if category in {"Cc", "Cf"} else char

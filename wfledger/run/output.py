@@ -1,0 +1,179 @@
+"""Bounded output of a job: the pipe that carries it and the file that keeps it.
+
+Why a pipe, and not the file itself as the job's standard output: a bound on a file that others
+write to can only be checked now and then, and a fast writer fills a disk between two looks. Here
+nothing reaches the disk but what the runtime writes. The usual trap of pipes, a grandchild that
+holds the write end and so delays the end of the job, does not exist: the read end never blocks,
+end of file decides nothing, and it is closed when the process tree is gone.
+"""
+
+import os
+import select
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+_CHUNK: Final = 64 * 1024
+#: Bytes read before the other descriptors are looked at again.
+_BURST: Final = 16 * _CHUNK
+_MARKER: Final = "\n[wfledger: {:>16} bytes of output were dropped here]\n"
+_MARKER_BYTES: Final = len(_MARKER.format(0))
+
+
+class BoundedLog:
+    """A file that keeps the first and the last half of *limit* bytes.
+
+    It is readable at every moment. It never holds more than 1.5 times *limit* plus one line, and at
+    most *limit* plus that line once it is finished. A full disk loses output, never the job.
+    """
+
+    def __init__(self, path: Path, limit: int) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._file = os.open(path, flags, 0o600)
+        self._half = max(limit // 2, 1)
+        self._size = 0
+        #: Offset where the last half begins once the middle is dropped; 0 before.
+        self._tail = 0
+        #: Bytes that came in, and of these the ones that are not kept.
+        self.total = 0
+        self.dropped = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of output."""
+        self.total += len(data)
+        view = memoryview(data)
+        while view:
+            if self._tail and len(view) >= self._half:
+                # Nothing older than one half survives this piece, so it is not written first.
+                skipped = len(view) - self._half
+                self._forget(self._size - self._tail + skipped, end=self._tail)
+                view = view[skipped:]
+            start = self._tail or self._half
+            room = start + 2 * self._half - self._size
+            self._append(view[:room])
+            view = view[room:]
+            if self._size >= start + 2 * self._half:
+                self._compact()
+
+    def finish(self) -> None:
+        """Bring the file to its final length and close it."""
+        start = self._tail or self._half
+        if self._size > start + self._half:
+            self._compact()
+        os.close(self._file)
+
+    def _append(self, data: memoryview) -> None:
+        try:
+            written = os.pwrite(self._file, data, self._size)
+        except OSError:
+            written = 0
+        self._size += written
+        if written < len(data):
+            self._forget(len(data) - written, end=self._size)
+
+    def _compact(self) -> None:
+        """Move the last half to where the dropped part begins."""
+        source = self._size - self._half
+        target = self._tail or self._half + _MARKER_BYTES
+        if source < target:  # so little is over that the line alone would overwrite what is kept
+            self._move(source, target, backwards=True)
+        else:
+            self._move(source, target, backwards=False)
+        lost = source - (self._tail or self._half)
+        self._tail = target
+        self._forget(lost, end=target + self._half)
+
+    def _move(self, source: int, target: int, *, backwards: bool) -> None:
+        offsets = list(range(0, self._half, _CHUNK))
+        for offset in reversed(offsets) if backwards else offsets:
+            length = min(_CHUNK, self._half - offset)
+            try:
+                os.pwrite(
+                    self._file, os.pread(self._file, length, source + offset), target + offset
+                )
+            except OSError:
+                return
+
+    def _forget(self, count: int, *, end: int) -> None:
+        """Count dropped bytes, note them in the file, and end the file at *end*."""
+        self.dropped += count
+        self._size = end
+        try:
+            os.ftruncate(self._file, end)
+            if self._tail:
+                os.pwrite(self._file, _MARKER.format(self.dropped).encode(), self._half)
+        except OSError:
+            return
+
+
+class Pump:
+    """Carries output from a pipe to a log, and sees at once when the job's first process ends."""
+
+    def __init__(self, log: BoundedLog, *, pipe: int, ended: Callable[[], bool]) -> None:
+        os.set_blocking(pipe, False)
+        self._log = log
+        self._pipe = pipe
+        self._ended = ended
+        self._pidfd = -1
+        self._poll = select.poll()
+        self._poll.register(pipe, select.POLLIN)
+        #: Whether the first process has ended.
+        self.exited = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        for descriptor in (self._pipe, self._pidfd):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._log.finish()
+
+    def watch(self, pid: int) -> None:
+        """Take the end of *pid* (an unreaped child) for the end of the job's first process."""
+        try:
+            self._pidfd = os.pidfd_open(pid)
+        except (AttributeError, OSError):  # no such call here: `ended` is asked at each turn
+            return
+        self._poll.register(self._pidfd, select.POLLIN)
+
+    def turn(self, seconds: float) -> bool:
+        """Wait for output or the end, at most *seconds*; return whether there was output."""
+        if self._pidfd < 0 and not self.exited:
+            seconds = min(seconds, 0.01)
+            self.exited = self._ended()
+        output = False
+        for descriptor, _ in self._poll.poll(seconds * 1000):
+            if descriptor == self._pipe:
+                output = self._read()
+            else:
+                self.exited = True
+                self._poll.unregister(descriptor)
+        return output
+
+    def drain(self) -> None:
+        """Take what is still in the pipe; of an escaped writer no more than one burst."""
+        if self._pipe >= 0:
+            self._read()
+
+    def _read(self) -> bool:
+        taken = 0
+        while taken < _BURST:
+            try:
+                data = os.read(self._pipe, _CHUNK)
+            except BlockingIOError:
+                break
+            if not data:
+                self._poll.unregister(self._pipe)
+                os.close(self._pipe)
+                self._pipe = -1
+                break
+            self._log.feed(data)
+            taken += len(data)
+        return taken > 0

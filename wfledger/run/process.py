@@ -1,0 +1,374 @@
+"""One job: a program run under limits, with its whole process tree gone when it returns.
+
+The worker of an attempt, a verification, a gate and the setup of a worktree all run through
+`run_job`. What a job's end means to its task is decided elsewhere.
+"""
+
+import errno
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from signal import Signals
+from typing import Final, Literal
+
+from wfledger.clock import Clock, SystemClock
+from wfledger.errors import EnvironmentFailedError
+from wfledger.run import endings, proctree
+from wfledger.run.output import BoundedLog, Pump
+from wfledger.run.proctree import HAS_PROC, TAG_NAME, become_subreaper
+
+__all__ = [
+    "TAG_NAME",
+    "Capabilities",
+    "Ended",
+    "Job",
+    "ProcessLimits",
+    "become_subreaper",
+    "capabilities",
+    "run_job",
+    "sweep",
+    "tagged",
+]
+
+#: How long a stop can go unnoticed.
+_TURN_S: Final = 0.05
+_BEAT_S: Final = 1.0
+#: Less than this share of one core over a beat counts as no CPU time: event loops tick for ever.
+_IDLE_SHARE: Final = 0.005
+
+Reason = Literal["exited", "wall", "idle", "silence", "stopped", "spawn_failed"]
+
+
+@dataclass(frozen=True)
+class ProcessLimits:
+    """What a job is ended for; None is no limit. Times are seconds."""
+
+    wall_s: float | None = None
+    #: No output, and next to no CPU time of the whole tree.
+    idle_s: float | None = None
+    #: No output.
+    silence_s: float | None = None
+    #: Bytes of output that are kept: the first and the last half.
+    output_bytes: int = 10 * 2**20
+    #: Between SIGTERM and SIGKILL.
+    grace_s: float = 5.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A program to run; no shell is involved."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+    #: The whole environment; `WFLEDGER_TAG` is added.
+    env: Mapping[str, str]
+    #: Standard output and error of the job; replaced if it is there.
+    output: Path
+    limits: ProcessLimits
+    #: Names this job alone; what carries it is found and ended even after a crash of the runtime.
+    tag: str
+    #: Descriptors that the job's processes inherit, such as a liveness lock.
+    keep_open: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a job ended. No process of it runs any more, except those in `left`."""
+
+    #: Exit status of the first process; None if a signal ended it or it never started.
+    status: int | None
+    signal: int | None
+    #: What came first; `exited` says nothing about success.
+    reason: Reason
+    #: One line for people.
+    message: str
+    wall_s: float
+    #: Bytes that the job wrote, kept or not.
+    output_bytes: int
+    truncated: bool
+    #: Processes that were still there when the first process had ended by itself.
+    leftover: int = 0
+    #: Pids that SIGKILL did not end. The place they run in must not be used again.
+    left: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What this system lets `run_job` promise."""
+
+    #: Processes that leave the session and lose their parent are found and ended.
+    escape_proof: bool
+    subreaper: bool
+    pidfd: bool
+    note: str
+
+
+class _Clocks:
+    """When the job began, last wrote and last worked."""
+
+    def __init__(self, limits: ProcessLimits, now: float) -> None:
+        self._limits = limits
+        self._began = self._wrote = self._worked = now
+
+    def wrote(self, now: float) -> None:
+        self._wrote = self._worked = now
+
+    def worked(self, now: float) -> None:
+        self._worked = now
+
+    def over(self, now: float) -> Reason | None:
+        limits = self._limits
+        if limits.wall_s is not None and now - self._began >= limits.wall_s:
+            return "wall"
+        if limits.silence_s is not None and now - self._wrote >= limits.silence_s:
+            return "silence"
+        if limits.idle_s is not None and now - self._worked >= limits.idle_s:
+            return "idle"
+        return None
+
+
+class _Watch:
+    """Looks after a running job until there is a reason to end it."""
+
+    def __init__(self, job: Job, *, pump: Pump, tree: endings.Tree, clock: Clock) -> None:
+        now = clock.elapsed()
+        idle_s = job.limits.idle_s
+        self._pump = pump
+        self._tree = tree
+        self._clock = clock
+        self._clocks = _Clocks(job.limits, now)
+        self._beat_s = min(_BEAT_S, idle_s / 8) if idle_s is not None else _BEAT_S
+        self._beaten = now
+        self._seen: tuple[float, frozenset[int]] = (0.0, frozenset())
+
+    def until_over(self, stop: threading.Event, on_beat: Callable[[], None] | None) -> Reason:
+        """Return why the job is over; it may still run."""
+        while True:
+            wrote = self._pump.turn(_TURN_S)
+            if self._pump.exited:
+                return "exited"
+            if stop.is_set():
+                return "stopped"
+            now = self._clock.elapsed()
+            if wrote:
+                self._clocks.wrote(now)
+            if now - self._beaten >= self._beat_s:
+                self._beat(now)
+                if on_beat is not None:
+                    on_beat()
+            reason = self._clocks.over(now)
+            if reason is not None:
+                return reason
+
+    def _beat(self, now: float) -> None:
+        passed, self._beaten = now - self._beaten, now
+        if not isinstance(self._tree, endings.JobTree):
+            self._clocks.worked(now)  # CPU time is not known here: only silence and wall hold
+            return
+        cpu_s, pids = self._tree.watch(age_s=self._beat_s / 2)
+        if cpu_s - self._seen[0] > passed * _IDLE_SHARE or pids != self._seen[1]:
+            self._clocks.worked(now)
+        self._seen = (cpu_s, pids)
+
+
+def run_job(
+    job: Job,
+    *,
+    stop: threading.Event,
+    clock: Clock,
+    on_beat: Callable[[], None] | None = None,
+) -> Ended:
+    """Run *job* and return when its whole process tree is gone.
+
+    Blocks its thread; any number may run in threads of one process. *stop* ends the job early.
+    *on_beat* is called in this thread about once a second; what it raises ends the tree and is
+    passed on. A program that cannot be started is a result, not an exception;
+    `EnvironmentFailedError` is raised when the output file cannot be made.
+    """
+    began = clock.elapsed()
+    if stop.is_set():
+        return _not_started("stopped", "stopped before it was started", 0.0)
+    become_subreaper()
+    try:
+        log = BoundedLog(job.output, job.limits.output_bytes)
+    except OSError as error:
+        raise EnvironmentFailedError(
+            f"the output file {job.output} cannot be made: {error}"
+        ) from error
+    try:
+        process, pipe = _spawn(job)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        log.finish()
+        return _not_started("spawn_failed", _why_not(job, error), clock.elapsed() - began)
+    with Pump(log, pipe=pipe, ended=lambda: process.poll() is not None) as pump:
+        tree = _tree(job, process, clock)
+        pump.watch(process.pid)
+        watch = _Watch(job, pump=pump, tree=tree, clock=clock)
+        leftover: tuple[int, ...] = ()
+        left: tuple[int, ...] = ()
+        try:
+            reason = watch.until_over(stop, on_beat)
+            leftover = tree.alive() if reason == "exited" else ()
+        finally:
+            if not pump.exited or leftover:
+                left = _end(job, tree, pump=pump, clock=clock)
+        pump.drain()
+    status = process.poll() if process.pid in left else process.wait()
+    return Ended(
+        status=status if status is not None and status >= 0 else None,
+        signal=-status if status is not None and status < 0 else None,
+        reason=reason,
+        message=_message(job.limits, reason, status, leftover=len(leftover), left=left),
+        wall_s=clock.elapsed() - began,
+        output_bytes=log.total,
+        truncated=log.dropped > 0,
+        leftover=len(leftover),
+        left=left,
+    )
+
+
+def sweep(tag: str, *, grace_s: float, clock: Clock | None = None) -> int:
+    """End what a runtime that died has left of the job *tag*; return how many processes it was.
+
+    Waits until they are gone: the place of the job may be used again afterwards. This process and
+    its ancestors are spared. `EnvironmentFailedError` is raised when some outlive SIGKILL. Without
+    /proc there is nothing to find them by, and 0 is returned.
+    """
+    if not HAS_PROC:
+        return 0
+    clock = clock or SystemClock()
+    tree = endings.JobTree(tag, root=None, clock=clock)
+    found = tree.alive()
+    left = endings.end(tree, grace_s=grace_s, clock=clock, pause=clock.wait) if found else ()
+    if left:
+        raise EnvironmentFailedError(
+            f"{len(left)} processes of an earlier attempt do not end", tag=tag, pids=list(left)
+        )
+    return len(found)
+
+
+def tagged(prefix: str) -> dict[str, tuple[int, ...]]:
+    """Return the tags that begin with *prefix* and the processes that carry each."""
+    found: dict[str, tuple[int, ...]] = {}
+    if HAS_PROC:
+        for pid, tag in proctree.tags():
+            if tag.startswith(prefix):
+                found[tag] = (*found.get(tag, ()), pid)
+    return found
+
+
+def capabilities() -> Capabilities:
+    """Return what can be promised on this system."""
+    note = "every process of a job is found and ended"
+    if not HAS_PROC:
+        note = "no /proc: a process that leaves its group outlives its job; idle limits do not hold"
+    return Capabilities(
+        escape_proof=HAS_PROC,
+        subreaper=become_subreaper(),
+        pidfd=hasattr(os, "pidfd_open"),
+        note=note,
+    )
+
+
+def _spawn(job: Job) -> tuple["subprocess.Popen[bytes]", int]:
+    """Start the job's first process; return it and the read end of its output."""
+    read, write = os.pipe()
+    try:
+        process = subprocess.Popen(
+            job.argv,
+            cwd=job.cwd,
+            env={**job.env, TAG_NAME: job.tag},
+            stdin=subprocess.DEVNULL,
+            stdout=write,
+            stderr=write,
+            start_new_session=True,
+            pass_fds=job.keep_open,
+        )
+    except BaseException:
+        os.close(read)
+        raise
+    finally:
+        os.close(write)
+    return process, read
+
+
+def _tree(job: Job, process: "subprocess.Popen[bytes]", clock: Clock) -> endings.Tree:
+    root = proctree.read_process(process.pid) if HAS_PROC else None
+    if root is None:
+        return endings.GroupTree(process)
+    proctree.set_mark(root.pid, job.tag)
+    return endings.JobTree(job.tag, root=root, clock=clock)
+
+
+def _end(job: Job, tree: endings.Tree, *, pump: Pump, clock: Clock) -> tuple[int, ...]:
+    def pause(seconds: float) -> None:
+        # What ends may still print; a full pipe must not hold it up. Output does not shorten the
+        # pause, else a talkative process would have all of /proc read in a tight loop.
+        until = clock.elapsed() + seconds
+        while pump.turn(max(until - clock.elapsed(), 0.0)) and clock.elapsed() < until:
+            pass
+
+    return endings.end(tree, grace_s=job.limits.grace_s, clock=clock, pause=pause)
+
+
+def _not_started(reason: Reason, message: str, wall_s: float) -> Ended:
+    return Ended(
+        status=None,
+        signal=None,
+        reason=reason,
+        message=message,
+        wall_s=wall_s,
+        output_bytes=0,
+        truncated=False,
+    )
+
+
+def _why_not(job: Job, error: Exception) -> str:
+    program = job.argv[0] if job.argv else ""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in {errno.ENOENT, errno.ENOTDIR} and not job.cwd.is_dir():
+        return f"the directory {job.cwd} is not there"
+    known = {
+        errno.ENOENT: f"{program!r} was not found; is it installed and on the PATH of the job?",
+        errno.EACCES: f"{program!r} is not an executable file",
+        errno.ENOEXEC: f"{program!r} is no program of this machine, or a script without a #! line",
+        errno.E2BIG: "the arguments and the environment are longer than the system allows",
+        errno.EAGAIN: "the system allows no more processes",
+    }
+    return known.get(number or 0, f"{program!r} could not be started: {error}")
+
+
+def _message(
+    limits: ProcessLimits,
+    reason: Reason,
+    status: int | None,
+    *,
+    leftover: int,
+    left: tuple[int, ...],
+) -> str:
+    said = {
+        "wall": f"it ran for {limits.wall_s:g} s, its limit" if limits.wall_s is not None else "",
+        "idle": f"no output and no work for {limits.idle_s:g} s" if limits.idle_s else "",
+        "silence": f"no output for {limits.silence_s:g} s" if limits.silence_s else "",
+        "stopped": "stopped on request",
+        "exited": _exit(status),
+    }[reason]
+    if leftover:
+        said += f"; {leftover} processes that it had left behind were ended"
+    if left:
+        said += f"; these do not end: {', '.join(map(str, left))}"
+    return said
+
+
+def _exit(status: int | None) -> str:
+    if status is None:
+        return "it does not end"
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return f"ended by {Signals(-status).name}"
+    except ValueError:
+        return f"ended by signal {-status}"

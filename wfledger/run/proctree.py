@@ -1,0 +1,270 @@
+"""Which processes there are and which job each belongs to, read from /proc.
+
+A process belongs to a job when it is in the session of the job's first process, when it carries
+the job's mark or tag, or when its parent belongs. The mark is the soft RLIMIT_LOCKS, which no
+kernel since 2.4.25 looks at: it passes on through fork, exec, setsid and an emptied environment,
+and can be read of zombies and of programs that hide their environment. The tag is the variable
+WFLEDGER_TAG; it covers what started before the mark was set and systems that refuse the mark.
+
+Signals go through pidfd and only to a process whose start time is the one that was seen, so a
+number that the kernel gave away again is never hit (WFL-PROC-004).
+"""
+
+import ctypes
+import hashlib
+import os
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator
+from functools import cache
+from typing import Final, NamedTuple
+
+from wfledger.clock import Clock
+
+TAG_NAME: Final = "WFLEDGER_TAG"
+HAS_PROC: Final = sys.platform == "linux" and os.path.exists("/proc/self/stat")  # noqa: PTH110
+_RLIMIT_LOCKS: Final = 10
+_KERNEL_THREAD: Final = 0x0020_0000
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+class Process(NamedTuple):
+    """One process as it was seen; (pid, started) is its identity."""
+
+    pid: int
+    parent: int
+    session: int
+    #: Clock ticks since boot.
+    started: int
+    #: Seconds of CPU time, its own and that of the children it has waited for.
+    cpu_s: float
+    #: Ended, but not waited for.
+    is_zombie: bool
+
+
+class Table:
+    """All processes of one look at /proc."""
+
+    def __init__(self, processes: Collection[Process]) -> None:
+        self.processes = {process.pid: process for process in processes}
+        self._children: dict[int, list[Process]] = {}
+        self._owners: dict[int, int] = {}
+        for process in processes:
+            self._children.setdefault(process.parent, []).append(process)
+
+    def children(self, pid: int) -> list[Process]:
+        """Return the processes whose parent is *pid*."""
+        return self._children.get(pid, [])
+
+    def owner(self, process: Process) -> int:
+        """Return the mark of the job that *process* says it belongs to, or 0."""
+        owner = self._owners.get(process.pid)
+        if owner is None:
+            owner = self._owners[process.pid] = _read_owner(process.pid)
+        return owner
+
+
+class Looks:
+    """One look at /proc for all threads that ask at the same time.
+
+    Hundreds of jobs that end together would each read all of /proc otherwise.
+    """
+
+    def __init__(self, read: Callable[[], Table]) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self._begun = 0
+        self._table = Table(())
+        self._taken = float("-inf")
+
+    def fresh(self, clock: Clock) -> Table:
+        """Return a look that began after this call did."""
+        begun = self._begun
+        with self._lock:
+            if self._begun == begun:
+                self._begun += 1
+                self._table = self._read()
+                self._taken = clock.elapsed()
+            return self._table
+
+    def recent(self, clock: Clock, *, age_s: float) -> Table:
+        """Return a look that is not much older than *age_s*; good enough to watch by."""
+        if 0 <= clock.elapsed() - self._taken < age_s:
+            return self._table
+        return self.fresh(clock)
+
+
+def look() -> Table:
+    """Read /proc."""
+    found = []
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if entry.name.isdigit():
+                process = read_process(int(entry.name))
+                if process is not None:
+                    found.append(process)
+    return Table(found)
+
+
+#: Shared by every job of this process.
+LOOKS: Final = Looks(look)
+
+
+def read_process(pid: int) -> Process | None:
+    """Return the process *pid*, or None if there is none or it is a thread of the kernel."""
+    raw = _read(pid, "stat")
+    if raw is None:
+        return None
+    # The program's name stands in parentheses and may hold any byte, parentheses too.
+    fields = raw[raw.rindex(b")") + 2 :].split()
+    if int(fields[6]) & _KERNEL_THREAD:
+        return None
+    # A zombie leader whose other threads live is a running process.
+    is_zombie = fields[0] in {b"Z", b"X"} and int(fields[17]) <= 1
+    ticks = sum(int(field) for field in fields[11:15])
+    return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), ticks / _TICKS, is_zombie)
+
+
+def send(process: Process, number: int) -> bool:
+    """Send a signal to exactly *process*; return whether that was possible."""
+    try:
+        handle = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return False
+    except OSError:  # an old kernel or no descriptor left; the gap before kill is microseconds
+        return _is(process) and _kill(process.pid, number)
+    try:
+        if not _is(process):
+            return False
+        signal.pidfd_send_signal(handle, number)
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(handle)
+
+
+def reap(process: Process) -> None:
+    """Take a zombie that was re-parented to this process out of the table.
+
+    Only ever called with processes of one's own job: waiting for any child would steal the
+    status of a program that another thread has started.
+    """
+    if process.is_zombie and process.parent == os.getpid():
+        try:
+            os.waitpid(process.pid, os.WNOHANG)
+        except ChildProcessError:
+            return
+
+
+def mark_of(tag: str) -> int:
+    """Return the number that stands for *tag* where only a number fits."""
+    digest = hashlib.sha256(tag.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:7], "big") | 1 << 56
+
+
+def set_mark(pid: int, tag: str) -> bool:
+    """Mark the process *pid* and what it will start; return whether the system allows it."""
+    try:
+        _, hard = resource.getrlimit(_RLIMIT_LOCKS)
+        if hard != resource.RLIM_INFINITY:
+            return False
+        resource.prlimit(pid, _RLIMIT_LOCKS, (mark_of(tag), hard))
+    except (AttributeError, OSError, ValueError):
+        return False
+    return True
+
+
+def tags() -> Iterator[tuple[int, str]]:
+    """Yield the pid and the tag of every process whose environment can be read and has one."""
+    for pid in look().processes:
+        tag = _read_tag(pid)
+        if tag is not None:
+            yield pid, tag
+
+
+def lineage() -> set[int]:
+    """Return the pid of this process and of all its ancestors."""
+    pids: set[int] = set()
+    pid = os.getpid()
+    while pid > 0 and pid not in pids:
+        pids.add(pid)
+        process = read_process(pid)
+        pid = process.parent if process else 0
+    return pids
+
+
+def become_subreaper() -> bool:
+    """Have orphans of jobs re-parented to this process; return whether the system can.
+
+    Can be repeated; a forked child has to call it again.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        return bool(_libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    except (OSError, AttributeError):
+        return False
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _is(process: Process) -> bool:
+    now = read_process(process.pid)
+    return now is not None and now.started == process.started
+
+
+def _kill(pid: int, number: int) -> bool:
+    try:
+        os.kill(pid, number)
+    except OSError:
+        return False
+    return True
+
+
+def _read(pid: int, name: str) -> bytes | None:
+    try:
+        file = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        pieces = []
+        while piece := os.read(file, 65536):
+            pieces.append(piece)
+    except OSError:  # it ended, or hides itself
+        return None
+    finally:
+        os.close(file)
+    return b"".join(pieces) or None
+
+
+@cache
+def _own_soft_limit() -> bytes:
+    return _soft_limit(_read(os.getpid(), "limits") or b"")
+
+
+def _soft_limit(limits: bytes) -> bytes:
+    _, found, rest = limits.partition(b"Max file locks")
+    return rest.split(maxsplit=1)[0] if found else b"unlimited"
+
+
+def _read_owner(pid: int) -> int:
+    soft = _soft_limit(_read(pid, "limits") or b"")
+    # A supervisor that is itself part of a job bears that job's mark, and so do its git calls.
+    if soft.isdigit() and soft != _own_soft_limit():
+        return int(soft)
+    tag = _read_tag(pid)
+    return mark_of(tag) if tag is not None else 0
+
+
+def _read_tag(pid: int) -> str | None:
+    environment = b"\0" + (_read(pid, "environ") or b"")
+    _, found, rest = environment.partition(f"\0{TAG_NAME}=".encode())
+    return rest.partition(b"\0")[0].decode("utf-8", "surrogateescape") if found else None
