@@ -1,0 +1,111 @@
+"""Moves refs: several at once, each only from where it was expected, durably."""
+
+import os
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from wfledger.clock import SystemClock
+from wfledger.errors import BusyError, GitError
+from wfledger.vcs.proc import Finished, failure, run_git
+from wfledger.vcs.repo import Repository
+
+_NAME: Final = re.compile(r"refs/[^\x00-\x20\x7f]+\Z")
+_OID: Final = re.compile(r"[0-9a-f]{40}\Z")
+_ABSENT: Final = "0" * 40
+_CONTENTION: Final = (b"Unable to create", b"unable to lock", b"but expected")
+_ROUNDS: Final = 5
+_CLOCK: Final = SystemClock()
+
+
+@dataclass(frozen=True)
+class RefUpdate:
+    """One move: *old* None means that the ref must not exist, *new* None deletes it.
+
+    Where *old* and *new* are the same nothing moves, but the ref must be there.
+    """
+
+    ref: str
+    new: str | None
+    old: str | None
+
+
+def swap(repo: Repository, updates: Sequence[RefUpdate], *, reason: str) -> bool:
+    """Apply *updates* in one transaction; False where some ref was not at its `old`.
+
+    On False nothing has moved. A ref that is locked is tried again for a few seconds, then
+    `BusyError` names it; every other failure is a `GitError`. After a crash inside the call some
+    refs may have moved and others not (git's files are renamed one by one): see `ensure`.
+    """
+    if not updates:
+        return True
+    script = "".join(["start\n", *map(_line, updates), "prepare\ncommit\n"]).encode()
+    done = None
+    for round_ in range(_ROUNDS):
+        done = run_git(
+            ["update-ref", "--no-deref", "--create-reflog", "-m", _one_line(reason), "--stdin"],
+            git_dir=repo.common_dir,
+            stdin=script,
+            check=False,
+        )
+        if done.status == 0:
+            return True
+        if any(repo.tip(update.ref) != update.old for update in updates):
+            return False
+        if not any(words in done.err for words in _CONTENTION):
+            raise failure(done)
+        _CLOCK.wait(_pause(round_))
+    raise _busy(done)
+
+
+def ensure(repo: Repository, updates: Sequence[RefUpdate], *, reason: str) -> bool:
+    """Apply what is not applied yet of *updates*, so that a repetition after a crash succeeds.
+
+    False where some ref is neither at its `old` nor at its `new`; nothing has moved then.
+    """
+    left = [update for update in updates if repo.tip(update.ref) != update.new]
+    return swap(repo, left, reason=reason)
+
+
+def refs_under(repo: Repository, prefix: str) -> dict[str, str]:
+    """Return the refs below *prefix* (`refs/wfledger/keep`) and the objects they name."""
+    done = run_git(
+        ["for-each-ref", "--format=%(objectname) %(refname)", prefix.rstrip("/") or "refs"],
+        git_dir=repo.common_dir,
+    )
+    pairs = (line.split(" ", 1) for line in done.text().splitlines())
+    return {ref: oid for oid, ref in pairs}
+
+
+def _line(update: RefUpdate) -> str:
+    """Return one instruction; what could be read as two is refused."""
+    oids = [oid for oid in (update.old, update.new) if oid is not None]
+    if not _NAME.match(update.ref) or not all(_OID.match(oid) for oid in oids):
+        raise GitError(f"not a ref update: {update}", kind="bad_ref", ref=update.ref)
+    if update.new == update.old:
+        return f"verify {update.ref} {update.old or _ABSENT}\n"
+    if update.new is None:
+        return f"delete {update.ref} {update.old}\n"
+    if update.old is None:
+        return f"create {update.ref} {update.new}\n"
+    return f"update {update.ref} {update.new} {update.old}\n"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:200] or "wfledger"
+
+
+def _pause(round_: int) -> float:
+    """Return seconds to wait, spread by process and thread so that rivals part."""
+    spread = hash((os.getpid(), threading.get_ident(), round_)) % 1000 / 1000
+    return 0.01 * (1 << round_) * (0.5 + spread)
+
+
+def _busy(done: Finished | None) -> BusyError:
+    said = failure(done).message if done is not None else ""
+    return BusyError(
+        f"a ref is locked by another process: {said}",
+        hint="if no git process is running, remove the .lock file that the message names",
+    )
