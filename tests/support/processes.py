@@ -158,6 +158,8 @@ class Worker:
         self._ready = self._go = -1
         for file in (self._order, self._answer, self._err):
             file.close()
+        if self in _RUNNING:
+            _RUNNING.remove(self)
 
 
 def start(function: Callable[..., Any], *args: Any, env: Mapping[str, str] | None = None) -> Worker:
@@ -176,17 +178,21 @@ def race(
 ) -> list[Any]:
     """Run *function* once for each of *arguments*, all at the same moment; return the results."""
     workers = [Worker(function, args, env=env) for args in arguments]
-    for worker in workers:
-        worker.ready()
-    for worker in workers:
-        worker.go()
-    return [worker.result() for worker in workers]
+    try:
+        for worker in workers:
+            worker.ready()
+        for worker in workers:
+            worker.go()
+        return [worker.result() for worker in workers]
+    finally:
+        for worker in workers:
+            worker.close()
 
 
 def end_all() -> None:
     """End what tests left running."""
     while _RUNNING:
-        _RUNNING.pop().close()
+        _RUNNING[-1].close()
 
 
 def _child() -> None:

@@ -57,7 +57,6 @@ def variables(home: Path, *, base: Mapping[str, str] | None = None) -> dict[str,
         "TERM": "dumb",
         "COLUMNS": "100",
         "PYTHONPATH": str(ROOT),
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 

@@ -167,7 +167,12 @@ class Transaction:
         self._ledger.marker.set(
             task=task_id, source=Status.PENDING.value, target=Status.IN_PROGRESS.value, seq=0
         )
-        entry = take(self._ledger.layout, task_id, record)
+        try:
+            entry = take(self._ledger.layout, task_id, record)
+        except StaleError:
+            # Whoever won records it. A marker left here makes the next holder rotate the journal.
+            self._ledger.marker.clear()
+            raise
         facts = {"worker": record.worker, "machine": record.machine, "pid": record.pid}
         facts |= {"boot": record.boot, "token_sha256": record.token_sha256}
         self._append(
