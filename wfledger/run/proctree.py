@@ -99,14 +99,9 @@ class Looks:
 
 def look() -> Table:
     """Read /proc."""
-    found = []
-    with os.scandir("/proc") as entries:
-        for entry in entries:
-            if entry.name.isdigit():
-                process = read_process(int(entry.name))
-                if process is not None:
-                    found.append(process)
-    return Table(found)
+    names = os.listdir("/proc")  # noqa: PTH208 - a path object for each process costs more
+    pids = [int(name) for name in names if name.isdigit()]
+    return Table([process for pid in pids if (process := read_process(pid)) is not None])
 
 
 #: Shared by every job of this process.

@@ -1,0 +1,101 @@
+"""The fleet.toml that `init` writes: everything explained, what the repository needs proposed.
+
+Proposals are comments. Nothing runs because a lock file happens to lie in a repository.
+"""
+
+from collections.abc import Collection
+from typing import Final, NamedTuple
+
+
+class _Tool(NamedTuple):
+    """What a lock file says about making a fresh checkout usable."""
+
+    file: str
+    setup: str
+    #: Where the tool puts what it installs, if that is inside the checkout.
+    folder: str | None = None
+
+
+_VENV: Final = "python3 -m venv .venv && .venv/bin/pip install -q"
+#: The first that is there decides, in each group.
+_GROUPS: Final = (
+    (
+        _Tool("uv.lock", "uv sync --frozen", ".venv"),
+        _Tool("poetry.lock", "poetry install --no-interaction"),
+        _Tool("pdm.lock", "pdm sync", ".venv"),
+        _Tool("Pipfile.lock", "pipenv sync"),
+        _Tool("requirements.txt", f"{_VENV} -r requirements.txt", ".venv"),
+        _Tool("pyproject.toml", f"{_VENV} -e .", ".venv"),
+    ),
+    (
+        _Tool("pnpm-lock.yaml", "pnpm install --frozen-lockfile --prefer-offline", "node_modules"),
+        _Tool("yarn.lock", "yarn install --frozen-lockfile", "node_modules"),
+        _Tool("bun.lock", "bun install --frozen-lockfile", "node_modules"),
+        _Tool("bun.lockb", "bun install --frozen-lockfile", "node_modules"),
+        _Tool("package-lock.json", "npm ci --prefer-offline", "node_modules"),
+    ),
+    (_Tool("Cargo.lock", "cargo fetch --locked"), _Tool("Cargo.toml", "cargo fetch")),
+    (_Tool("go.mod", "go mod download"),),
+    (_Tool("Gemfile.lock", "bundle install --quiet"),),
+    (_Tool("composer.lock", "composer install --no-interaction", "vendor"),),
+    (_Tool("mix.lock", "mix deps.get --check-locked", "deps"),),
+)
+_COPIED: Final = (".env", ".env.local", ".envrc", ".npmrc", "local.properties")
+
+_TEXT: Final = """\
+# How this fleet runs. Shared through the ledger: names of secrets, never secrets.
+
+[defaults]
+# Role that runs a prompt that names none.
+# role = "claude"
+# Attempts at once on one machine; without it, 8 or the number of CPUs if that is less.
+# workers = 4
+
+# A role is a program that runs prompts. Placeholders: {prompt} {prompt_file} {task} {attempt} {run}
+# {worktree} {result_file} {max_steps} {agent_type}; {{ and }} are braces. No shell is involved.
+# A prompt longer than 128 KiB needs {prompt_file}.
+#
+# [role.claude]
+# argv = ["claude", "-p", "{prompt}"]
+# pass = ["ANTHROPIC_API_KEY"]         # more variables that it may see
+# env = { CLAUDE_CODE_MAX_RETRIES = "0" }
+# timeout = "20m"                      # also limits = { idle_s = 300, silence_s = 600 }
+# slots = 3                            # at most three of this role at once
+
+[env]
+# Every worker sees PATH HOME USER SHELL LANG LC_* TERM TMPDIR, and what is listed here. Names with
+# KEY, TOKEN, SECRET or PASSWORD, SSH_AUTH_SOCK and GIT_* must be listed exactly.
+pass = []
+
+[worktree]
+# Each attempt runs in a fresh worktree with nothing but tracked files in it. Make it usable:
+#   setup   a line for the shell, or a list of arguments, run once in each new worktree
+#   copy    untracked files taken from your checkout
+#   link    untracked folders of your checkout, shared by symbolic link
+#   timeout for setup
+# What this puts there is never part of a task's result.
+"""
+
+
+def text_for(names: Collection[str]) -> str:
+    """Return the text of a new fleet.toml; *names* are what the repository's top folder holds."""
+    lines = []
+    tools = [tool for group in _GROUPS if (tool := _first(group, names)) is not None]
+    if tools:
+        found = ", ".join(tool.file for tool in tools)
+        lines.append(f"# Found {found}; take the # away from what is right:")
+        lines.append(f'# setup = "{" && ".join(tool.setup for tool in tools)}"')
+    copied = [name for name in _COPIED if name in names]
+    lines.append(f"# copy = [{_quoted(copied or ['.env'])}]")
+    linked = [tool.folder for tool in tools if tool.folder is not None]
+    lines.append(f"# link = [{_quoted(linked or ['node_modules'])}]")
+    lines.append('# timeout = "10m"')
+    return _TEXT + "\n".join(lines) + "\n"
+
+
+def _first(group: tuple[_Tool, ...], names: Collection[str]) -> _Tool | None:
+    return next((tool for tool in group if tool.file in names), None)
+
+
+def _quoted(names: list[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
