@@ -11,17 +11,13 @@ from typing import Final, NoReturn
 
 from wfledger.core import bounds
 from wfledger.core.segments import (
-    fold as fold_fully,
-)
-from wfledger.core.segments import (
+    fold_fully,
     fold_simply,
+    glob_matches,
     is_git_name,
     is_ledger_name,
     is_wild,
     meet,
-)
-from wfledger.core.segments import (
-    matches as segment_matches,
 )
 from wfledger.errors import InvalidPatternError
 
@@ -270,7 +266,7 @@ def _matches_steps(steps: tuple[str, ...], path: str) -> bool:
         reached |= {
             at + 1
             for at in places
-            if at < len(steps) and steps[at] != _DEEP and segment_matches(steps[at], segment)
+            if at < len(steps) and steps[at] != _DEEP and glob_matches(steps[at], segment)
         }
         places = _skipped(steps, reached)
     return len(steps) in places

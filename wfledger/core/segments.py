@@ -22,21 +22,26 @@ def is_wild(segment: str) -> bool:
     return bool(_WILD.search(segment))
 
 
+def visible(text: str) -> str:
+    """Return *text* without the characters that HFS+ ignores in names."""
+    return _IGNORED.sub("", text)
+
+
 def is_git_name(segment: str) -> bool:
     """Return whether some file system takes *segment* for `.git` (WFL-SCOPE-011)."""
-    return bool(_GIT.match(_IGNORED.sub("", segment)))
+    return bool(_GIT.match(visible(segment)))
 
 
 def is_ledger_name(segment: str) -> bool:
     """Return whether some file system takes *segment* for the ledger's folder (WFL-SCOPE-012)."""
-    return fold(_IGNORED.sub("", segment)).rstrip(". ") == LEDGER
+    return fold_fully(visible(segment)).rstrip(". ") == LEDGER
 
 
 def _is_reserved(segment: str) -> bool:
     return is_git_name(segment) or is_ledger_name(segment)
 
 
-def fold(text: str) -> str:
+def fold_fully(text: str) -> str:
     """Return what texts that differ only in case or composition have in common."""
     composed = unicodedata.normalize("NFC", text)
     return unicodedata.normalize("NFC", composed.casefold())
@@ -54,7 +59,7 @@ def _one(char: str) -> str:
     return char
 
 
-def matches(glob: str, text: str) -> bool:
+def glob_matches(glob: str, text: str) -> bool:
     """Return whether *glob* matches *text*, in at most their product of steps (WFL-SCOPE-005)."""
     at = place = 0
     star, resume = -1, 0
@@ -175,7 +180,7 @@ def _trimmed(found: str, left: str, right: str) -> str:
     at = 0 if len(found) <= _TRIMMED else len(found)
     while at < len(found):
         shorter = found[:at] + found[at + 1 :]
-        fits = _usable(shorter) and matches(left, shorter) and matches(right, shorter)
+        fits = _usable(shorter) and glob_matches(left, shorter) and glob_matches(right, shorter)
         if fits and not _is_reserved(shorter):
             found = shorter
         else:
