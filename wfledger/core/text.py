@@ -10,12 +10,12 @@ import unicodedata
 from typing import Final
 
 #: CSI, then the string sequences (OSC, DCS, SOS, PM, APC) with their text, then two-byte escapes.
-#: Text of a string sequence ends at the next escape, so an unterminated one hides nothing else
+#: Text of a string sequence ends at the next control character, so an unterminated one hides nothing else
 #: and matching stays linear.
 _ESCAPES: Final = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]{0,4096}(?:\x07|\x1b\\|\x9c)"
-    r"|\x1b[ -/]*[0-Z\\^-~]?"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\n\x80-\x9f]{0,4096}(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]*[0-~]?"
 )
 #: Joiners that scripts and emoji need; every other invisible format character goes.
 _KEPT_FORMATS: Final = frozenset("\u200c\u200d")
