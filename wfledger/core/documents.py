@@ -7,11 +7,12 @@ user of pydantic.
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from wfledger.core import bounds
 from wfledger.errors import InvalidDocumentError
@@ -36,7 +37,11 @@ def check_id(text: str) -> str:
     return text
 
 
-Id = Annotated[str, Field(json_schema_extra={"pattern": _ID.pattern.replace(r"\Z", "$")})]
+Id = Annotated[
+    str,
+    AfterValidator(check_id),
+    Field(json_schema_extra={"pattern": _ID.pattern.replace(r"\Z", "$")}),
+]
 Oid = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Seconds = Annotated[float, Field(gt=0, le=bounds.MAX_SECONDS)]
 Command = str | tuple[str, ...]
@@ -236,13 +241,16 @@ class Task(Record):
     overtaken: int = 0
     #: Attempts that count towards `retry.max_attempts` start after this number.
     forgiven: int = 0
+    #: Inputs that the present attempt starts without, because they ended without success.
+    missing: tuple[str, ...] = ()
     #: Answers of people to questions, oldest first.
     answers: tuple[str, ...] = ()
 
-    @field_validator("id", "run")
-    @classmethod
-    def _valid_id(cls, value: str) -> str:
-        return check_id(value)
+    @model_validator(mode="after")
+    def _of_its_run(self) -> Self:
+        if self.run != self.id.partition(".")[0]:
+            raise ValueError("the run of a task is its id up to the first dot")
+        return self
 
     def next(self, **changes: Any) -> Self:
         """Return a copy with *changes* and the next sequence number."""
@@ -326,11 +334,6 @@ class Run(Record):
     reason: str = ""
     landed: Landed | None = None
 
-    @field_validator("id")
-    @classmethod
-    def _valid_id(cls, value: str) -> str:
-        return check_id(value)
-
 
 class GatePolicy(Record):
     """The command that must pass on the exact merged tree."""
@@ -387,6 +390,14 @@ def _no_constant(text: str) -> Any:
     raise ValueError(f"{text} is not JSON")
 
 
+def _finite(text: str) -> float:
+    """Return the number in *text*; one too large would silently become an infinity."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:40]} is too large for a number")
+    return number
+
+
 def load_json(raw: bytes, *, limit: int = bounds.TASK_BYTES) -> Any:
     """Parse *raw* as strict JSON: bounded, UTF-8, no duplicate keys, no NaN (WFL-TASK-004).
 
@@ -396,7 +407,9 @@ def load_json(raw: bytes, *, limit: int = bounds.TASK_BYTES) -> Any:
         raise InvalidDocumentError(f"{len(raw)} bytes; at most {limit} are read", limit=limit)
     try:
         text = raw.decode("utf-8")
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        return json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+        )
     except RecursionError:
         raise InvalidDocumentError("nested too deeply") from None
     except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are both ValueErrors
