@@ -6,13 +6,13 @@ this table and a test holds the two together.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 from wfledger.errors import TransitionError
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """Where a task stands; the value is the name of its folder."""
 
     #: May not start yet: a dependency is open, a scope is held, a retry backs off.
@@ -46,7 +46,7 @@ class Status(str, Enum):
         return self in {Status.PENDING, Status.IN_PROGRESS, Status.MERGING}
 
 
-class Actor(str, Enum):
+class Actor(StrEnum):
     """Who may move a task along an arrow."""
 
     AUTHOR = "author"

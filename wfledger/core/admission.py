@@ -1,0 +1,172 @@
+"""Which waiting tasks may go on offer now, and what stands in the way of the others.
+
+Pure. Promotion reserves a task's scope, so what is held is pairwise disjoint; a claim then needs no
+knowledge (spec 40, "Admission"). All patterns of a task are taken together or not at all, hence no
+deadlock.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from wfledger.core.documents import Task
+from wfledger.core.scopes import Pattern, collide, parse_all
+
+_WHOLE: Final = "**"
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What one task holds: its patterns and its labels."""
+
+    task_id: str
+    patterns: tuple[Pattern, ...]
+    contracts: frozenset[str]
+
+    @classmethod
+    def of(cls, task: Task) -> "Claimed":
+        """Return what *task* holds while it is on offer, in progress or merging."""
+        return cls(task.id, parse_all(task.spec.write), frozenset(task.spec.contracts))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds the whole repository."""
+        return any(pattern.text == _WHOLE for pattern in self.patterns)
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a task may not start: who is in the way, and over what."""
+
+    kind: Literal["scope", "contract", "reserved", "limit", "run_limit", "window"]
+    holder: str | None = None
+    left: str | None = None
+    right: str | None = None
+    #: A path that both would write, or the label.
+    witness: str | None = None
+
+    def __str__(self) -> str:
+        """Say it in one sentence."""
+        if self.kind in {"scope", "reserved"}:
+            verb = "holds" if self.kind == "scope" else "has reserved, having waited long,"
+            return (
+                f"{self.holder} {verb} {self.right}; it and {self.left} both cover {self.witness}"
+            )
+        if self.kind == "contract":
+            return f"{self.holder} holds the label {self.witness}"
+        return {
+            "limit": "every slot is taken or on offer",
+            "run_limit": "the run's max_concurrent is reached",
+            "window": "enough offers are open already",
+        }[self.kind]
+
+
+@dataclass(frozen=True)
+class Admission:
+    """The decisions of one pass."""
+
+    #: To be promoted, in order.
+    promote: tuple[Task, ...]
+    #: Task id -> what stands in its way.
+    waits: dict[str, Obstacle]
+    #: Tasks that were passed by one that overlaps them, and how often in this pass.
+    overtaken: dict[str, int]
+
+
+@dataclass
+class Room:
+    """How many more tasks may go on offer: in all, and of each run (absent: unlimited)."""
+
+    total: int
+    runs: dict[str, int] = field(default_factory=dict)
+
+    def obstacle(self, run: str) -> Obstacle | None:
+        """Return what stands in the way of one more task of *run*."""
+        if self.total <= 0:
+            return Obstacle("limit")
+        if self.runs.get(run, 1) <= 0:
+            return Obstacle("run_limit")
+        return None
+
+    def take(self, run: str) -> None:
+        """Count one more task of *run*."""
+        self.total -= 1
+        if run in self.runs:
+            self.runs[run] -= 1
+
+
+def in_order(tasks: Iterable[Task]) -> list[Task]:
+    """Return *tasks* as they are considered: higher priority first, then older, then by id."""
+    return sorted(tasks, key=lambda task: (-task.spec.priority, task.created, task.id))
+
+
+def between(mine: Claimed, other: Claimed, *, fold: bool = False) -> Obstacle | None:
+    """Return what *mine* and *other* both want, or None."""
+    shared = mine.contracts & other.contracts
+    if shared:
+        return Obstacle("contract", other.task_id, witness=min(shared))
+    if not mine.patterns or not other.patterns:
+        return None
+    found = collide(mine.patterns, other.patterns, fold=fold)
+    if found is None:
+        return None
+    return Obstacle("scope", other.task_id, found.left.text, found.right.text, found.witness)
+
+
+def admit(
+    candidates: Sequence[Task],
+    held: Sequence[Claimed],
+    *,
+    room: Room,
+    overtake: int,
+    fold: bool = False,
+) -> Admission:
+    """Decide about *candidates*, whose dependencies are settled, in the order given.
+
+    A candidate that was overtaken *overtake* times reserves its scope: nobody who overlaps it goes
+    first any more; one reservation of the whole repository is active at a time (WFL-SCOPE-031).
+    """
+    taken = list(held)
+    reserved: list[Claimed] = []
+    waiting: list[Claimed] = []
+    promote: list[Task] = []
+    waits: dict[str, Obstacle] = {}
+    overtaken: dict[str, int] = {}
+    for task in candidates:
+        if room.total <= 0:
+            waits[task.id] = Obstacle("limit")
+            continue
+        mine = Claimed.of(task)
+        obstacle = _first(mine, taken, fold=fold) or _reservation(mine, reserved, fold=fold)
+        if obstacle is not None and obstacle.kind != "reserved":
+            waiting.append(mine)
+            if task.overtaken >= overtake and not _second_whole(mine, reserved):
+                reserved.append(mine)
+        obstacle = obstacle or room.obstacle(task.run)
+        if obstacle is not None:
+            waits[task.id] = obstacle
+            continue
+        for other in waiting:
+            if between(mine, other, fold=fold):
+                overtaken[other.task_id] = overtaken.get(other.task_id, 0) + 1
+        taken.append(mine)
+        room.take(task.run)
+        promote.append(task)
+    return Admission(tuple(promote), waits, overtaken)
+
+
+def _first(mine: Claimed, others: Sequence[Claimed], *, fold: bool) -> Obstacle | None:
+    if not mine.patterns and not mine.contracts:
+        return None
+    return next((o for other in others if (o := between(mine, other, fold=fold))), None)
+
+
+def _reservation(mine: Claimed, reserved: Sequence[Claimed], *, fold: bool) -> Obstacle | None:
+    found = _first(mine, reserved, fold=fold)
+    if found is None:
+        return None
+    return Obstacle("reserved", found.holder, found.left, found.right, found.witness)
+
+
+def _second_whole(mine: Claimed, reserved: Sequence[Claimed]) -> bool:
+    return mine.is_whole and any(other.is_whole for other in reserved)

@@ -1,0 +1,127 @@
+"""What the end of a task means to those that depend on it, and what a run has come to.
+
+Pure: it is told where tasks stand and answers whether a consumer may start, can never start, or
+waits, and for whom (spec 30, "Dependencies").
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from wfledger.core.documents import Task
+from wfledger.core.statuses import Status
+
+#: Blocks that a person may lift, but that count as an end for consumers under skip_continue.
+#: Questions, stops and trouble of the machine are no verdict on the task and never settle.
+FINAL_CODES: Final = frozenset(
+    {
+        "exhausted", "task", "timeout", "idle", "silence", "no_change", "out_of_scope",
+        "verification", "conflict", "gate", "read_only_violation", "dependency_cancelled",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a task stands, as far as others care."""
+
+    status: Status
+    on_failure: str
+    block_code: str | None = None
+
+    @classmethod
+    def of(cls, task: Task, status: Status) -> "Standing":
+        """Return the standing of *task* in *status*."""
+        code = task.block.code if task.block and status is Status.BLOCKED else None
+        return cls(status, task.spec.on_failure, code)
+
+    @property
+    def failed_for_good(self) -> bool:
+        """Whether it ended without success as far as automation goes."""
+        if self.status is Status.CANCELLED:
+            return True
+        return self.status is Status.BLOCKED and self.block_code in FINAL_CODES
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What the dependencies of one task say."""
+
+    kind: Literal["ready", "waits", "never"]
+    #: Settled without a result: handed to the consumer as `missing`.
+    missing: tuple[str, ...] = ()
+    #: Dependencies that are open, or the one that makes it impossible.
+    on: tuple[str, ...] = ()
+
+
+def readiness(task: Task, standings: Mapping[str, Standing]) -> Readiness:
+    """Whether the dependencies of *task* let it start (WFL-STATUS-012).
+
+    A dependency that does not exist never will: it counts as cancelled.
+    """
+    missing, waits = [], []
+    for dependency in task.spec.after:
+        standing = standings.get(dependency)
+        if standing is None:
+            return Readiness("never", on=(dependency,))
+        if standing.status is Status.DONE:
+            continue
+        if not standing.failed_for_good:
+            waits.append(dependency)
+        elif standing.on_failure == "skip_continue":
+            missing.append(dependency)
+        elif standing.status is Status.CANCELLED:
+            return Readiness("never", on=(dependency,))
+        else:
+            waits.append(dependency)
+    if waits:
+        return Readiness("waits", tuple(missing), tuple(waits))
+    return Readiness("ready", tuple(missing))
+
+
+def aborts(standings: Iterable[Standing]) -> bool:
+    """Whether a task whose failure aborts its run has failed for good."""
+    return any(s.on_failure == "abort" and s.failed_for_good for s in standings)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a run has come to, with the exit status that says so."""
+
+    state: Literal["running", "succeeded", "degraded", "failed", "waits"]
+    done: int
+    total: int
+
+    @property
+    def exit_status(self) -> int:
+        """The exit status of `run` (spec 80)."""
+        return {"succeeded": 0, "failed": 1, "degraded": 9, "waits": 10, "running": 75}[self.state]
+
+
+def verdict(
+    standings: Mapping[str, Standing], *, movable: bool, aborted: bool, degraded: bool
+) -> Verdict:
+    """Return the verdict on a run of tasks.
+
+    *movable*: something can still happen without a person. *degraded*: a task ran without one of
+    its inputs.
+    """
+    total = len(standings)
+    done = sum(1 for s in standings.values() if s.status is Status.DONE)
+    if aborted and not movable:
+        return Verdict("failed", done, total)
+    if done == total:
+        return Verdict("degraded" if degraded else "succeeded", done, total)
+    if movable:
+        return Verdict("running", done, total)
+    open_ones = [s for s in standings.values() if s.status is not Status.DONE]
+    if all(_is_over(s) for s in open_ones):
+        return Verdict("degraded" if done else "failed", done, total)
+    return Verdict("waits", done, total)
+
+
+def _is_over(standing: Standing) -> bool:
+    """Whether nobody is expected to do anything more about a task that is not done."""
+    if standing.status is Status.CANCELLED:
+        return True
+    return standing.failed_for_good and standing.on_failure == "skip_continue"

@@ -1,0 +1,243 @@
+"""The runtime of one attempt: worktree, preparation, the worker, its work kept, the end recorded.
+
+It blocks its thread. Whatever happens, the work is under a ref before the worktree goes and the
+task leaves in-progress with a result; when this process dies, `run.recovery` does the same later.
+"""
+
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wfledger import faults
+from wfledger.core.documents import Limits, Result, Task, canonical
+from wfledger.errors import EnvironmentFailedError, StaleError, WfledgerError
+from wfledger.run import worktrees
+from wfledger.run.claims import Claim
+from wfledger.run.closing import close, failure
+from wfledger.run.commanding import TAG, argv_of, tag_for
+from wfledger.run.envelope import read_envelope
+from wfledger.run.environment import build
+from wfledger.run.inputs import prompt_with_inputs, write_inputs
+from wfledger.run.judging import judge
+from wfledger.run.keeping import changed_paths, keep
+from wfledger.run.preparation import PreparationFailed
+from wfledger.run.process import Job, ProcessLimits, run_job
+from wfledger.run.ready import make_ready
+from wfledger.run.refnames import try_branch
+from wfledger.run.roles import Filling, Fleet, argv_for
+from wfledger.run.workspace import Workspace
+from wfledger.run.worktrees import Place
+from wfledger.store.locks import LiveLock
+
+faults.register("attempt.placed", "attempt.ended", "attempt.kept", "attempt.closed")
+
+#: Told what an attempt does now: (task, phase).
+Report = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where the runtime and the worker exchange files; outside of the worktree."""
+
+    folder: Path
+
+    @property
+    def inputs(self) -> Path:
+        """Envelopes of the producers, and missing.json."""
+        return self.folder / "inputs"
+
+    @property
+    def result(self) -> Path:
+        """Where the worker may write its envelope."""
+        return self.folder / "result.json"
+
+    @property
+    def prompt(self) -> Path:
+        """The prompt as a file."""
+        return self.folder / "prompt.txt"
+
+    @property
+    def task(self) -> Path:
+        """The task's document, to read."""
+        return self.folder / "task.json"
+
+
+def run_attempt(
+    workspace: Workspace, claim: Claim, *, live: LiveLock, stop: threading.Event, report: Report
+) -> None:
+    """Carry out an attempt to its recorded end. *live* is released at the end."""
+    attempt = _Attempt(workspace, claim, stop, report)
+    try:
+        attempt.carry_out()
+    except StaleError as error:
+        report(claim.task.id, f"too late: {error.message}")
+    finally:
+        live.release()
+
+
+class _Attempt:
+    def __init__(
+        self, workspace: Workspace, claim: Claim, stop: threading.Event, report: Report
+    ) -> None:
+        self.workspace = workspace
+        self.claim = claim
+        self.task: Task = claim.task
+        self.stop = stop
+        self.report = report
+        self.name = workspace.ledger.layout.attempt_name(self.task.id, claim.attempt)
+        self.desk = Desk(workspace.state / f"{self.name}.desk")
+
+    def carry_out(self) -> None:
+        """Do everything, in order; what fails outside of the worker is `environment`."""
+        try:
+            place = self._place()
+            faults.point("attempt.placed")
+            result = self._work(place)
+        except (WfledgerError, OSError) as error:
+            message = error.message if isinstance(error, WfledgerError) else str(error)
+            self._end_without_work(message)
+            return
+        try:
+            result = self._keep(place, result)
+        except WfledgerError as error:
+            message = f"{error.message}; the worktree stays at {place.path}"
+            close(self.workspace, self._failed("environment", message), by=self._by)
+            return
+        faults.point("attempt.kept")
+        close(self.workspace, result, by=self._by)
+        faults.point("attempt.closed")
+        clear_away(self.workspace, place)
+
+    @property
+    def _by(self) -> str:
+        return f"worker:{self.claim.worker}"
+
+    def _failed(self, failure_class: str, message: str) -> Result:
+        return Result(
+            task=self.task.id, attempt=self.claim.attempt, status="failed",
+            failure=failure(failure_class, message),
+        )
+
+    def _end_without_work(self, message: str) -> None:
+        close(self.workspace, self._failed("environment", message), by=self._by)
+        place = worktrees.find(self.workspace, self.name)
+        if place is not None:
+            clear_away(self.workspace, place)
+
+    def _place(self) -> Place:
+        self.report(self.task.id, "makes a worktree")
+        run = self.workspace.ledger.run(self.task.run)
+        base = self.workspace.repo.tip(run.branch)
+        if base is None:
+            raise EnvironmentFailedError(f"the branch {run.branch} is gone", branch=run.branch)
+        branch = None
+        if self.task.spec.writes:
+            branch = try_branch(self.task.id, self.claim.attempt)
+        return worktrees.make(
+            self.workspace, self.name, base=base, branch=branch, purpose="attempt"
+        )
+
+    def _work(self, place: Place) -> Result:
+        fleet = self.workspace.fleet()
+        log = self.workspace.ledger.layout.local / "logs" / f"{self.name}.setup.log"
+        ready = make_ready(self.workspace, place, log=log, stop=self.stop)
+        if isinstance(ready, PreparationFailed):
+            return self._failed(ready.failure_class, ready.message)
+        worktrees.remember(self.workspace, replace(place, excluded=ready.excluded))
+        self._lay_the_desk()
+        self.report(self.task.id, "runs")
+        with_tree = LiveLock(
+            self.workspace.ledger.layout.tree(self.task.id, self.claim.attempt), inheritable=True
+        )
+        try:
+            ended = run_job(
+                self._job(place, fleet, with_tree), stop=self.stop, clock=self.workspace.clock
+            )
+        finally:
+            with_tree.release()
+        faults.point("attempt.ended")
+        envelope = read_envelope(
+            self.desk.result, task_id=self.task.id, attempt=self.claim.attempt
+        )
+        return judge(self.task, envelope, ended)
+
+    def _lay_the_desk(self) -> None:
+        desk = self.desk
+        desk.inputs.mkdir(parents=True, exist_ok=True)
+        desk.result.unlink(missing_ok=True)
+        write_inputs(self.workspace, self.task, desk.inputs)
+        desk.task.write_bytes(canonical(self.task))
+        if self.task.spec.prompt is not None:
+            desk.prompt.write_text(prompt_with_inputs(self.task, desk.inputs), "utf-8")
+
+    def _job(self, place: Place, fleet: Fleet, tree: LiveLock) -> Job:
+        spec, desk = self.task.spec, self.desk
+        own: dict[str, str] = {}
+        passed: tuple[str, ...] = (*fleet.env_pass, *spec.env)
+        limits = spec.limits
+        if spec.command is not None:
+            argv = argv_of(spec.command)
+        else:
+            role = fleet.role(spec.role)
+            prompt = desk.prompt.read_text("utf-8")
+            argv = argv_for(
+                role,
+                Filling(
+                    prompt=prompt, prompt_file=str(desk.prompt), task=self.task.id,
+                    attempt=self.claim.attempt, run=self.task.run, worktree=place.path,
+                    result_file=str(desk.result), max_steps=spec.max_steps or role.max_steps,
+                    agent_type=spec.agent_type,
+                ),
+            )
+            own, passed, limits = dict(role.env), (*passed, *role.pass_names), role.limits
+        tag = tag_for(self.workspace, self.name)
+        bounds = self._limits(spec.limits, limits)
+        extra = {**own, **self._variables(bounds), TAG: tag}
+        return Job(
+            argv=argv, cwd=place.folder, env=build(passed, extra, place.folder),
+            output=self.workspace.ledger.layout.log(self.task.id, self.claim.attempt),
+            limits=bounds, tag=tag, keep_open=(tree.descriptor,),
+        )
+
+    def _limits(self, *layers: Limits) -> ProcessLimits:
+        layers = (*layers, self.workspace.policy().limits)
+
+        def first(name: str) -> float | None:
+            return next((v for one in layers if (v := getattr(one, name)) is not None), None)
+
+        return ProcessLimits(
+            wall_s=first("wall_s"), idle_s=first("idle_s"), silence_s=first("silence_s"),
+            output_bytes=int(first("output_bytes") or 10 * 2**20),
+        )
+
+    def _variables(self, limits: ProcessLimits) -> dict[str, str]:
+        spec, clock = self.task.spec, self.workspace.clock
+        deadline = ""
+        if limits.wall_s is not None:
+            deadline = str(int(clock.now().timestamp() + limits.wall_s))
+        return {
+            "WFLEDGER_DIR": str(self.workspace.ledger.layout.root),
+            "WFLEDGER_RUN": self.task.run,
+            "WFLEDGER_TASK": self.task.id,
+            "WFLEDGER_ATTEMPT": str(self.claim.attempt),
+            "WFLEDGER_TOKEN": self.claim.token,
+            "WFLEDGER_TASK_FILE": str(self.desk.task),
+            "WFLEDGER_INPUTS": str(self.desk.inputs),
+            "WFLEDGER_RESULT_FILE": str(self.desk.result),
+            "WFLEDGER_SCOPE": "\n".join(spec.write),
+            "WFLEDGER_DEADLINE": deadline,
+        }
+
+    def _keep(self, place: Place, result: Result) -> Result:
+        place = worktrees.find(self.workspace, self.name) or place
+        kept = keep(self.workspace, place, task_id=self.task.id, attempt=self.claim.attempt)
+        paths = changed_paths(self.workspace, kept, self.task)
+        return result.but(base=kept.base, head=kept.head, changed=paths)
+
+
+def clear_away(workspace: Workspace, place: Place) -> None:
+    """Remove a worktree whose work is kept, and its desk. Repeating it is harmless."""
+    shutil.rmtree(workspace.state / f"{place.name}.desk", ignore_errors=True)
+    worktrees.discard(workspace, place)

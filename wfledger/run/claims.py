@@ -1,0 +1,137 @@
+"""Claiming, renewing and giving back, for whoever works: the engine, scripts, people.
+
+A claim hands out the attempt's number and a secret token; every later word about the attempt must
+carry both (spec 50). The ledger holds the token's digest only.
+"""
+
+import hashlib
+import hmac
+import os
+from dataclasses import dataclass
+
+from wfledger.clock import iso
+from wfledger.core.documents import Attempt, Hold, Task
+from wfledger.core.statuses import Actor, Status
+from wfledger.errors import NothingToClaimError, PausedError, StaleError
+from wfledger.run.workspace import Workspace
+from wfledger.store import atomic
+from wfledger.store.claims import ClaimRecord
+from wfledger.store.entries import Entry
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An attempt that is ours."""
+
+    task: Task
+    attempt: int
+    token: str
+    worker: str
+
+
+def claim(workspace: Workspace, *, worker: str, task_id: str | None = None) -> Claim:
+    """Take *task_id*, or the first task on offer; durable on return.
+
+    Raises `NothingToClaimError` when nothing is on offer, `StaleError` when the named task is not,
+    `PausedError` while the ledger is paused.
+    """
+    token = workspace.clock.token()
+    record = record_for(workspace, worker, token)
+    with workspace.ledger.transaction(f"worker:{worker}") as changes:
+        entry = None
+        if task_id is not None:
+            entry = changes.claim(task_id, record)
+        for name in workspace.ledger.names(Status.PENDING) if entry is None else ():
+            try:
+                entry = changes.claim(name, record)
+                break
+            except StaleError:
+                continue  # a file worker was faster
+        if entry is None:
+            raise _nothing(workspace)
+        atomic.create(
+            workspace.ledger.layout.token(entry.task.id, entry.task.attempt),
+            token.encode(), mode=0o600,
+        )
+    return Claim(entry.task, entry.task.attempt, token, worker)
+
+
+def _nothing(workspace: Workspace) -> NothingToClaimError | PausedError:
+    paused = workspace.config().paused
+    if paused:
+        return PausedError(f"dispatch is paused: {paused}")
+    return NothingToClaimError("no task is on offer", hint="wfledger status")
+
+
+def record_for(workspace: Workspace, worker: str, token: str) -> ClaimRecord:
+    """Return the claim record of *worker* in this process."""
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    machine = workspace.machine
+    return ClaimRecord(one_line(worker), machine.id, os.getpid(), machine.boot, digest)
+
+
+def one_line(text: str) -> str:
+    """Return *text* fit for a line of a claim record."""
+    return " ".join(text.split())[:100] or "anonymous"
+
+
+def held_entry(workspace: Workspace, task_id: str, token: str | None) -> Entry:
+    """Return the task if the bearer of *token* holds it now, else raise `StaleError`.
+
+    This is the fence: an attempt that was taken over has another number and another token
+    (WFL-CLAIM-020).
+    """
+    entry = workspace.ledger.get(task_id)
+    if entry.status is not Status.IN_PROGRESS:
+        raise StaleError(
+            f"{task_id} is {entry.status.value}; nobody works on it", task=task_id,
+            status=entry.status.value,
+        )
+    record = workspace.ledger.claim_record(task_id, entry.task.attempt)
+    digest = record.token_sha256 if record else ""
+    given = hashlib.sha256((token or "").encode()).hexdigest()
+    if not hmac.compare_digest(digest, given):
+        raise StaleError(
+            f"attempt {entry.task.attempt} of {task_id} is not yours: it was handed on, or the "
+            "token is wrong",
+            hint=f"wfledger why {task_id}",
+            task=task_id,
+            attempt=entry.task.attempt,
+        )
+    return entry
+
+
+def heartbeat(workspace: Workspace, task_id: str, token: str | None) -> int:
+    """Say that the attempt goes on; returns the count of heartbeats so far."""
+    entry = held_entry(workspace, task_id, token)
+    path = workspace.ledger.layout.beat(task_id, entry.task.attempt)
+    try:
+        count = int(path.read_text("ascii")) + 1
+    except (FileNotFoundError, ValueError):
+        count = 1
+    atomic.replace(path, str(count).encode(), tmp=workspace.ledger.layout.tmp)
+    return count
+
+
+def release(workspace: Workspace, task_id: str, token: str | None, *, reason: str = "") -> Task:
+    """Give a claimed task back; it counts as no failure."""
+    with workspace.ledger.transaction("worker") as changes:
+        entry = held_entry(workspace, task_id, token)
+        return changes.move(
+            task_id, Status.WAITING, actor=Actor.WORKER, why=reason or "released",
+            attempts=(*entry.task.attempts, closed(workspace, entry.task, "released", reason)),
+            claim=None, hold=Hold(code="released", reason=reason),
+        )
+
+
+def closed(
+    workspace: Workspace, task: Task, outcome: str, message: str, *, kept: str | None = None
+) -> Attempt:
+    """Return the record of the present attempt of *task*, which ends now."""
+    record = workspace.ledger.claim_record(task.id, task.attempt)
+    worker = record.worker if record else (task.claim.worker if task.claim else "unknown")
+    since = task.claim.since if task.claim else None
+    return Attempt(
+        number=task.attempt, worker=worker, outcome=outcome, message=message[:500],
+        started=since, ended=iso(workspace.clock.now()), kept=kept,
+    )

@@ -1,0 +1,62 @@
+"""The end of an attempt, in one transaction: the result first, then the task moves.
+
+Runtime, command line and recovery all end attempts here, so there is one fence and one place that
+decides what follows.
+"""
+
+from wfledger.core import outcome
+from wfledger.core.documents import Attempt, Failure, Result, Task
+from wfledger.core.statuses import Actor, Status
+from wfledger.errors import StaleError
+from wfledger.run.claims import closed
+from wfledger.run.workspace import Workspace
+
+
+def failure(failure_class: str, message: str) -> Failure:
+    """Return a failure of a class, with the source that it is counted under."""
+    source = outcome.SOURCES.get(failure_class, "task")
+    return Failure(failure_class=failure_class, source=source, message=message[:1000])
+
+
+def close(
+    workspace: Workspace, result: Result, *, by: str, actor: Actor = Actor.WORKER
+) -> Task:
+    """End the present attempt of a task with *result*; returns the task as it is then.
+
+    Raises `StaleError` when the attempt is over already: a zombie changes nothing.
+    """
+    now = workspace.clock.now()
+    with workspace.ledger.transaction(by) as changes:
+        entry = changes.get(result.task)
+        task = entry.task
+        if entry.status is not Status.IN_PROGRESS or task.attempt != result.attempt:
+            raise StaleError(
+                f"attempt {result.attempt} of {task.id} is over: the task is "
+                f"{entry.status.value}, attempt {task.attempt}",
+                hint=f"wfledger why {task.id}",
+                task=task.id,
+            )
+        changes.put_result(result)
+        if result.failure is None:
+            done = closed(workspace, task, "succeeded", result.summary, kept=result.head)
+            return changes.move(
+                task.id, Status.MERGING, actor=actor, why="the worker is finished",
+                attempts=(*task.attempts, done), hold=None,
+            )
+        ended = _ended(workspace, task, result, result.failure)
+        counted = task.but(attempts=ended)
+        following = outcome.after_failure(
+            counted, result.failure.failure_class, result.failure.message, now=now
+        )
+        return changes.move(
+            task.id, following.status, actor=actor, why=result.failure.failure_class,
+            attempts=ended, claim=None, hold=following.hold, block=following.block,
+        )
+
+
+def _ended(
+    workspace: Workspace, task: Task, result: Result, why: Failure
+) -> tuple[Attempt, ...]:
+    kept = result.head if result.head != result.base else None
+    attempt = closed(workspace, task, why.failure_class, why.message, kept=kept)
+    return (*task.attempts, attempt)

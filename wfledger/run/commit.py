@@ -1,0 +1,139 @@
+"""From the journal to the history: grouped commits on the ledger's branch (spec 10, "History").
+
+Whoever finds the journal non-empty may commit it; a lock lets one process do it at a time, and the
+others leave it to him. A record is dropped from the journal only when the commit that contains it
+is durable. Doing it twice makes no second commit, since the tree is the same.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from wfledger import faults
+from wfledger.core import bounds
+from wfledger.core.documents import canonical_json
+from wfledger.core.statuses import Status
+from wfledger.errors import BusyError
+from wfledger.run.workspace import Workspace
+from wfledger.store import journal
+from wfledger.store.layout import Layout
+
+faults.register("commit.rotated", "commit.committed", "commit.dropped")
+
+#: Transitions in one commit.
+GROUP: Final = 500
+#: Loose objects after which the repository is repacked.
+LOOSE: Final = 2000
+
+
+def commit_journal(workspace: Workspace) -> int:
+    """Bring everything that the journal holds into the history; returns how many records that was.
+
+    Returns 0 when another process is at it. Raises `GitError` and the like when git fails: the
+    journal is then as it was.
+    """
+    total = 0
+    # Someone who found the lock taken relies on its holder: look again after letting go.
+    while not workspace.ledger.journal.is_empty():
+        try:
+            with workspace.ledger.locks.hold("history", timeout=0):
+                done = _commit_once(workspace)
+        except BusyError:
+            return total
+        total += done
+        if done == 0:
+            return total
+    return total
+
+
+def _commit_once(workspace: Workspace) -> int:
+    ledger = workspace.ledger
+    with ledger.locks.hold("ledger"):
+        ledger.journal.rotate()
+    faults.point("commit.rotated")
+    count = 0
+    for segment in ledger.journal.segments():
+        records, _ = journal.read(segment.path)
+        for start in range(0, len(records), GROUP):
+            group = records[start : start + GROUP]
+            changes = tree_changes(workspace, group)
+            workspace.history.commit(
+                changes, message=message_of(group), when=workspace.clock.now()
+            )
+        faults.point("commit.committed")
+        ledger.journal.drop(segment)
+        faults.point("commit.dropped")
+        count += len(records)
+    workspace.history.refresh_index(ledger.layout.root)
+    return count
+
+
+def tree_changes(
+    workspace: Workspace, records: Iterable[dict[str, Any]]
+) -> dict[str, bytes | None]:
+    """Return what *records* change in the ledger's tree: path to content, None for gone."""
+    changes: dict[str, bytes | None] = {}
+    layout = workspace.ledger.layout
+    for record in records:
+        if record["kind"] == "file":
+            changes[record["path"]] = record["content"].encode()
+            continue
+        task_id, target = record["task"], Status(record["to"])
+        if record.get("content") is not None:
+            content: bytes | None = canonical_json(record["content"])
+        else:
+            content = _present(workspace, changes, task_id)
+        for path in _places(layout, task_id):
+            changes[path] = None
+        if content is not None:
+            changes[layout.relative(target, task_id)] = content
+    return changes
+
+
+def _places(layout: Layout, task_id: str) -> list[str]:
+    return [layout.relative(status, task_id) for status in Status]
+
+
+def _present(
+    workspace: Workspace, changes: dict[str, bytes | None], task_id: str
+) -> bytes | None:
+    """Return a task's content as of the records before this one; a claim carries none."""
+    places = _places(workspace.ledger.layout, task_id)
+    known = [changes[path] for path in places if path in changes]
+    if known:
+        return next((raw for raw in known if raw is not None), None)
+    history = workspace.history
+    return next((raw for path in places if (raw := history.read(path)) is not None), None)
+
+
+def message_of(records: Sequence[dict[str, Any]]) -> str:
+    """Return the commit message: a subject, and trailers that name each transition."""
+    lines = [line for record in records for line in _trailers(record)]
+    return f"{_subject(records)}\n\n" + "\n".join(dict.fromkeys(lines)) + "\n"
+
+
+def _subject(records: Sequence[dict[str, Any]]) -> str:
+    first = records[0]
+    if len(records) > 1:
+        return f"{len(records)} changes"
+    if first["kind"] == "file":
+        return f"{first['path']}: {first['why']}"[: bounds.TRAILER_BYTES]
+    return f"{first['task']}: {first['from'] or 'new'} -> {first['to']}"
+
+
+def _trailers(record: dict[str, Any]) -> list[str]:
+    by, why = quoted(record["by"]), quoted(record["why"])
+    if record["kind"] == "file":
+        return [f"Wfledger-File: {record['path']} by {by}: {why}"]
+    arrow = f"{record['from'] or 'new'} -> {record['to']}"
+    return [
+        f"Wfledger-Task: {record['task']}",
+        f"Wfledger-Transition: {record['task']} {arrow} attempt {record['attempt']} by {by}: {why}",
+    ]
+
+
+def quoted(text: str) -> str:
+    """Return *text* as one bounded line that cannot forge a trailer (WFL-LEDGER-042)."""
+    raw = json.dumps(text, ensure_ascii=True)
+    limit = bounds.TRAILER_BYTES
+    return raw if len(raw) <= limit else raw[: limit - 4].rstrip("\\") + '..."'

@@ -1,0 +1,259 @@
+"""The engine: a tick that re-reads the ledger and does what is due.
+
+It holds no truth of its own. Attempts and landings run in threads; each tick recovers what was
+lost, lets the scheduler step, fills free slots from what is on offer, hands finished work to the
+merger and brings the journal into the history. `drive` ticks until nothing can move without a
+person.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final
+
+from wfledger import faults
+from wfledger.core.documents import Run, Task
+from wfledger.core.graph import Verdict
+from wfledger.core.statuses import Status
+from wfledger.errors import BusyError, NothingToClaimError, StaleError, WfledgerError
+from wfledger.run.attempt import run_attempt
+from wfledger.run.claims import claim
+from wfledger.run.commit import commit_journal
+from wfledger.run.landing import Deferred, land_task
+from wfledger.run.recovery import recover_lost, sweep_worktrees
+from wfledger.run.scheduler import Scheduler, Step
+from wfledger.run.slots import Slots
+from wfledger.run.view import run_verdict
+from wfledger.run.workspace import Workspace
+from wfledger.store.locks import LiveLock
+
+faults.register("engine.claimed")
+
+#: Longest time between two ticks; whatever finishes wakes the engine at once.
+PULSE_S: Final = 0.5
+_RECOVER_EVERY_S: Final = 2.0
+_COMMIT_EVERY_S: Final = 1.0
+
+Report = Callable[[str, str], None]
+
+
+@dataclass
+class _Running:
+    """An attempt in a thread of ours."""
+
+    task: Task
+    stop: threading.Event
+    slot: LiveLock
+    future: "Future[None]"
+
+
+@dataclass
+class Pulse:
+    """What one tick saw."""
+
+    step: Step
+    verdict: Verdict | None
+    running: tuple[str, ...] = ()
+    landing: str | None = None
+
+
+@dataclass
+class _Due:
+    """When something is to be done again."""
+
+    every_s: float
+    last: float = field(default=float("-inf"))
+
+    def now(self, elapsed: float) -> bool:
+        if elapsed - self.last < self.every_s:
+            return False
+        self.last = elapsed
+        return True
+
+
+class Engine:
+    """Dispatches one run, or all of them, from this process."""
+
+    def __init__(
+        self, workspace: Workspace, *, run_id: str | None, slots: int, worker: str, report: Report
+    ) -> None:
+        self.workspace = workspace
+        self.run_id = run_id
+        self._worker = worker
+        self._report = report
+        self._slots = Slots(workspace, slots)
+        self._scheduler = Scheduler(workspace)
+        self._pool = ThreadPoolExecutor(slots, thread_name_prefix="attempt")
+        self._lander = ThreadPoolExecutor(1, thread_name_prefix="land")
+        self._running: dict[str, _Running] = {}
+        self._landing: tuple[str, Future[object]] | None = None
+        self._deferred: dict[str, float] = {}
+        self._wake = threading.Event()
+        self._stop_landing = threading.Event()
+        self._recover = _Due(_RECOVER_EVERY_S)
+        self._commit = _Due(_COMMIT_EVERY_S)
+        #: Set by the first Ctrl-C: start nothing more.
+        self.draining = False
+        #: Why a thread ended that must not; raised out of the tick.
+        self._failures: list[BaseException] = []
+
+    # -- one tick --------------------------------------------------------------------------------
+
+    def tick(self) -> Pulse:
+        """Do what is due now; returns at once, work goes on in threads."""
+        self._reap()
+        elapsed = self.workspace.clock.elapsed()
+        if self._recover.now(elapsed):
+            recover_lost(self.workspace, report=self._report)
+        step = self._scheduler.step(slots=self._slots.count)
+        self._stop_aborted(step)
+        if not self.draining:
+            self._fill()
+        self._land_next()
+        if self._commit.now(elapsed):
+            commit_journal(self.workspace)
+        return Pulse(step, self._verdict(step), tuple(self._running), self._landing_now())
+
+    def _landing_now(self) -> str | None:
+        return self._landing[0] if self._landing else None
+
+    def _verdict(self, step: Step) -> Verdict | None:
+        run = self._run()
+        return run_verdict(step.view, run, waiting_on_person=step.on_person) if run else None
+
+    def _run(self) -> Run | None:
+        return self.workspace.ledger.run(self.run_id) if self.run_id else None
+
+    def _reap(self) -> None:
+        for task_id, running in list(self._running.items()):
+            if running.future.done():
+                del self._running[task_id]
+                running.slot.release()
+                self._note(running.future)
+        if self._landing and self._landing[1].done():
+            task_id, future = self._landing
+            self._landing = None
+            self._note(future)
+            if not future.exception() and isinstance(future.result(), Deferred):
+                self._deferred[task_id] = self.workspace.clock.elapsed() + PULSE_S
+        if self._failures:
+            raise self._failures.pop()
+
+    def _note(self, future: "Future[object]") -> None:
+        error = future.exception()
+        if error is None or isinstance(error, (StaleError, BusyError)):
+            return
+        self._failures.append(error)
+
+    def _stop_aborted(self, step: Step) -> None:
+        for running in self._running.values():
+            if running.task.run in step.aborted and not running.stop.is_set():
+                self._report(running.task.id, "stopped: the run aborts")
+                running.stop.set()
+
+    def _fill(self) -> None:
+        for task in self._offers():
+            slot = self._slots.take()
+            if slot is None:
+                return
+            if not self._start(task, slot):
+                slot.release()
+
+    def _offers(self) -> list[Task]:
+        offers = self.workspace.ledger.tasks(Status.PENDING, run=self.run_id)
+        ordered = sorted(offers, key=lambda task: (-task.spec.priority, task.created, task.id))
+        return [task for task in ordered if not task.spec.manual]
+
+    def _start(self, task: Task, slot: LiveLock) -> bool:
+        """Claim *task* and give it a thread; the live lock comes before the claim.
+
+        So a claim of ours is never seen without the lock that says whether we live.
+        """
+        try:
+            live = LiveLock(self.workspace.ledger.layout.live(task.id, task.attempt))
+        except BusyError:
+            return False
+        try:
+            claimed = claim(self.workspace, worker=self._worker, task_id=task.id)
+        except (StaleError, NothingToClaimError):
+            live.release()
+            return False
+        faults.point("engine.claimed")
+        stop = threading.Event()
+        future = self._pool.submit(
+            run_attempt, self.workspace, claimed, live=live, stop=stop, report=self._report
+        )
+        future.add_done_callback(lambda _: self._wake.set())
+        self._running[task.id] = _Running(claimed.task, stop, slot, future)
+        return True
+
+    def _land_next(self) -> None:
+        if self._landing is not None or self._stop_landing.is_set():
+            return
+        now = self.workspace.clock.elapsed()
+        due = [
+            task.id
+            for task in self.workspace.ledger.tasks(Status.MERGING, run=self.run_id)
+            if self._deferred.get(task.id, 0.0) <= now
+        ]
+        if not due:
+            return
+        owner = self._worker
+        future: Future[object] = self._lander.submit(
+            land_task, self.workspace, due[0], owner=owner, stop=self._stop_landing,
+            report=lambda text, task_id=due[0]: self._report(task_id, text),  # type: ignore[misc]
+        )
+        future.add_done_callback(lambda _: self._wake.set())
+        self._landing = (due[0], future)
+
+    # -- until nothing moves ---------------------------------------------------------------------
+
+    def drive(self, on_pulse: Callable[[Pulse], None]) -> Verdict:
+        """Tick until the run has a verdict; returns it. Everything of ours has ended then."""
+        sweep_worktrees(self.workspace)
+        try:
+            while True:
+                self._wake.clear()
+                pulse = self.tick()
+                on_pulse(pulse)
+                if self._is_over(pulse):
+                    break
+                self._wake.wait(PULSE_S)
+        finally:
+            self.close()
+        verdict = self._verdict(pulse.step)
+        if verdict is None:
+            raise WfledgerError("an engine without a run has no verdict")
+        return verdict
+
+    def _is_over(self, pulse: Pulse) -> bool:
+        if self._running or self._landing:
+            return False
+        if self.draining:
+            return True
+        return pulse.verdict is not None and pulse.verdict.state != "running"
+
+    def drain(self) -> None:
+        """Start nothing more; what runs goes on to its end."""
+        self.draining = True
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End the attempts that run, their work kept."""
+        self.draining = True
+        for running in list(self._running.values()):
+            running.stop.set()
+        self._stop_landing.set()
+        self._wake.set()
+
+    def close(self) -> None:
+        """Wait for the threads and bring the rest of the journal into the history."""
+        if any(not running.future.done() for running in self._running.values()):
+            self.stop()
+        self._pool.shutdown(wait=True)
+        self._lander.shutdown(wait=True)
+        for running in self._running.values():
+            running.slot.release()
+        self._running.clear()
+        commit_journal(self.workspace)

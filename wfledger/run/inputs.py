@@ -1,0 +1,55 @@
+"""What a consumer is given of its producers: envelopes as files, bounded text after a prompt."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+from wfledger.core.documents import Task, canonical, canonical_json
+from wfledger.run.workspace import Workspace
+
+#: Bytes of one envelope that are put into a prompt; beyond it the path is named.
+_INLINE_BYTES: Final = 8192
+
+
+def write_inputs(workspace: Workspace, task: Task, folder: Path) -> None:
+    """Fill *folder* with one `<task>.json` for each input and `missing.json` (WFL-RESULT-004)."""
+    missing = list(task.missing)
+    for producer in task.spec.inputs:
+        envelope = _envelope(workspace, producer)
+        if envelope is None:
+            if producer not in missing:
+                missing.append(producer)
+            continue
+        (folder / f"{producer}.json").write_bytes(envelope)
+    names = [name for name in missing if name in task.spec.inputs or name in task.spec.after]
+    (folder / "missing.json").write_bytes(canonical_json(names))
+
+
+def _envelope(workspace: Workspace, producer: str) -> bytes | None:
+    entry = workspace.ledger.find(producer)
+    if entry is None or entry.task.landed is None:
+        return None
+    result = workspace.ledger.result(producer, entry.task.attempt)
+    return canonical(result) if result else None
+
+
+def prompt_with_inputs(task: Task, folder: Path) -> str:
+    """Return the prompt as a worker gets it: text, earlier answers, inputs, what is missing."""
+    parts = [task.spec.prompt or ""]
+    for number, answer in enumerate(task.answers, start=1):
+        parts.append(f"## Answer {number} to your question\n\n{answer}")
+    for producer in task.spec.inputs:
+        path = folder / f"{producer}.json"
+        if path.exists():
+            parts.append(f"## Result of {producer}\n\n{_bounded(path)}")
+    missing = json.loads((folder / "missing.json").read_bytes())
+    if missing:
+        parts.append("## Missing results\n\n" + "\n".join(f"- {name}" for name in missing))
+    return "\n\n".join(parts)
+
+
+def _bounded(path: Path) -> str:
+    text = path.read_text("utf-8")
+    if len(text.encode()) <= _INLINE_BYTES:
+        return f"```json\n{text}```"
+    return f"It is long; read it at {path}"

@@ -1,0 +1,61 @@
+"""What the end of a worker means: from how its process ended and what its envelope says.
+
+Prose is never read. An exit status of 0 proves nothing by itself, and another one is a failure
+whatever the envelope claims, unless the task expects it (spec 60, "Failure classes").
+"""
+
+from typing import Final
+
+from wfledger.core.documents import Result, Task
+from wfledger.run.closing import failure
+from wfledger.run.envelope import Envelope
+from wfledger.run.process import Ended
+
+#: Exit status by which a program says "try again": EX_TEMPFAIL of sysexits.
+TEMPORARY: Final = 75
+_ENDED_BY_US: Final = {
+    "wall": "timeout",
+    "idle": "idle",
+    "silence": "silence",
+    "stopped": "stopped",
+    "spawn_failed": "environment",
+}
+
+
+def judge(task: Task, envelope: Envelope, ended: Ended) -> Result:
+    """Return the result of an attempt, with a failure in it unless the worker is finished."""
+    result = envelope.result.but(
+        exit_status=ended.status, wall_s=round(ended.wall_s, 3), output_bytes=ended.output_bytes
+    )
+    problem = _problem(task, envelope, ended)
+    if problem is None:
+        return result.but(failure=None)
+    failure_class, message = problem
+    status = "blocked" if failure_class == "question" else "failed"
+    return result.but(status=status, failure=failure(failure_class, message))
+
+
+def _problem(task: Task, envelope: Envelope, ended: Ended) -> tuple[str, str] | None:
+    if ended.left:
+        return "environment", f"processes {ended.left} could not be ended"
+    if ended.reason != "exited":
+        return _ENDED_BY_US[ended.reason], ended.message
+    given = envelope.result
+    if given.status == "blocked":
+        return "question", "; ".join(given.open_questions) or given.summary or "a question"
+    if given.failure is not None:
+        return given.failure.failure_class, given.failure.message or given.summary
+    if ended.status == TEMPORARY:
+        return "transport", "exit status 75: a passing trouble"
+    if ended.status not in _expected(task):
+        return "task", ended.message
+    if envelope.problem is not None:
+        return "task", envelope.problem
+    if given.status == "failed":
+        return "task", given.summary or "the worker says that it failed"
+    return None
+
+
+def _expected(task: Task) -> set[int]:
+    checks = {check.expect for check in task.spec.verify if check.kind == "exit_code"}
+    return checks or {0}

@@ -1,0 +1,29 @@
+"""A fresh worktree is made ready for work as fleet.toml says; attempts and trials alike."""
+
+import threading
+from pathlib import Path
+
+from wfledger.run.commanding import TAG, tag_for
+from wfledger.run.environment import build
+from wfledger.run.preparation import Means, Prepared, PreparationFailed, prepare
+from wfledger.run.roles import Worktree
+from wfledger.run.surveying import survey
+from wfledger.run.workspace import Workspace
+from wfledger.run.worktrees import Place
+
+
+def make_ready(
+    workspace: Workspace, place: Place, *, log: Path, stop: threading.Event
+) -> Prepared | PreparationFailed:
+    """Copy, link and set up *place*; what was put there is in the answer's `excluded`."""
+    fleet = workspace.fleet()
+    if fleet.worktree == Worktree():
+        return Prepared(())
+    tag = tag_for(workspace, place.name)
+    scratch = workspace.ledger.layout.tmp
+    means = Means(
+        env=build(fleet.env_pass, {TAG: tag}, place.folder), log=log, tag=tag, stop=stop,
+        clock=workspace.clock,
+        survey=lambda: survey(workspace.repo, place.folder, scratch=scratch),
+    )
+    return prepare(place.folder, workspace.main, fleet.worktree, means=means)

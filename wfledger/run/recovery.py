@@ -1,0 +1,169 @@
+"""Attempts whose runtime is gone: end what is left of them, keep the work, hand the task on.
+
+Before a task may be offered again on this machine every process of the old attempt is gone and its
+work is under a ref (WFL-REC-012). One process recovers an attempt at a time, by a lock.
+"""
+
+from wfledger import faults
+from wfledger.core.documents import Hold, Result, Task
+from wfledger.core.statuses import Actor, Status
+from wfledger.errors import BusyError, NotFoundError, StaleError, WfledgerError
+from wfledger.run import worktrees
+from wfledger.run.attempt import Report, clear_away
+from wfledger.run.claims import closed
+from wfledger.run.closing import close, failure
+from wfledger.run.commanding import tag_for
+from wfledger.run.keeping import changed_paths, keep
+from wfledger.run.liveness import Observations, Owner, owner_of
+from wfledger.run.process import sweep
+from wfledger.run.workspace import Workspace
+from wfledger.store.claiming import take_back
+from wfledger.store.locks import LiveLock, is_alive
+
+faults.register("recovery.swept", "recovery.kept")
+
+_GRACE_S = 2.0
+
+
+def recover_lost(workspace: Workspace, *, report: Report) -> int:
+    """End every attempt on this machine whose owner is gone; returns how many that were."""
+    policy = workspace.policy()
+    count = 0
+    for task, owner in _owners(workspace, policy.lease_s):
+        if owner == "alive":
+            continue
+        if owner == "unrecorded":
+            count += _take_back_if_old(workspace, task, policy.claim_grace_s, report)
+        else:
+            count += _recover_one(workspace, task, owner, report)
+    return count
+
+
+def _owners(workspace: Workspace, lease_s: float) -> list[tuple[Task, Owner]]:
+    tasks = workspace.ledger.tasks(Status.IN_PROGRESS)
+    if not tasks:
+        return []
+    with workspace.ledger.locks.hold("ledger"):
+        observations = Observations.load(workspace)
+        found = [(task, owner_of(workspace, task, observations, lease_s)) for task in tasks]
+        for task, owner in found:
+            if owner == "unrecorded":
+                observations.age(f"unrecorded:{task.id}", task.attempt)
+        observations.save()
+    return found
+
+
+def _take_back_if_old(
+    workspace: Workspace, task: Task, grace_s: float, report: Report
+) -> bool:
+    """Take back a claim that nobody has recorded for the grace (WFL-CLAIM-007)."""
+    with workspace.ledger.transaction("finder") as changes:
+        observations = Observations.load(workspace)
+        if observations.age(f"unrecorded:{task.id}", task.attempt) < grace_s:
+            return False
+        entry = workspace.ledger.find(task.id)
+        if entry is None or entry.status is not Status.IN_PROGRESS:
+            return False
+        if entry.task.attempt != task.attempt:
+            return False
+        if not take_back(workspace.ledger.layout, task.id, task.attempt):
+            return False
+        reason = "claimed by nobody who said so"
+        changes.move(
+            task.id, Status.WAITING, actor=Actor.FINDER, why=reason,
+            attempts=(*entry.task.attempts, closed(workspace, entry.task, "released", reason)),
+            claim=None, hold=Hold(code="released", reason=reason),
+        )
+    report(task.id, reason)
+    return True
+
+
+def _recover_one(workspace: Workspace, task: Task, owner: Owner, report: Report) -> bool:
+    layout = workspace.ledger.layout
+    name = layout.attempt_name(task.id, task.attempt)
+    try:
+        mine = LiveLock(layout.local / "live" / f"{name}.reap")
+    except BusyError:
+        return False
+    try:
+        report(task.id, "its worker is gone; ending what is left of it")
+        sweep(tag_for(workspace, name), grace_s=_GRACE_S)
+        if is_alive(layout.tree(task.id, task.attempt)):
+            report(task.id, "a process of the lost attempt still runs; not offered again yet")
+            return False
+        faults.point("recovery.swept")
+        return _hand_on(workspace, task, owner, name)
+    finally:
+        mine.release()
+
+
+def _hand_on(workspace: Workspace, task: Task, owner: Owner, name: str) -> bool:
+    said = "its runtime died" if owner == "dead" else "its lease ran out"
+    result = Result(
+        task=task.id, attempt=task.attempt, status="failed",
+        failure=failure("lost", f"attempt {task.attempt}: {said}"),
+    )
+    place = worktrees.find(workspace, name)
+    if place is not None and place.folder.exists():
+        result = _with_work(workspace, task, place, result)
+    faults.point("recovery.kept")
+    try:
+        close(workspace, result, by="finder", actor=Actor.FINDER)
+    except StaleError:
+        return False  # it was ended meanwhile
+    if place is not None and result.failure and result.failure.failure_class == "lost":
+        clear_away(workspace, place)
+    return True
+
+
+def _with_work(
+    workspace: Workspace, task: Task, place: worktrees.Place, result: Result
+) -> Result:
+    try:
+        kept = keep(workspace, place, task_id=task.id, attempt=task.attempt)
+    except WfledgerError as error:
+        message = f"lost, and {error.message}; the worktree stays at {place.path}"
+        return result.but(failure=failure("environment", message))
+    paths = changed_paths(workspace, kept, task)
+    return result.but(base=kept.base, head=kept.head, changed=paths)
+
+
+def sweep_worktrees(workspace: Workspace) -> int:
+    """Remove worktrees that were left by attempts and trials that are over; returns how many.
+
+    One that may hold work is kept first; one whose attempt is still open is left alone.
+    """
+    count = 0
+    for place in worktrees.recorded(workspace):
+        if place.purpose == "open":
+            continue
+        task_id, attempt = _attempt_of(place)
+        if _is_in_use(workspace, place, task_id, attempt):
+            continue
+        sweep(tag_for(workspace, place.name), grace_s=_GRACE_S)
+        if place.purpose == "attempt" and place.folder.exists():
+            try:
+                keep(workspace, place, task_id=task_id, attempt=attempt)
+            except WfledgerError:
+                continue  # it stays where it is; `doctor` names it
+        clear_away(workspace, place)
+        count += 1
+    return count
+
+
+def _attempt_of(place: worktrees.Place) -> tuple[str, int]:
+    parts = place.name.split(".")
+    number = max(index for index, part in enumerate(parts) if part.isdigit() and index > 0)
+    return ".".join(parts[:number]), int(parts[number])
+
+
+def _is_in_use(
+    workspace: Workspace, place: worktrees.Place, task_id: str, attempt: int
+) -> bool:
+    try:
+        entry = workspace.ledger.get(task_id)
+    except NotFoundError:
+        return True  # not ours to judge; `doctor` looks at it
+    if place.purpose == "attempt":
+        return entry.status is Status.IN_PROGRESS and entry.task.attempt == attempt
+    return entry.status is Status.MERGING

@@ -1,0 +1,247 @@
+"""The scheduler's step: fold claims in, settle dependencies, withdraw, promote.
+
+Any process may do it; it re-reads the ledger each time and decides by `core.admission`. What it
+changes it looks at again under the lock. Nothing here starts or ends a process.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from wfledger.clock import iso
+from wfledger.core import bounds, outcome
+from wfledger.core.admission import Admission, Claimed, Room, admit, in_order
+from wfledger.core.documents import ClaimNote, Hold, Policy, Run, Task
+from wfledger.core.graph import Readiness, aborts, readiness
+from wfledger.core.statuses import Actor, Status
+from wfledger.errors import StaleError, TransitionError
+from wfledger.run.liveness import Observations
+from wfledger.run.view import Cache, View
+from wfledger.run.workspace import Workspace
+from wfledger.store.transaction import Transaction
+
+_BY: Final = "scheduler"
+_HOT: Final = (Status.PENDING, Status.IN_PROGRESS, Status.MERGING)
+
+
+@dataclass
+class Step:
+    """What one step did and saw."""
+
+    view: View
+    promoted: list[str] = field(default_factory=list)
+    #: Waiting task -> why it waits, for `why` and `status`.
+    waits: dict[str, str] = field(default_factory=dict)
+    #: Waiting tasks that cannot start before a person decides something.
+    on_person: frozenset[str] = frozenset()
+    #: Runs that abort: what runs of them is to be stopped.
+    aborted: set[str] = field(default_factory=set)
+    #: Seconds until the next backoff ends, if one is all there is to wait for.
+    next_due_s: float | None = None
+
+
+class Scheduler:
+    """Steps over one ledger, with the documents that it has parsed already."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._cache = Cache()
+
+    def look(self, runs: Iterable[Run] | None = None) -> View:
+        """Return where tasks of the open runs stand."""
+        ledger = self._workspace.ledger
+        return View.load(ledger, self.open_runs() if runs is None else runs, self._cache)
+
+    def open_runs(self) -> list[Run]:
+        """Return the runs that are not landed."""
+        return [run for run in self._workspace.ledger.runs() if run.state != "landed"]
+
+    def step(self, *, slots: int) -> Step:
+        """Do one step; durable on return."""
+        config = self._workspace.config()
+        runs = self.open_runs()
+        before = self.look(runs)
+        with self._workspace.ledger.transaction(_BY) as changes:
+            observations = Observations.load(self._workspace)
+            hot = self._hot_again(before)
+            one = _Pass(self._workspace, config.policy, changes, observations, hot, runs)
+            one.paused = config.paused is not None
+            one.fold_claims()
+            one.abort_runs()
+            ready = one.settle()
+            one.promote(ready, slots=slots)
+            observations.save()
+        step = one.finished
+        step.view = self.look(runs)
+        step.on_person = _waiting_on_person(step.view, self.open_runs(), paused=one.paused)
+        return step
+
+    def _hot_again(self, view: View) -> View:
+        tasks = dict(view.tasks)
+        for status in _HOT:
+            tasks[status] = list(self._cache.tasks(self._workspace.ledger, status))
+        return View(tasks, view.done)
+
+
+class _Pass:
+    """One step under the lock."""
+
+    def __init__(
+        self, workspace: Workspace, policy: Policy, changes: Transaction,
+        observations: Observations, view: View, runs: list[Run],
+    ) -> None:
+        self._workspace = workspace
+        self._policy = policy
+        self._changes = changes
+        self._observations = observations
+        self._view = view
+        self._runs = {run.id: run for run in runs}
+        self._standings = view.standings()
+        self._now = workspace.clock.now()
+        self.paused = False
+        self.finished = Step(view)
+
+    def fold_claims(self) -> None:
+        """Write who holds a task into its document (WFL-CLAIM-008)."""
+        ledger = self._workspace.ledger
+        for task in self._view.tasks[Status.IN_PROGRESS]:
+            if task.claim and task.claim.attempt == task.attempt:
+                continue
+            record = ledger.claim_record(task.id, task.attempt)
+            if record is None:
+                continue
+            note = ClaimNote(
+                attempt=task.attempt, worker=record.worker, machine=record.machine,
+                token_sha256=record.token_sha256, since=iso(self._now),
+            )
+            self._try_update(task.id, why="claim folded in", claim=note)
+
+    def _try_update(self, task_id: str, *, why: str, **values: object) -> None:
+        try:
+            self._changes.update(task_id, why=why, **values)
+        except TransitionError:
+            return  # moved on since we looked
+
+    def _try_move(self, task_id: str, target: Status, *, why: str, **values: object) -> bool:
+        try:
+            self._changes.move(task_id, target, actor=Actor.SCHEDULER, why=why, **values)
+        except (StaleError, TransitionError):
+            return False  # claimed, or moved by somebody else since we looked
+        return True
+
+    def abort_runs(self) -> None:
+        """Cancel what has not begun in a run one of whose tasks aborts it."""
+        for run in self._runs.values():
+            if run.state == "aborted":
+                self.finished.aborted.add(run.id)
+            if run.state not in {"open", "paused"}:
+                continue
+            mine = {k: s for k, s in self._standings.items() if k.partition(".")[0] == run.id}
+            if not aborts(mine.values()):
+                continue
+            for task in (*self._view.tasks[Status.WAITING], *self._view.tasks[Status.PENDING]):
+                if task.run == run.id:
+                    self._try_move(task.id, Status.CANCELLED, why="the run aborts")
+            aborted = run.but(seq=run.seq + 1, state="aborted", reason="a task failed")
+            self._changes.put_run(aborted, why="aborted")
+            self._runs[run.id] = aborted
+            self.finished.aborted.add(run.id)
+
+    def settle(self) -> list[tuple[Task, Readiness]]:
+        """Return the waiting tasks whose dependencies are settled; block those that never can."""
+        ready = []
+        for task in self._view.tasks[Status.WAITING]:
+            run = self._runs.get(task.run)
+            if run is None or run.state != "open":
+                self.finished.waits[task.id] = f"the run is {run.state if run else 'unknown'}"
+                continue
+            found = readiness(task, self._standings)
+            if found.kind == "never" and task.accepted is None:
+                reason = f"it needs {found.on[0]}, which will not be done"
+                block = outcome.block(task, "dependency_cancelled", reason)
+                self._try_move(task.id, Status.BLOCKED, why="can never start", block=block)
+            elif found.kind == "waits" and task.accepted is None:
+                self.finished.waits[task.id] = f"waits for {', '.join(found.on[:3])}"
+            elif not self._backs_off(task):
+                ready.append((task, found))
+        return ready
+
+    def _backs_off(self, task: Task) -> bool:
+        longest = task.spec.retry.backoff_max_s
+        if outcome.is_due(task.hold, now=self._now, longest_s=longest):
+            return False
+        until = task.hold.until if task.hold else None
+        self.finished.waits[task.id] = f"tries again at {until}"
+        return True
+
+    def promote(self, ready: list[tuple[Task, Readiness]], *, slots: int) -> None:
+        """Put on offer what may start, up to the window; withdraw what stands in the way."""
+        if self.paused:
+            for task in self._view.tasks[Status.PENDING]:
+                self._withdraw(task, "paused")
+            return
+        missing = {task.id: found.missing for task, found in ready}
+        decided = self._admission([task for task, _ in ready], slots)
+        for task in decided.promote:
+            self._promote_one(task, missing[task.id])
+        for task_id, obstacle in decided.waits.items():
+            self.finished.waits[task_id] = str(obstacle)
+        for task_id, times in decided.overtaken.items():
+            past = next(t for t, _ in ready if t.id == task_id).overtaken + times
+            self._try_update(task_id, why="overtaken", overtaken=past)
+        self._withdraw_stale_offers(decided)
+
+    def _admission(self, tasks: list[Task], slots: int) -> Admission:
+        pending = self._view.tasks[Status.PENDING]
+        window = max(bounds.WINDOW_MIN, 4 * slots)
+        room = Room(window - len(pending))
+        for run in self._runs.values():
+            if run.max_concurrent is not None:
+                busy = [*pending, *self._view.tasks[Status.IN_PROGRESS]]
+                taken = sum(1 for task in busy if task.run == run.id)
+                room.runs[run.id] = run.max_concurrent - taken
+        held = [Claimed.of(task) for status in _HOT for task in self._view.tasks[status]]
+        return admit(
+            in_order(tasks), held, room=room, overtake=self._policy.overtake,
+            fold=self._workspace.folds_case,
+        )
+
+    def _promote_one(self, task: Task, missing: tuple[str, ...]) -> None:
+        if task.accepted is not None:
+            self._try_move(task.id, Status.MERGING, why="land-only: accepted", hold=None)
+            return
+        values = {"attempt": task.attempt + 1, "hold": None, "claim": None, "block": None}
+        if self._try_move(
+            task.id, Status.PENDING, why="promoted", missing=missing, overtaken=0, **values
+        ):
+            self.finished.promoted.append(task.id)
+
+    def _withdraw_stale_offers(self, decided: Admission) -> None:
+        in_the_way = {o.holder for o in decided.waits.values() if o.kind == "scope"}
+        for task in self._view.tasks[Status.PENDING]:
+            age = self._observations.age(f"offer:{task.id}", task.attempt)
+            if task.id in in_the_way and age > self._policy.offer_ttl_s:
+                self._withdraw(task, "nobody claimed it and others wait for its scope")
+
+    def _withdraw(self, task: Task, reason: str) -> None:
+        hold = Hold(code="withdrawn", reason=reason)
+        self._try_move(task.id, Status.WAITING, why=f"withdrawn: {reason}", hold=hold)
+
+
+def _waiting_on_person(view: View, runs: Iterable[Run], *, paused: bool) -> frozenset[str]:
+    """Return the waiting tasks behind something that only a person can move."""
+    standings = view.standings()
+    halted = {run.id for run in runs if run.state != "open"}
+    waiting = [task for task in view.tasks[Status.WAITING] if task.accepted is None]
+    behind: dict[str, list[str]] = {}
+    for task in waiting:
+        for dependency in readiness(task, standings).on:
+            behind.setdefault(dependency, []).append(task.id)
+    stuck = {task.id for task in waiting if paused or task.run in halted}
+    reached = [k for k, s in standings.items() if s.status is Status.BLOCKED] + list(stuck)
+    while reached:
+        for task_id in behind.pop(reached.pop(), []):
+            if task_id not in stuck:
+                stuck.add(task_id)
+                reached.append(task_id)
+    return frozenset(stuck)

@@ -1,0 +1,118 @@
+"""`init`: a ledger for a repository, made so that a crash half-way leaves something to go on from.
+
+Order: local state, the branch with its first commit, the worktree, and last the pointer that makes
+the ledger known. Nothing of the user's is touched but one line in `info/exclude`.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from wfledger.clock import Clock, iso
+from wfledger.core.documents import LedgerConfig, Policy, canonical
+from wfledger.core.statuses import Status
+from wfledger.errors import EnvironmentFailedError, RepositoryError
+from wfledger.run.roles import propose
+from wfledger.run.workspace import FOLDER, LOCAL, points_home
+from wfledger.store import atomic
+from wfledger.store.layout import LOCAL_FOLDERS, OTHER_FOLDERS, Layout
+from wfledger.vcs.history import History
+from wfledger.vcs.repo import Repository
+
+_KEEP: Final = ".keep"
+#: The blobs of the ledger are the exact bytes, whatever the user's attributes say.
+_ATTRIBUTES: Final = b"* -text\n"
+
+
+@dataclass(frozen=True)
+class Created:
+    """What `init` did."""
+
+    root: Path
+    ledger: str
+    #: False when there was a ledger already and nothing was changed.
+    fresh: bool
+    #: Lock files that the proposed worktree setup is about.
+    hints: tuple[str, ...] = ()
+
+
+def initialise(start: Path, *, clock: Clock, policy: Policy | None = None) -> Created:
+    """Make a ledger in the repository that *start* is in; an existing one is left as it is.
+
+    Raises `RepositoryError` for repositories that cannot hold one, `EnvironmentFailedError` where
+    the file system cannot (read-only, git directory on another file system).
+    """
+    repo = Repository.discover(start)
+    main = repo.workdir
+    if main is None:
+        raise RepositoryError("a bare repository has no place for .wfledger/", kind="bare")
+    root, local = main / FOLDER, repo.common_dir / LOCAL
+    pointer = local / "ledger-path.json"
+    if pointer.exists() and points_home(root, repo.common_dir):
+        facts = json.loads(pointer.read_text("utf-8"))
+        return Created(root, facts["ledger"], fresh=False)
+    history = History(repo)
+    _refuse_foreign(root, repo)
+    layout = Layout(root, local)
+    try:
+        make_local(layout, clock=clock)
+    except OSError as error:
+        message = f"{local} cannot be written: {error.strerror}"
+        raise EnvironmentFailedError(message, path=str(local)) from error
+    if main.stat().st_dev != local.stat().st_dev:
+        raise EnvironmentFailedError(
+            "the checkout and its git directory lie on different file systems; "
+            "a claim is a rename between them",
+            path=str(root),
+        )
+    names = tuple(sorted(path.name for path in main.iterdir()))
+    if history.tip() is None:
+        config = LedgerConfig(id=clock.short_id(12), created=iso(clock.now()),
+                              policy=policy or Policy())
+        files = first_files(config, propose(names))
+        history.create(files, message="A new ledger\n", when=clock.now())
+    raw = history.read("ledger.json") or b"{}"
+    ledger_id = json.loads(raw)["id"]
+    history.attach(root)
+    for relative in folders():
+        (root / relative).mkdir(exist_ok=True)
+    folds = (repo.config_get("core.ignorecase") or "").lower() == "true"
+    facts = {"root": str(root), "main": str(main), "ledger": ledger_id, "folds_case": folds}
+    atomic.replace(pointer, json.dumps(facts).encode() + b"\n", tmp=layout.tmp)
+    return Created(root, ledger_id, fresh=True, hints=names)
+
+
+def _refuse_foreign(root: Path, repo: Repository) -> None:
+    if root.exists() and not points_home(root, repo.common_dir) and any(root.iterdir()):
+        raise EnvironmentFailedError(
+            f"{root} exists and is not a ledger of this repository",
+            hint=f"move it away, e.g. mv {FOLDER} {FOLDER}.old",
+            path=str(root),
+        )
+
+
+def folders() -> tuple[str, ...]:
+    """Return every folder of a ledger."""
+    return (*(status.value for status in Status), *OTHER_FOLDERS)
+
+
+def first_files(config: LedgerConfig, fleet: str) -> dict[str, bytes]:
+    """Return the files of a ledger's first commit."""
+    files = {f"{folder}/{_KEEP}": b"" for folder in folders()}
+    files["ledger.json"] = canonical(config)
+    files["fleet.toml"] = fleet.encode()
+    files[".gitattributes"] = _ATTRIBUTES
+    return files
+
+
+def make_local(layout: Layout, *, clock: Clock) -> None:
+    """Make this machine's own state where it is missing."""
+    layout.local.mkdir(exist_ok=True)
+    for name in LOCAL_FOLDERS:
+        (layout.local / name).mkdir(exist_ok=True)
+    (layout.local / "tokens").chmod(0o700)
+    machine = layout.local / "machine.json"
+    if not machine.exists():
+        facts = {"id": clock.short_id(8)}
+        atomic.replace(machine, json.dumps(facts).encode() + b"\n", tmp=layout.tmp)

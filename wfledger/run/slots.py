@@ -1,0 +1,22 @@
+"""Slots of this machine: locks, so that every `run` beside another shares them (spec 50)."""
+
+from wfledger.errors import BusyError
+from wfledger.run.workspace import Workspace
+from wfledger.store.locks import LiveLock
+
+
+class Slots:
+    """A number of slots, of which each can be held once on this machine."""
+
+    def __init__(self, workspace: Workspace, count: int) -> None:
+        self._folder = workspace.ledger.layout.local / "live"
+        self.count = count
+
+    def take(self) -> LiveLock | None:
+        """Return a free slot, held until released, or None when all are taken."""
+        for number in range(self.count):
+            try:
+                return LiveLock(self._folder / f"slot-{number}")
+            except BusyError:
+                continue
+        return None

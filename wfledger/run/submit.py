@@ -1,0 +1,232 @@
+"""A compiled plan becomes a run and its tasks in the ledger.
+
+The tasks are written first and the run's document last: a run exists exactly when its document
+does, and tasks without one are never promoted (WFL-TASK-020).
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wfledger.clock import iso
+from wfledger.core import bounds
+from wfledger.core.documents import Run, Task, TaskSpec, check_id
+from wfledger.core.scopes import covered, parse_all
+from wfledger.errors import InvalidDocumentError, NotFoundError, RepositoryError, UsageError
+from wfledger.plans.compiling import Plan
+from wfledger.run.refnames import HEADS
+from wfledger.run.roles import Fleet
+from wfledger.run.workspace import Workspace
+from wfledger.store.transaction import Transaction
+from wfledger.vcs.refs import RefUpdate, swap
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A plan and the circumstances of its submission."""
+
+    plan: Plan
+    text: str
+    source: str
+    name: str = ""
+    #: Branch that the results are for; None: the one that is checked out.
+    target: str | None = None
+    #: Role of prompt tasks that name none.
+    role: str | None = None
+
+
+def missing_roles(plan: Plan, fleet: Fleet, role: str | None) -> list[str]:
+    """Return one sentence for each prompt task that nobody would run."""
+    problems = []
+    for task in plan.tasks:
+        spec = task.spec
+        if spec.prompt is None or spec.command is not None or spec.manual:
+            continue
+        wanted = spec.role or role or fleet.default_role
+        if wanted is None:
+            problems.append(f"{task.node} has a prompt and no worker")
+        elif wanted not in {known.name for known in fleet.roles}:
+            problems.append(f"{task.node} names the worker {wanted}, which fleet.toml lacks")
+    return problems
+
+
+def target_branch(workspace: Workspace, name: str | None) -> str:
+    """Return the full name of the branch that results are for."""
+    repo = workspace.repo
+    branch = f"{HEADS}{name.removeprefix(HEADS)}" if name else repo.head_branch()
+    if branch is None:
+        raise UsageError("HEAD is detached; say which branch the results are for: --target BRANCH")
+    if repo.tip(branch) is None:
+        raise RepositoryError(f"there is no branch {branch.removeprefix(HEADS)}", kind="no_branch")
+    return branch
+
+
+def submit(workspace: Workspace, submission: Submission) -> Run:
+    """Put a plan into the ledger as a new run; starts nothing.
+
+    Raises `InvalidDocumentError` when a prompt has no role to run it (nothing is changed then).
+    """
+    plan, fleet = submission.plan, workspace.fleet()
+    problems = missing_roles(plan, fleet, submission.role)
+    if problems:
+        raise InvalidDocumentError(
+            "; ".join(problems),
+            hint="declare the role in .wfledger/fleet.toml: [role.NAME] argv = [...]",
+            problems=problems,
+        )
+    target = target_branch(workspace, submission.target)
+    base = workspace.repo.tip(target)
+    if base is None:
+        raise RepositoryError(f"{target} has no commit", kind="no_branch")
+    run_id = workspace.clock.short_id(8)
+    now = iso(workspace.clock.now())
+    ids = {task.node: f"{run_id}.{task.node}" for task in plan.tasks}
+    tasks = [
+        new_task(ids[item.node], _with_role(_renamed(item.spec, ids), submission.role, fleet), now)
+        for item in plan.tasks
+    ]
+    run = Run(
+        id=run_id, seq=1, name=submission.name or plan.name, goal=plan.goal, created=now,
+        plan=submission.text, plan_source=submission.source, branch=f"{HEADS}wf/{run_id}",
+        target=target, base=base, max_concurrent=plan.max_concurrent, tasks=tuple(ids.values()),
+    )
+    _create_branch(workspace, run.branch, base)
+    with workspace.ledger.transaction("author") as changes:
+        for task in tasks:
+            changes.add(task)
+        changes.put_run(run, why="submitted")
+    return run
+
+
+def _create_branch(workspace: Workspace, branch: str, base: str) -> None:
+    if not swap(workspace.repo, [RefUpdate(branch, base, None)], reason="wfledger: new run"):
+        raise UsageError(f"the branch {branch} exists already")
+
+
+def _renamed(spec: TaskSpec, ids: dict[str, str]) -> TaskSpec:
+    after = tuple(ids[node] for node in spec.after)
+    inputs = tuple(ids[node] for node in spec.inputs)
+    return spec.but(after=after, inputs=inputs)
+
+
+def _with_role(spec: TaskSpec, role: str | None, fleet: Fleet) -> TaskSpec:
+    if spec.prompt is None or spec.command is not None or spec.manual or spec.role:
+        return spec
+    return spec.but(role=role or fleet.default_role)
+
+
+def new_task(task_id: str, spec: TaskSpec, created: str) -> Task:
+    """Return the document of a new task; its spec is frozen by its digest."""
+    try:
+        check_id(task_id)
+    except ValueError as error:
+        raise UsageError(f"{task_id!r} cannot name a task: {error}") from None
+    parse_all(spec.write)
+    return Task(
+        id=task_id, run=task_id.partition(".")[0], seq=1, attempt=0, created=created, spec=spec,
+        spec_sha256=spec.digest(),
+    )
+
+
+def standing_run(workspace: Workspace, target: str | None) -> Run:
+    """Return the run of tasks that belong to no plan, as it is or would be.
+
+    There is one for each target branch. While nothing unlanded is on its branch, it follows the
+    target.
+    """
+    branch = target_branch(workspace, target)
+    tip = workspace.repo.tip(branch)
+    if tip is None:
+        raise RepositoryError(f"{branch} has no commit", kind="no_branch")
+    run_id = _standing_id(branch.removeprefix(HEADS))
+    try:
+        run = workspace.ledger.run(run_id)
+    except NotFoundError:
+        return Run(
+            id=run_id, seq=1, name=branch.removeprefix(HEADS), branch=f"{HEADS}wf/{run_id}",
+            created=iso(workspace.clock.now()), target=branch, base=tip,
+        )
+    _follow_target(workspace, run, tip)
+    return run
+
+
+def _follow_target(workspace: Workspace, run: Run, tip: str) -> None:
+    repo = workspace.repo
+    mine = repo.tip(run.branch)
+    if mine and mine != tip and repo.is_ancestor(mine, tip):
+        swap(repo, [RefUpdate(run.branch, tip, mine)], reason="wfledger: follow the target")
+
+
+def _standing_id(branch: str) -> str:
+    slug = re.sub(r"[^a-z0-9_-]+", "-", branch.lower()).strip("-_")[:20] or "run"
+    if slug == branch:
+        return slug
+    return f"{slug}-{hashlib.sha256(branch.encode()).hexdigest()[:4]}"
+
+
+def add(workspace: Workspace, spec: TaskSpec, *, node: str | None, target: str | None) -> Task:
+    """Add one task to the standing run of a branch; returns it as it waits.
+
+    Names in `after` may leave the run's part out.
+    """
+    run = standing_run(workspace, target)
+    node = node or workspace.clock.short_id(5)
+    spec = spec.but(
+        after=tuple(_qualified(run.id, name) for name in spec.after),
+        inputs=tuple(_qualified(run.id, name) for name in spec.inputs),
+    )
+    _check_edges(workspace, spec)
+    task = new_task(f"{run.id}.{node}", spec, iso(workspace.clock.now()))
+    with workspace.ledger.transaction("author") as changes:
+        _ensure_run(workspace, changes, run)
+        changes.add(task)
+    return task
+
+
+def _ensure_run(workspace: Workspace, changes: Transaction, run: Run) -> None:
+    try:
+        workspace.ledger.run(run.id)
+    except NotFoundError:
+        if workspace.repo.tip(run.branch) is None:
+            _create_branch(workspace, run.branch, run.base)
+        changes.put_run(run, why="the standing run of its branch")
+
+
+def _qualified(run_id: str, name: str) -> str:
+    return name if "." in name else f"{run_id}.{name}"
+
+
+def _check_edges(workspace: Workspace, spec: TaskSpec) -> None:
+    if len(spec.after) > bounds.TASK_EDGES:
+        raise UsageError(f"{len(spec.after)} dependencies; at most {bounds.TASK_EDGES}")
+    for name in spec.after:
+        workspace.ledger.get(name)
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """An earlier run that has not landed and whose results meet a plan's scopes."""
+
+    run: Run
+    paths: tuple[str, ...]
+
+
+def unlanded_neighbours(workspace: Workspace, specs: Sequence[TaskSpec]) -> list[Neighbour]:
+    """Return the runs whose unlanded changes lie in the scopes of *specs*."""
+    from wfledger.vcs.trees import diff
+
+    patterns = tuple(p for spec in specs for p in parse_all(spec.write))
+    found = []
+    for run in workspace.ledger.runs():
+        tip, target = workspace.repo.tip(run.branch), workspace.repo.tip(run.target)
+        if not tip or not target or workspace.repo.is_ancestor(tip, target):
+            continue
+        repo = workspace.repo
+        changes = diff(repo, repo.tree_of(run.base), repo.tree_of(tip))
+        paths = tuple(c.text for c in changes if covered(patterns, c.text))
+        if paths:
+            found.append(Neighbour(run, paths))
+    return found
+
+

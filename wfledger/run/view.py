@@ -1,0 +1,104 @@
+"""One look at where every task of the open runs stands, cheap to repeat.
+
+The look takes no lock: it is a picture of a moment that may have passed. Whoever acts on it looks
+again under the lock at what he changes.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from wfledger.core.documents import Run, Task
+from wfledger.core.graph import Standing, Verdict, verdict
+from wfledger.core.statuses import Status
+from wfledger.errors import WfledgerError
+from wfledger.store.ledger import Ledger
+
+#: Statuses whose documents matter to decisions; of done ones the name is enough.
+_READ: Final = tuple(status for status in Status if status is not Status.DONE)
+
+
+@dataclass
+class Cache:
+    """Documents by file identity, so that an unchanged file is parsed once."""
+
+    _known: dict[str, tuple[tuple[int, int, int], Task]] = field(default_factory=dict)
+
+    def tasks(self, ledger: Ledger, status: Status, *, run: str | None = None) -> Iterator[Task]:
+        """Yield the readable tasks of a folder in the order of ids; what is unreadable is left out.
+
+        Only files in folders that people may edit in place are ever rewritten, and always under a
+        new inode, so inode, time and size tell a change.
+        """
+        found = sorted(ledger.files(status, run=run), key=lambda entry: entry.name)
+        for entry in found:
+            task_id = entry.name.removesuffix(".json")
+            try:
+                facts = entry.stat(follow_symlinks=False)
+                key = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+                known = self._known.get(entry.path)
+                if known is None or known[0] != key:
+                    known = (key, ledger.load(status, task_id).task)
+                    self._known[entry.path] = known
+            except (FileNotFoundError, WfledgerError, ValueError):
+                self._known.pop(entry.path, None)
+                continue
+            if run is None or known[1].run == run:
+                yield known[1]
+
+
+@dataclass(frozen=True)
+class View:
+    """Where tasks stood at one moment."""
+
+    tasks: dict[Status, list[Task]]
+    #: Ids of done tasks.
+    done: frozenset[str]
+
+    @classmethod
+    def load(cls, ledger: Ledger, runs: Iterable[Run], cache: Cache) -> "View":
+        """Look at the tasks of *runs*.
+
+        Folders are read against the stream, so a task that moves on meanwhile is seen twice
+        rather than not at all; the later status counts.
+        """
+        tasks: dict[Status, list[Task]] = {status: [] for status in _READ}
+        done: set[str] = set()
+        for run in runs:
+            for status in _READ:
+                tasks[status] += cache.tasks(ledger, status, run=run.id)
+            done |= set(ledger.names(Status.DONE, run=run.id))
+        return cls(tasks, frozenset(done))
+
+    def standings(self, run: str | None = None) -> dict[str, Standing]:
+        """Return where each task stands, for one run or all."""
+        found: dict[str, Standing] = {}
+        for status in _READ:
+            for task in self.tasks[status]:
+                if run is None or task.run == run:
+                    found[task.id] = Standing.of(task, status)
+        for task_id in self.done:
+            if run is None or task_id.partition(".")[0] == run:
+                found[task_id] = Standing(Status.DONE, "hold")
+        return found
+
+    def of_run(self, run: str) -> Iterator[tuple[Task, Status]]:
+        """Yield the tasks of one run that are not done."""
+        for status, tasks in self.tasks.items():
+            yield from ((task, status) for task in tasks if task.run == run)
+
+
+def run_verdict(view: View, run: Run, *, waiting_on_person: frozenset[str]) -> Verdict:
+    """Return what *run* has come to.
+
+    *waiting_on_person* are its waiting tasks that cannot start before a person decides something.
+    """
+    standings = view.standings(run.id)
+    moving = {Status.PENDING, Status.IN_PROGRESS, Status.MERGING}
+    movable = any(s.status in moving for s in standings.values())
+    movable |= any(
+        s.status is Status.WAITING and task_id not in waiting_on_person
+        for task_id, s in standings.items()
+    )
+    degraded = any(task.missing for task, _ in view.of_run(run.id))
+    return verdict(standings, movable=movable, aborted=run.state == "aborted", degraded=degraded)

@@ -1,0 +1,146 @@
+"""One ledger in its repository: what every operation of the runtime is given.
+
+Opening one is cheap: git is opened only when something asks for it.
+"""
+
+import json
+import os
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wfledger.clock import Clock
+from wfledger.core.documents import LedgerConfig, Policy
+from wfledger.errors import LedgerDamagedError, NoLedgerError
+from wfledger.store.ledger import Ledger
+from wfledger.vcs.locate import Located, locate
+
+if TYPE_CHECKING:
+    from wfledger.run.roles import Fleet
+    from wfledger.vcs.history import History
+    from wfledger.vcs.repo import Repository
+
+#: Name of the ledger's folder in the main checkout, and of the local state in the common directory.
+FOLDER = ".wfledger"
+LOCAL = "wfledger"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """This machine as the ledger knows it."""
+
+    id: str
+    #: Identity of this boot: what it wrote about processes is void in the next.
+    boot: str
+
+
+@dataclass
+class Workspace:
+    """A ledger, its repository, this machine, and the clock."""
+
+    ledger: Ledger
+    common_dir: Path
+    #: The user's main checkout: source of `copy` and `link`, never written to.
+    main: Path
+    #: Under which worktrees are made.
+    state: Path
+    clock: Clock
+    #: Whether the file system takes `A` and `a` for one name; scopes then overlap case-folded.
+    folds_case: bool = False
+    _threads: threading.local = field(default_factory=threading.local)
+
+    @classmethod
+    def open(cls, start: Path, *, clock: Clock, state_home: Path) -> "Workspace":
+        """Open the ledger of the repository that *start* is in.
+
+        Raises `RepositoryError`, `NoLedgerError` when nobody ran `init` here, `LedgerDamagedError`
+        when the ledger's folder is not the worktree that it must be (WFL-LEDGER-011).
+        """
+        located = locate(start)
+        workspace = cls._at(located, clock=clock, state_home=state_home)
+        root = workspace.ledger.layout.root
+        if not points_home(root, located.common_dir):
+            raise LedgerDamagedError(
+                f"{root} is not the worktree of the ledger's branch",
+                hint="wfledger doctor --fix",
+                path=str(root),
+            )
+        Ledger.open(root, workspace.ledger.layout.local, clock=clock)
+        return workspace
+
+    @classmethod
+    def open_damaged(cls, start: Path, *, clock: Clock, state_home: Path) -> "Workspace":
+        """Open the ledger even where its folder is gone; for `doctor` alone."""
+        return cls._at(locate(start), clock=clock, state_home=state_home)
+
+    @classmethod
+    def _at(cls, located: Located, *, clock: Clock, state_home: Path) -> "Workspace":
+        local = located.common_dir / LOCAL
+        try:
+            facts = json.loads((local / "ledger-path.json").read_text("utf-8"))
+        except FileNotFoundError:
+            raise NoLedgerError("this repository has no ledger", hint="wfledger init") from None
+        ledger = Ledger(Path(facts["root"]), local, clock=clock)
+        state = state_home / "wfledger" / facts["ledger"]
+        folds = bool(facts.get("folds_case", False))
+        return cls(ledger, located.common_dir, Path(facts["main"]), state, clock, folds)
+
+    @property
+    def repo(self) -> "Repository":
+        """The repository; one object for each thread, as libgit2 wants it."""
+        from wfledger.vcs.repo import Repository
+
+        if not hasattr(self._threads, "repo"):
+            self._threads.repo = Repository.open(self.common_dir)
+        repo: Repository = self._threads.repo
+        return repo
+
+    @property
+    def history(self) -> "History":
+        """The ledger's branch."""
+        from wfledger.vcs.history import History
+
+        return History(self.repo)
+
+    @cached_property
+    def machine(self) -> Machine:
+        """This machine; its id was drawn when the ledger came to it."""
+        facts = json.loads((self.ledger.layout.local / "machine.json").read_text("utf-8"))
+        return Machine(facts["id"], boot_id())
+
+    def config(self) -> LedgerConfig:
+        """Return ledger.json as it is now."""
+        return self.ledger.config()
+
+    def policy(self) -> Policy:
+        """Return the ledger's policy as it is now."""
+        return self.config().policy
+
+    def fleet(self) -> "Fleet":
+        """Return fleet.toml as it is now; an absent one is empty."""
+        from wfledger.run.roles import load
+
+        return load(self.ledger.read_text("fleet.toml") or "")
+
+
+def points_home(root: Path, common_dir: Path) -> bool:
+    """Whether *root*`/.git` points to a worktree of *common_dir*; git there is foreign else."""
+    try:
+        text = (root / ".git").read_text("utf-8").strip()
+    except OSError:
+        return False
+    prefix = "gitdir: "
+    if not text.startswith(prefix):
+        return False
+    git_dir = Path(os.path.normpath(root / text.removeprefix(prefix)))
+    return git_dir.parent == common_dir / "worktrees" and (git_dir / "HEAD").is_file()
+
+
+def boot_id() -> str:
+    """Return the identity of this boot; empty where the system has none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,133 @@
+"""Worktrees for attempts, verification and the gate: made under a lock, recorded before they exist.
+
+`attempts/<name>.json` in the local state says which worktree and branch are about to be made. After
+a crash the record tells what to adopt or to roll back (WFL-REC-010); a worktree is removed only
+when what was in it is reachable from a ref or was never anybody's work.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from wfledger import faults
+from wfledger.run.refnames import keep_ref
+from wfledger.run.workspace import Workspace
+from wfledger.store import atomic
+from wfledger.vcs import worktree
+from wfledger.vcs.refs import RefUpdate, swap
+
+faults.register("worktree.recorded", "worktree.added", "worktree.removed")
+
+ADD_TIMEOUT_S: Final = 600.0
+
+
+Purpose = Literal["attempt", "scratch", "open"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A worktree that is ours."""
+
+    #: `<task>.<attempt>` for attempts, `<task>.<attempt>.<purpose>` for scratch checkouts.
+    name: str
+    path: str
+    base: str
+    #: Full name of the branch; None when detached (readers, scratch checkouts).
+    branch: str | None
+    #: `attempt` and `open` may hold somebody's work; a person's `open` one is never swept.
+    purpose: Purpose
+    #: Paths that preparation put there; never part of a change.
+    excluded: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """The worktree's root."""
+        return Path(self.path)
+
+
+def record_path(workspace: Workspace, name: str) -> Path:
+    """Return where the record of the worktree *name* lies."""
+    return workspace.ledger.layout.local / "attempts" / f"{name}.json"
+
+
+def remember(workspace: Workspace, place: Place) -> None:
+    """Record *place*; before it is made, and again when preparation has said what it put there."""
+    raw = json.dumps(asdict(place), indent=2).encode() + b"\n"
+    atomic.replace(record_path(workspace, place.name), raw, tmp=workspace.ledger.layout.tmp)
+
+
+def recorded(workspace: Workspace) -> list[Place]:
+    """Return every recorded worktree of this machine."""
+    places = []
+    for path in sorted((workspace.ledger.layout.local / "attempts").glob("*.json")):
+        facts = json.loads(path.read_bytes())
+        facts["excluded"] = tuple(facts.get("excluded", ()))
+        places.append(Place(**facts))
+    return places
+
+
+def find(workspace: Workspace, name: str) -> Place | None:
+    """Return the recorded worktree of that name, or None."""
+    try:
+        facts = json.loads(record_path(workspace, name).read_bytes())
+    except FileNotFoundError:
+        return None
+    facts["excluded"] = tuple(facts.get("excluded", ()))
+    return Place(**facts)
+
+
+def make(
+    workspace: Workspace, name: str, *, base: str, branch: str | None, purpose: Purpose
+) -> Place:
+    """Make a worktree at *base*; made again after a crash, it is the same one.
+
+    Worktrees are made one at a time: git's own bookkeeping races otherwise.
+    """
+    place = Place(name, str(workspace.state / name), base, branch, purpose)
+    remember(workspace, place)
+    faults.point("worktree.recorded")
+    place.folder.parent.mkdir(parents=True, exist_ok=True)
+    with workspace.ledger.locks.hold("git", timeout=ADD_TIMEOUT_S):
+        worktree.add(
+            workspace.repo, place.folder, branch=branch, base=base, timeout=ADD_TIMEOUT_S
+        )
+    faults.point("worktree.added")
+    return place
+
+
+def discard(workspace: Workspace, place: Place) -> None:
+    """Remove a worktree whose work is kept elsewhere, its branch, then its record.
+
+    The branch stays where its tip is not reachable from the attempt's keep ref. Repeating it is
+    harmless.
+    """
+    with workspace.ledger.locks.hold("git", timeout=ADD_TIMEOUT_S):
+        worktree.remove(workspace.repo, place.folder, timeout=ADD_TIMEOUT_S)
+    faults.point("worktree.removed")
+    if place.branch is not None:
+        _drop_branch(workspace, place, place.branch)
+    record_path(workspace, place.name).unlink(missing_ok=True)
+
+
+def _drop_branch(workspace: Workspace, place: Place, branch: str) -> None:
+    repo = workspace.repo
+    task_id, _, attempt = place.name.rpartition(".")
+    tip, head = repo.tip(branch), repo.tip(keep_ref(task_id, int(attempt)))
+    if tip is None:
+        return
+    untouched = tip == place.base
+    if untouched or (head is not None and repo.is_ancestor(tip, head)):
+        swap(repo, [RefUpdate(branch, None, tip)], reason="wfledger: kept elsewhere")
+
+
+@contextmanager
+def scratch(workspace: Workspace, name: str, *, commit: str) -> Iterator[Place]:
+    """A clean detached checkout of *commit* for verification or gate; removed afterwards."""
+    place = make(workspace, name, base=commit, branch=None, purpose="scratch")
+    try:
+        yield place
+    finally:
+        discard(workspace, place)

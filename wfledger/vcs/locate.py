@@ -1,0 +1,54 @@
+"""Where a repository's common directory is, found without opening the repository.
+
+Verbs that only touch ledger files use this: opening git costs more than all they do.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wfledger.errors import RepositoryError
+
+_LIMIT = 4096
+
+
+@dataclass(frozen=True)
+class Located:
+    """The directories of a repository, as seen from somewhere inside."""
+
+    #: What all worktrees share.
+    common_dir: Path
+    #: Of the worktree that we stand in.
+    git_dir: Path
+    #: Root of that worktree; None in a bare repository or inside the git directory.
+    workdir: Path | None
+
+
+def locate(start: Path) -> Located:
+    """Find the repository that *start* is in; raises `RepositoryError`."""
+    here = start.resolve()
+    for folder in (here, *here.parents):
+        pointer = folder / ".git"
+        if pointer.is_dir():
+            return Located(_common(pointer), pointer, folder)
+        if pointer.is_file():
+            git_dir = _follow(pointer)
+            return Located(_common(git_dir), git_dir, folder)
+        if (folder / "HEAD").is_file() and (folder / "objects").is_dir():
+            return Located(_common(folder), folder, None)
+    raise RepositoryError(
+        f"{start} is in no git repository", hint="git init", kind="not_a_repository"
+    )
+
+
+def _follow(pointer: Path) -> Path:
+    text = pointer.read_text("utf-8", "replace")[:_LIMIT].strip()
+    if not text.startswith("gitdir: "):
+        raise RepositoryError(f"{pointer} is no pointer to a git directory", kind="damaged")
+    return (pointer.parent / text.removeprefix("gitdir: ")).resolve()
+
+
+def _common(git_dir: Path) -> Path:
+    pointer = git_dir / "commondir"
+    if not pointer.is_file():
+        return git_dir.resolve()
+    return (git_dir / pointer.read_text("utf-8", "replace")[:_LIMIT].strip()).resolve()
