@@ -7,7 +7,7 @@ task leaves in-progress with a result; when this process dies, `run.recovery` do
 import shutil
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from wfledger import faults
@@ -21,7 +21,7 @@ from wfledger.run.envelope import read_envelope
 from wfledger.run.environment import build
 from wfledger.run.inputs import prompt_with_inputs, write_inputs
 from wfledger.run.judging import judge
-from wfledger.run.keeping import changed_paths, keep
+from wfledger.run.keeping import UnkeepableError, changed_paths, keep
 from wfledger.run.preparation import PreparationFailed
 from wfledger.run.process import Job, ProcessLimits, run_job
 from wfledger.run.ready import make_ready
@@ -102,8 +102,9 @@ class _Attempt:
         try:
             result = self._keep(place, result)
         except WfledgerError as error:
+            kind = "out_of_scope" if isinstance(error, UnkeepableError) else "environment"
             message = f"{error.message}; the worktree stays at {place.path}"
-            close(self.workspace, self._failed("environment", message), by=self._by)
+            close(self.workspace, self._failed(kind, message), by=self._by)
             return
         faults.point("attempt.kept")
         close(self.workspace, result, by=self._by)
@@ -145,7 +146,7 @@ class _Attempt:
         ready = make_ready(self.workspace, place, log=log, stop=self.stop)
         if isinstance(ready, PreparationFailed):
             return self._failed(ready.failure_class, ready.message)
-        worktrees.remember(self.workspace, replace(place, excluded=ready.excluded))
+        worktrees.excluding(self.workspace, place, ready.excluded)
         self._lay_the_desk()
         self.report(self.task.id, "runs")
         with_tree = LiveLock(

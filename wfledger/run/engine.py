@@ -140,7 +140,7 @@ class Engine:
         if self._failures:
             raise self._failures.pop()
 
-    def _note(self, future: "Future[object]") -> None:
+    def _note(self, future: "Future[None] | Future[object]") -> None:
         error = future.exception()
         if error is None or isinstance(error, (StaleError, BusyError)):
             return
@@ -202,7 +202,7 @@ class Engine:
         owner = self._worker
         future: Future[object] = self._lander.submit(
             land_task, self.workspace, due[0], owner=owner, stop=self._stop_landing,
-            report=lambda text, task_id=due[0]: self._report(task_id, text),  # type: ignore[misc]
+            report=lambda text, task_id=due[0]: self._report(task_id, text),
         )
         future.add_done_callback(lambda _: self._wake.set())
         self._landing = (due[0], future)

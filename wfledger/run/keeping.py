@@ -11,18 +11,24 @@ from wfledger import faults
 from wfledger.core.changes import to_changed
 from wfledger.core.documents import Changed, Task
 from wfledger.core.scopes import parse_all
+from wfledger.core.text import clean_line
+from wfledger.errors import ScopeError
 from wfledger.run.refnames import keep_ref
 from wfledger.run.workspace import Workspace
 from wfledger.run.worktrees import Place
+from wfledger.vcs.history import AUTHOR
 from wfledger.vcs.refs import RefUpdate, swap
-from wfledger.vcs.repo import Identity
-from wfledger.vcs.trees import diff, snapshot
+from wfledger.vcs.trees import ForbiddenPath, Outset, Snapshot, diff, snapshot
 
 faults.register("keep.snapshot", "keep.ref")
 
-#: Committer of what wfledger itself records.
-SELF: Final = Identity("wfledger", "wfledger@localhost")
 SNAPSHOT_TIMEOUT_S: Final = 600.0
+
+
+class UnkeepableError(ScopeError):
+    """The worktree holds a path that git refuses in any tree; it stays where it is."""
+
+    code = "unkeepable"
 
 
 @dataclass(frozen=True)
@@ -41,26 +47,37 @@ def kept_head(workspace: Workspace, task_id: str, attempt: int) -> str | None:
 def keep(workspace: Workspace, place: Place, *, task_id: str, attempt: int) -> Kept:
     """Record everything in *place* as a commit under the attempt's keep ref.
 
-    Doing it again moves the ref to what is there now. Raises `EnvironmentFailedError` (of
-    `vcs.trees`) when the worktree cannot be read whole; then the worktree itself must stay.
+    Doing it again moves the ref to what is there now. Raises `EnvironmentFailedError` when the
+    worktree cannot be read whole and `UnkeepableError` when it holds what no tree may hold; then
+    the worktree itself must stay.
     """
     repo = workspace.repo
     taken = snapshot(
         repo, place.folder, index_dir=workspace.ledger.layout.tmp, exclude=place.excluded,
-        timeout=SNAPSHOT_TIMEOUT_S,
+        timeout=SNAPSHOT_TIMEOUT_S, outset=Outset(place.base, place.ignore),
     )
+    if isinstance(taken, ForbiddenPath):
+        raise UnkeepableError(
+            f"{clean_line(taken.path)}: {taken.reason}", path=taken.path, place=place.path
+        )
     faults.point("keep.snapshot")
-    if taken.head == place.base and taken.tree == repo.tree_of(place.base):
-        head = place.base
-    elif taken.head != place.base and taken.tree == repo.tree_of(taken.head) and (
-        repo.is_ancestor(place.base, taken.head)
-    ):
-        head = taken.head
-    else:
-        head = _commit(workspace, place, taken.tree, taken.head, f"{task_id} attempt {attempt}")
+    head = _commit_of(workspace, place, taken, f"{task_id} attempt {attempt}")
     _point(workspace, keep_ref(task_id, attempt), head)
     faults.point("keep.ref")
     return Kept(place.base, head)
+
+
+def _commit_of(workspace: Workspace, place: Place, taken: Snapshot, subject: str) -> str:
+    """Return a commit with the snapshot's tree that reaches all that the worker committed."""
+    repo, head = workspace.repo, taken.head or place.base
+    descends = repo.is_ancestor(place.base, head)
+    if descends and taken.tree == repo.tree_of(head):
+        return head
+    parents = [head] if descends else [place.base, head]
+    return repo.commit_tree(
+        taken.tree, parents, message=f"{subject}\n", author=repo.identity() or AUTHOR,
+        committer=AUTHOR, when=workspace.clock.now(),
+    )
 
 
 def changed_paths(workspace: Workspace, kept: Kept, task: Task) -> tuple[Changed, ...]:
@@ -68,16 +85,6 @@ def changed_paths(workspace: Workspace, kept: Kept, task: Task) -> tuple[Changed
     repo = workspace.repo
     changes = diff(repo, repo.tree_of(kept.base), repo.tree_of(kept.head))
     return to_changed(changes, parse_all(task.spec.write))
-
-
-def _commit(workspace: Workspace, place: Place, tree: str, head: str, subject: str) -> str:
-    repo = workspace.repo
-    parents = [head] if repo.is_ancestor(place.base, head) else [place.base, head]
-    identity = repo.identity() or SELF
-    return repo.commit_tree(
-        tree, parents, message=f"{subject}\n", author=identity, committer=SELF,
-        when=workspace.clock.now(),
-    )
 
 
 def _point(workspace: Workspace, ref: str, head: str) -> None:

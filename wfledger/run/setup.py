@@ -17,12 +17,11 @@ from wfledger.run.roles import propose
 from wfledger.run.workspace import FOLDER, LOCAL, points_home
 from wfledger.store import atomic
 from wfledger.store.layout import LOCAL_FOLDERS, OTHER_FOLDERS, Layout
-from wfledger.vcs.history import History
+from wfledger.vcs.history import ATTRIBUTES, History
 from wfledger.vcs.repo import Repository
+from wfledger.vcs.worktree import exclude_path
 
 _KEEP: Final = ".keep"
-#: The blobs of the ledger are the exact bytes, whatever the user's attributes say.
-_ATTRIBUTES: Final = b"* -text\n"
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,7 @@ def initialise(start: Path, *, clock: Clock, policy: Policy | None = None) -> Cr
         history.create(files, message="A new ledger\n", when=clock.now())
     raw = history.read("ledger.json") or b"{}"
     ledger_id = json.loads(raw)["id"]
+    exclude_path(repo, f"/{FOLDER}")
     history.attach(root)
     for relative in folders():
         (root / relative).mkdir(exist_ok=True)
@@ -102,7 +102,7 @@ def first_files(config: LedgerConfig, fleet: str) -> dict[str, bytes]:
     files = {f"{folder}/{_KEEP}": b"" for folder in folders()}
     files["ledger.json"] = canonical(config)
     files["fleet.toml"] = fleet.encode()
-    files[".gitattributes"] = _ATTRIBUTES
+    files[".gitattributes"] = ATTRIBUTES
     return files
 
 

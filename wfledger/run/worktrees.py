@@ -8,7 +8,7 @@ when what was in it is reachable from a ref or was never anybody's work.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -18,6 +18,7 @@ from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.vcs import worktree
 from wfledger.vcs.refs import RefUpdate, swap
+from wfledger.vcs.trees import Outset
 
 faults.register("worktree.recorded", "worktree.added", "worktree.removed")
 
@@ -39,6 +40,8 @@ class Place:
     branch: str | None
     #: `attempt` and `open` may hold somebody's work; a person's `open` one is never swept.
     purpose: Purpose
+    #: What was ignored besides `.gitignore` when it was made; a worker may change that file.
+    ignore: str = ""
     #: Paths that preparation put there; never part of a change.
     excluded: tuple[str, ...] = ()
 
@@ -86,7 +89,9 @@ def make(
 
     Worktrees are made one at a time: git's own bookkeeping races otherwise.
     """
-    place = Place(name, str(workspace.state / name), base, branch, purpose)
+    outset = Outset.of(workspace.repo, base)
+    path = str(workspace.state / name)
+    place = Place(name, path, base, branch, purpose, ignore=outset.ignore)
     remember(workspace, place)
     faults.point("worktree.recorded")
     place.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -96,6 +101,13 @@ def make(
         )
     faults.point("worktree.added")
     return place
+
+
+def excluding(workspace: Workspace, place: Place, excluded: tuple[str, ...]) -> Place:
+    """Record what preparation has put into *place*."""
+    prepared = replace(place, excluded=excluded)
+    remember(workspace, prepared)
+    return prepared
 
 
 def discard(workspace: Workspace, place: Place) -> None:
@@ -125,7 +137,7 @@ def _drop_branch(workspace: Workspace, place: Place, branch: str) -> None:
 
 @contextmanager
 def scratch(workspace: Workspace, name: str, *, commit: str) -> Iterator[Place]:
-    """A clean detached checkout of *commit* for verification or gate; removed afterwards."""
+    """Make a clean detached checkout of *commit* for verification or gate, for a while."""
     place = make(workspace, name, base=commit, branch=None, purpose="scratch")
     try:
         yield place

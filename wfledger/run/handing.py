@@ -1,0 +1,127 @@
+"""Handing in by whoever drives himself: a worktree at the claim, then complete or fail.
+
+The same fence, the same keeping and the same landing as for attempts of the runtime; the caller is
+told every reason at once (spec 60, "Handing in").
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from wfledger.core import bounds
+from wfledger.core.documents import Failure, Result, Task
+from wfledger.errors import EnvironmentFailedError, WfledgerError
+from wfledger.run import worktrees
+from wfledger.run.attempt import clear_away
+from wfledger.run.claims import Claim, held_entry
+from wfledger.run.closing import close, failure
+from wfledger.run.envelope import parse_envelope
+from wfledger.run.keeping import changed_paths, keep
+from wfledger.run.landing import Landing, land_task
+from wfledger.run.preparation import PreparationFailed
+from wfledger.run.ready import make_ready
+from wfledger.run.refnames import try_branch
+from wfledger.run.workspace import Workspace
+from wfledger.store import atomic
+
+_BY = "worker"
+
+
+def give_worktree(workspace: Workspace, claimed: Claim) -> worktrees.Place:
+    """Make the worktree of a claim and prepare it; raises `EnvironmentFailedError`."""
+    task = claimed.task
+    name = workspace.ledger.layout.attempt_name(task.id, claimed.attempt)
+    run = workspace.ledger.run(task.run)
+    base = workspace.repo.tip(run.branch)
+    if base is None:
+        raise EnvironmentFailedError(f"the branch {run.branch} is gone", branch=run.branch)
+    branch = try_branch(task.id, claimed.attempt) if task.spec.writes else None
+    place = worktrees.make(workspace, name, base=base, branch=branch, purpose="attempt")
+    log = workspace.ledger.layout.local / "logs" / f"{name}.setup.log"
+    ready = make_ready(workspace, place, log=log, stop=threading.Event())
+    if isinstance(ready, PreparationFailed):
+        raise EnvironmentFailedError(f"the worktree could not be prepared: {ready.message}")
+    return worktrees.excluding(workspace, place, ready.excluded)
+
+
+@dataclass(frozen=True)
+class Handed:
+    """What became of a completed attempt; *landing* is None while it is queued."""
+
+    task: Task
+    landing: Landing | None
+
+
+def complete(
+    workspace: Workspace, task_id: str, token: str | None, *, envelope: Path | None,
+    queue: bool, report: Callable[[str], None],
+) -> Handed:
+    """Hand in an attempt as finished and land it, or only queue it.
+
+    Raises `StaleError` for a zombie, `InvalidDocumentError` for a bad envelope; both change
+    nothing.
+    """
+    entry = held_entry(workspace, task_id, token)
+    result = _given(entry.task, envelope)
+    result, place = _with_work(workspace, entry.task, result)
+    task = close(workspace, result, by=_BY)
+    if place is not None:
+        clear_away(workspace, place)
+    if queue or result.failure is not None:
+        return Handed(task, None)
+    landing = land_task(
+        workspace, task_id, owner=_BY, stop=threading.Event(), report=report,
+        wait_for_target=60.0,
+    )
+    return Handed(workspace.ledger.get(task_id).task, landing)
+
+
+def _given(task: Task, envelope: Path | None) -> Result:
+    if envelope is None:
+        return Result(task=task.id, attempt=task.attempt, status="succeeded")
+    raw = atomic.read(envelope, limit=bounds.RESULT_BYTES)
+    result = parse_envelope(raw, task_id=task.id, attempt=task.attempt)
+    if result.status == "blocked":
+        text = "; ".join(result.open_questions) or result.summary or "a question"
+        return result.but(failure=failure("question", text))
+    if result.status == "failed" and result.failure is None:
+        return result.but(failure=failure("task", result.summary or "failed"))
+    return result
+
+
+def fail(
+    workspace: Workspace, task_id: str, token: str | None, *, kind: str, reason: str
+) -> Task:
+    """Hand in an attempt as failed; its work is kept."""
+    entry = held_entry(workspace, task_id, token)
+    why: Failure = failure(kind, reason)
+    result = Result(
+        task=task_id, attempt=entry.task.attempt, failure=why,
+        status="blocked" if kind == "question" else "failed",
+    )
+    result, place = _with_work(workspace, entry.task, result)
+    task = close(workspace, result, by=_BY)
+    if place is not None:
+        clear_away(workspace, place)
+    return task
+
+
+def _with_work(
+    workspace: Workspace, task: Task, result: Result
+) -> tuple[Result, worktrees.Place | None]:
+    """Keep what is in the attempt's worktree, if it was given one."""
+    name = workspace.ledger.layout.attempt_name(task.id, task.attempt)
+    place = worktrees.find(workspace, name)
+    if place is None:
+        base = workspace.repo.tip(workspace.ledger.run(task.run).branch)
+        return result.but(base=base, head=base), None
+    try:
+        kept = keep(workspace, place, task_id=task.id, attempt=task.attempt)
+    except WfledgerError as error:
+        raise EnvironmentFailedError(
+            f"the work cannot be kept: {error.message}; nothing was handed in",
+            hint="mend the worktree and hand in again", path=place.path,
+        ) from error
+    paths = changed_paths(workspace, kept, task)
+    return result.but(base=kept.base, head=kept.head, changed=paths), place
