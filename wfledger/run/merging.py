@@ -1,0 +1,288 @@
+"""What a landing writes into the ledger: lease, intent, and every way out of merging/.
+
+Each function is one transaction and fenced: it does nothing but raise `StaleError` when the task
+has left merging/, is at another attempt, or was taken over by another merger (WFL-LAND-003).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, Final, Literal
+
+from wfledger import faults
+from wfledger.clock import iso
+from wfledger.core import outcome
+from wfledger.core.documents import (
+    Attempt,
+    Failure,
+    Hold,
+    Intent,
+    Landed,
+    Merger,
+    Result,
+    Run,
+    Task,
+)
+from wfledger.core.statuses import Actor, Status
+from wfledger.core.text import clean_line
+from wfledger.errors import StaleError
+from wfledger.run.workspace import Workspace
+from wfledger.store.transaction import Transaction
+
+faults.register(
+    "landing.leased", "landing.intent-written", "landing.intent-dropped", "landing.refused",
+    "landing.done",
+)  # fmt: skip
+
+#: Backoff of what is no fault of the task: doubled each time.
+BACKOFF_S: Final = 5.0
+BACKOFF_MAX_S: Final = 300.0
+#: Characters of a reason that the ledger keeps.
+REASON_CHARS: Final = 16_000
+
+
+@dataclass(frozen=True)
+class Done:
+    """The task is in done/. *commit* is None when there was nothing to merge."""
+
+    how: Literal["merged", "nothing"]
+    commit: str | None = None
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """The task is in blocked/; *command* lifts that."""
+
+    code: str
+    reason: str
+    command: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Retried:
+    """The task is in waiting/: its plan retries what went wrong. Not offered before *until*."""
+
+    reason: str
+    until: str | None = None
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """The task is still in merging/ and nothing is wrong with it; try again, not before *until*."""
+
+    reason: str
+    until: str | None = None
+
+
+Landing = Done | Blocked | Retried | Deferred
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a task cannot land as it is. A *code* that is a failure class counts as its attempt's."""
+
+    code: str
+    reason: str
+    #: Paths that the task would have to be allowed.
+    widen: tuple[str, ...] = ()
+    #: Replaces the command that belongs to the code.
+    command: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is to land: the work of an attempt, or what a person has accepted in its place."""
+
+    attempt: int
+    #: None where the attempt left nothing.
+    base: str | None
+    head: str | None
+    result: Result | None
+    #: Failure classes that a person has waived.
+    waive: tuple[str, ...] = ()
+    accepted: bool = False
+
+
+@dataclass(frozen=True)
+class Errand:
+    """One landing under way: the task as leased, its run, and by whom."""
+
+    workspace: Workspace
+    task: Task
+    run: Run
+    owner: str
+    epoch: int
+
+    @property
+    def by(self) -> str:
+        """The author of the changes, for the history."""
+        return f"merger:{self.owner}"
+
+
+def lease(workspace: Workspace, task_id: str, *, owner: str) -> Errand:
+    """Become the merger of a task in merging/, whose live lock the caller holds.
+
+    The epoch rises, so that whoever was the merger before can write nothing any more.
+    """
+    with workspace.ledger.transaction(f"merger:{owner}") as changes:
+        entry = changes.get(task_id)
+        if entry.status is not Status.MERGING:
+            raise StaleError(
+                f"{task_id} is {entry.status.value}; there is nothing to land",
+                task=task_id, status=entry.status.value,
+            )
+        before = entry.task.merger
+        epoch = before.epoch + 1 if before else 1
+        task = changes.update(
+            task_id, why="leased for landing", merger=Merger(owner=owner, epoch=epoch), hold=None
+        )
+    faults.point("landing.leased")
+    return Errand(workspace, task, workspace.ledger.run(task.run), owner, epoch)
+
+
+def fenced(changes: Transaction, errand: Errand) -> Task:
+    """Return the task as it is now, or raise `StaleError` when it is not this merger's any more."""
+    entry = changes.get(errand.task.id)
+    task, merger = entry.task, entry.task.merger
+    ours = merger is not None and (merger.owner, merger.epoch) == (errand.owner, errand.epoch)
+    if entry.status is Status.MERGING and task.attempt == errand.task.attempt and ours:
+        return task
+    raise StaleError(
+        f"the landing of {task.id} is over: it is {entry.status.value}, attempt {task.attempt}",
+        task=task.id, status=entry.status.value,
+    )
+
+
+def write_intent(errand: Errand, intent: Intent) -> None:
+    """Record what is about to be done to the target; durable on return (WFL-LAND-010)."""
+    with errand.workspace.ledger.transaction(errand.by) as changes:
+        fenced(changes, errand)
+        why = f"round {intent.round}: about to land {intent.candidate[:12]}"
+        changes.update(errand.task.id, why=why, intent=intent)
+    faults.point("landing.intent-written")
+
+
+def drop_intent(workspace: Workspace, task_id: str, intent: Intent, *, by: str) -> None:
+    """Forget *intent*, whose candidate is not on its target; another one stays."""
+    with workspace.ledger.transaction(by) as changes:
+        entry = changes.get(task_id)
+        if entry.status is Status.MERGING and entry.task.intent == intent:
+            changes.update(task_id, why="the intended landing did not happen", intent=None)
+    faults.point("landing.intent-dropped")
+
+
+# -- ways out ------------------------------------------------------------------------------------
+
+
+def finish(errand: Errand, landed: Landed, *, attempt: int) -> Done:
+    """Move the task to done/; the caller has proved what *landed* says."""
+    ledger = errand.workspace.ledger
+    with ledger.transaction(errand.by) as changes:
+        task = fenced(changes, errand)
+        result = ledger.result(task.id, attempt)
+        if result is not None and result.failure is not None:
+            # A person has accepted what was refused before; it counts as a failure no longer.
+            changes.put_result(result.but(failure=None))
+        why = f"landed as {landed.commit[:12]}" if landed.commit else "nothing to merge"
+        changes.move(
+            task.id, Status.DONE, actor=Actor.MERGER, why=why, landed=landed, intent=None,
+            hold=None, block=None, claim=None, attempts=_amended(errand, task, attempt),
+        )
+    faults.point("landing.done")
+    return Done(landed.how, landed.commit)
+
+
+def refuse(errand: Errand, subject: Subject, refusal: Refusal) -> Blocked | Retried:
+    """Move the task to blocked/, or to waiting/ when its plan retries that kind of failure.
+
+    The attempt and its envelope say the class, so that attempts and sources are counted right.
+    """
+    ledger = errand.workspace.ledger
+    refusal = replace(refusal, reason=_bounded(refusal.reason))
+    with ledger.transaction(errand.by) as changes:
+        task = fenced(changes, errand)
+        if refusal.code in outcome.SOURCES:
+            attempts = _amended(errand, task, subject.attempt, refusal=refusal)
+            task = task.but(attempts=attempts)
+            _note_failure(errand, changes, subject.attempt, refusal=refusal)
+        after = _after(errand, task, subject, refusal=refusal)
+        changes.move(
+            task.id, after.status, actor=Actor.MERGER, why=_first_line(refusal.reason),
+            attempts=task.attempts, hold=after.hold, block=after.block, accepted=None, merger=None,
+            intent=None, claim=None,
+        )  # fmt: skip
+    faults.point("landing.refused")
+    if after.block is None:
+        return Retried(refusal.reason, after.hold.until if after.hold else None)
+    block = after.block
+    return Blocked(block.code, block.reason, block.command, block.facts)
+
+
+def _after(errand: Errand, task: Task, subject: Subject, *, refusal: Refusal) -> outcome.Next:
+    """Return where *task* goes; every block says what was refused, so that it can be taken up."""
+    now = errand.workspace.clock.now()
+    kept = {"attempt": subject.attempt, "base": subject.base, "head": subject.head}
+    facts = {**refusal.facts, **{name: value for name, value in kept.items() if value is not None}}
+    after = outcome.after_failure(task, refusal.code, refusal.reason, now=now)
+    if after.block is None:
+        return after
+    block = after.block.but(facts=facts)
+    if block.code == refusal.code:
+        command = refusal.command or outcome.command_for(task.id, refusal.code, refusal.widen)
+        block = block.but(command=command)
+    return replace(after, block=block)
+
+
+def _note_failure(
+    errand: Errand, changes: Transaction, attempt: int, *, refusal: Refusal
+) -> None:
+    result = errand.workspace.ledger.result(errand.task.id, attempt)
+    if result is None:
+        return
+    source = outcome.SOURCES[refusal.code]
+    failure = Failure(failure_class=refusal.code, source=source, message=refusal.reason)
+    changes.put_result(result.but(failure=failure))
+
+
+def _amended(
+    errand: Errand, task: Task, number: int, *, refusal: Refusal | None = None
+) -> tuple[Attempt, ...]:
+    """Return the attempts of *task* with what number *number* has come to in the end."""
+    said = refusal.code if refusal else "succeeded"
+    message = _first_line(refusal.reason) if refusal else ""
+    known = [attempt for attempt in task.attempts if attempt.number == number]
+    if known and known[0].outcome == said:
+        return task.attempts
+    if not known:  # handed in by somebody who keeps no such record (WFL-CLAIM-006)
+        worker = task.claim.worker if task.claim else "unknown"
+        ended = iso(errand.workspace.clock.now())
+        new = Attempt(number=number, worker=worker, outcome=said, message=message, ended=ended)
+        return (*task.attempts, new)
+    changed = known[0].but(outcome=said, message=message)
+    return tuple(changed if attempt is known[0] else attempt for attempt in task.attempts)
+
+
+def _bounded(text: str) -> str:
+    """Return *text* short enough for a task file, which holds it twice."""
+    return text if len(text) <= REASON_CHARS else text[: REASON_CHARS - 1] + "…"
+
+
+def _first_line(text: str) -> str:
+    return clean_line(text.partition("\n")[0])
+
+
+def defer(errand: Errand, reason: str) -> Deferred:
+    """Leave the task in merging/ and record when to try again (WFL-LAND-032).
+
+    Each lease that ends like this doubles the pause.
+    """
+    ledger, clock = errand.workspace.ledger, errand.workspace.clock
+    pause = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(errand.epoch - 1, 10))
+    until = iso(clock.now() + timedelta(seconds=pause))
+    with ledger.transaction(errand.by) as changes:
+        fenced(changes, errand)
+        hold = Hold(code="backoff", reason=_bounded(reason), until=until)
+        changes.update(errand.task.id, why=_first_line(reason), hold=hold)
+    return Deferred(reason, until)
