@@ -30,6 +30,8 @@ _MARKS: Final = {
 }
 #: Patterns that a warning spells out for braces.
 _SPELLED_OUT: Final = 8
+#: Characters of a pattern that a refusal repeats.
+_SHOWN: Final = 80
 _BRACES: Final = re.compile(r"\{([^{}/]*,[^{}/]*)\}")
 
 
@@ -189,7 +191,8 @@ def collide(
 
 def _refuse(text: str, reason: str, *, hint: str | None = None) -> NoReturn:
     """Raise the refusal of *text* (WFL-SCOPE-015)."""
-    raise InvalidPatternError(f"the pattern {text!r}: {reason}", hint=hint, pattern=text)
+    named = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    raise InvalidPatternError(f"the pattern {named!r}: {reason}", hint=hint, pattern=text)
 
 
 def _check_characters(text: str) -> None:
@@ -200,7 +203,7 @@ def _check_characters(text: str) -> None:
     if any(unicodedata.category(char) == "Cc" for char in text):
         _refuse(text, "it has a control character")
     if "\\" in text:
-        hint = f"write {text.replace(chr(92), '/')}"
+        hint = "write " + re.sub(r"[\\/]+", "/", text)
         _refuse(text, "it has a backslash; the separator is / and nothing is escaped", hint=hint)
     if text.startswith("/"):
         hint = f"write {text.lstrip('/') or _DEEP}, from the root of the repository"
