@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from wfledger import faults
@@ -20,7 +21,7 @@ from wfledger.errors import BusyError, NothingToClaimError, StaleError, Wfledger
 from wfledger.run.attempt import run_attempt
 from wfledger.run.claims import claim
 from wfledger.run.commit import commit_journal
-from wfledger.run.landing import Deferred, land_task
+from wfledger.run.landing import is_landable, land_task
 from wfledger.run.recovery import recover_lost, sweep_worktrees
 from wfledger.run.scheduler import Scheduler, Step
 from wfledger.run.slots import Slots
@@ -88,7 +89,6 @@ class Engine:
         self._lander = ThreadPoolExecutor(1, thread_name_prefix="land")
         self._running: dict[str, _Running] = {}
         self._landing: tuple[str, Future[object]] | None = None
-        self._deferred: dict[str, float] = {}
         self._wake = threading.Event()
         self._stop_landing = threading.Event()
         self._recover = _Due(_RECOVER_EVERY_S)
@@ -132,11 +132,9 @@ class Engine:
                 running.slot.release()
                 self._note(running.future)
         if self._landing and self._landing[1].done():
-            task_id, future = self._landing
+            future = self._landing[1]
             self._landing = None
             self._note(future)
-            if not future.exception() and isinstance(future.result(), Deferred):
-                self._deferred[task_id] = self.workspace.clock.elapsed() + PULSE_S
         if self._failures:
             raise self._failures.pop()
 
@@ -191,18 +189,14 @@ class Engine:
     def _land_next(self) -> None:
         if self._landing is not None or self._stop_landing.is_set():
             return
-        now = self.workspace.clock.elapsed()
-        due = [
-            task.id
-            for task in self.workspace.ledger.tasks(Status.MERGING, run=self.run_id)
-            if self._deferred.get(task.id, 0.0) <= now
-        ]
+        now = self.workspace.clock.now()
+        merging = self.workspace.ledger.tasks(Status.MERGING, run=self.run_id)
+        due = [task.id for task in merging if is_landable(task, now=now)]
         if not due:
             return
-        owner = self._worker
         future: Future[object] = self._lander.submit(
-            land_task, self.workspace, due[0], owner=owner, stop=self._stop_landing,
-            report=lambda text, task_id=due[0]: self._report(task_id, text),
+            land_task, self.workspace, due[0], owner=self._worker, stop=self._stop_landing,
+            report=partial(self._report, due[0]),
         )
         future.add_done_callback(lambda _: self._wake.set())
         self._landing = (due[0], future)

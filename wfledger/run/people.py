@@ -171,7 +171,7 @@ def cancel(workspace: Workspace, task_id: str, *, reason: str = "") -> Task:
 
     entry = workspace.ledger.get(task_id)
     if entry.status is Status.MERGING:
-        cancel_merging(workspace, task_id)
+        return cancel_merging(workspace, task_id, by=_BY, why=reason or "cancelled")
     with workspace.ledger.transaction(_BY) as changes:
         entry = workspace.ledger.get(task_id)
         if entry.status is Status.CANCELLED:

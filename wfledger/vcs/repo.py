@@ -158,6 +158,13 @@ class Repository:
                 f"there is no {kind.__name__.lower()} {oid}", kind="no_object", oid=oid
             ) from error
 
+    def has_commit(self, oid: str) -> bool:
+        """Whether *oid* is the full id of a commit that is here."""
+        try:
+            return str(self.lookup(oid, pygit2.Commit).id) == oid
+        except GitError:
+            return False
+
     def tree_of(self, revision: str) -> str:
         """Return the tree of a commit, or the tree itself, by full object id."""
         return str(self.lookup(revision, pygit2.Tree).id)
@@ -168,6 +175,14 @@ class Repository:
         new = self.lookup(descendant, pygit2.Commit).id
         with translated("compare histories"):
             return old == new or self._graph.descendant_of(new, old)
+
+    def merge_base(self, one: str, other: str) -> str:
+        """Return the best common ancestor; raises `GitError` where the histories share none."""
+        with translated("merge-base"):
+            base = self.objects.merge_base(one, other)
+        if base is None:
+            raise GitError(f"{one[:12]} and {other[:12]} share no history", kind="unrelated")
+        return str(base)
 
     def read_blob(self, revision: str, path: str) -> bytes | None:
         """Return the file *path* in a commit or tree, None where there is no file of that name."""

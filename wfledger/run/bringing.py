@@ -1,0 +1,178 @@
+"""`land`: a run's results come to the user's branch, shown first, without touching other work.
+
+The only operation that moves a branch of the user's. A fast-forward where it can be, else a merge
+in memory; a conflict, or uncommitted changes in the paths concerned, stop it before anything moves.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from wfledger.clock import iso
+from wfledger.core.documents import Landed, Run
+from wfledger.core.statuses import Status
+from wfledger.errors import (
+    NotFoundError,
+    RepositoryError,
+    ScopeError,
+    StaleError,
+    TransitionError,
+    UsageError,
+)
+from wfledger.run.refnames import HEADS
+from wfledger.run.workspace import Workspace
+from wfledger.vcs.checkout import checkout_of, fast_forward, reset_keep, uncommitted
+from wfledger.vcs.merge import Conflict, merge_trees
+from wfledger.vcs.refs import RefUpdate, swap
+from wfledger.vcs.repo import CommitInfo
+from wfledger.vcs.trees import diff
+
+
+@dataclass(frozen=True)
+class Bringing:
+    """What `land` would do; shown before it is done."""
+
+    run: Run
+    #: Tip of the user's branch now, and what it would become.
+    before: str
+    after: str
+    how: Literal["fast-forward", "merge", "nothing"]
+    commits: tuple[CommitInfo, ...]
+    #: Paths that would change on the user's branch.
+    paths: tuple[str, ...]
+
+
+def prepare_landing(workspace: Workspace, run_id: str) -> Bringing:
+    """Work out how a run comes to its target; makes the merge commit, moves nothing.
+
+    Raises `ScopeError` on a conflict (status 5), `UsageError` where uncommitted changes are in the
+    way, naming them.
+    """
+    run, repo = workspace.ledger.run(run_id), workspace.repo
+    tip, before = repo.tip(run.branch), repo.tip(run.target)
+    if tip is None or before is None:
+        gone = run.branch if tip is None else run.target
+        raise RepositoryError(f"{gone.removeprefix(HEADS)} is gone", kind="no_branch")
+    if repo.is_ancestor(tip, before):
+        return Bringing(run, before, before, "nothing", (), ())
+    commits = tuple(repo.walk(tip, since=before))
+    if repo.is_ancestor(before, tip):
+        after, how = tip, "fast-forward"
+    else:
+        after, how = _merge(workspace, run, tip, before), "merge"
+    changes = diff(repo, repo.tree_of(before), repo.tree_of(after))
+    paths = tuple(change.text for change in changes)
+    _refuse_uncommitted(workspace, run, paths)
+    return Bringing(run, before, after, how, commits, paths)  # type: ignore[arg-type]
+
+
+def _merge(workspace: Workspace, run: Run, tip: str, before: str) -> str:
+    repo = workspace.repo
+    base = repo.merge_base(before, tip)
+    merged = merge_trees(repo, base=base, ours=before, theirs=tip)
+    name = run.target.removeprefix(HEADS)
+    if isinstance(merged, Conflict):
+        paths = [conflict.path for conflict in merged.paths]
+        raise ScopeError(
+            f"{name} has moved on and conflicts with the run in {', '.join(paths[:5])}",
+            hint=f"git merge {run.branch.removeprefix(HEADS)}, resolve, commit",
+            paths=paths,
+        )
+    who = repo.identity()
+    if who is None:
+        raise RepositoryError(
+            "git does not know who you are, and this needs a merge commit",
+            hint='git config user.email "you@example.com" && git config user.name "You"',
+            kind="no_identity",
+        )
+    subject = f"Merge {run.name or 'run'} {run.id}: {run.goal}".rstrip(": ")[:100]
+    return repo.commit_tree(
+        merged.tree, [before, tip], message=f"{subject}\n\nWfledger-Run: {run.id}\n",
+        author=who, committer=who, when=workspace.clock.now(),
+    )
+
+
+def _refuse_uncommitted(workspace: Workspace, run: Run, paths: tuple[str, ...]) -> None:
+    checkout = checkout_of(workspace.repo, run.target)
+    if checkout is None:
+        return
+    touched = sorted(uncommitted(checkout) & frozenset(paths))
+    if touched:
+        raise UsageError(
+            f"uncommitted changes in {', '.join(touched[:10])}, which the run changes too",
+            hint="commit or stash them first", paths=touched,
+        )
+
+
+def bring(workspace: Workspace, bringing: Bringing) -> Run:
+    """Do what was shown. Raises `StaleError` when the branch has moved since."""
+    repo, run = workspace.repo, bringing.run
+    if bringing.how != "nothing":
+        if repo.tip(run.target) != bringing.before:
+            raise StaleError(f"{run.target.removeprefix(HEADS)} has moved", hint="look again")
+        checkout = checkout_of(repo, run.target)
+        if checkout is not None:
+            fast_forward(checkout, bringing.after)
+        else:
+            update = RefUpdate(run.target, bringing.after, bringing.before)
+            if not swap(repo, [update], reason=f"wfledger: land {run.id}"):
+                raise StaleError(f"{run.target.removeprefix(HEADS)} has moved", hint="look again")
+    return _note(workspace, run, bringing)
+
+
+def _note(workspace: Workspace, run: Run, bringing: Bringing) -> Run:
+    at = iso(workspace.clock.now())
+    how: Literal["merged", "nothing"] = "nothing" if bringing.how == "nothing" else "merged"
+    landed = Landed(target=run.target, commit=bringing.after, how=how, at=at)
+    before = {} if bringing.how == "nothing" else {"before": bringing.before}
+    with workspace.ledger.transaction("person") as changes:
+        present = workspace.ledger.run(run.id)
+        over = present.plan is not None and not _open_tasks(workspace, run.id)
+        state = "landed" if over and present.state == "open" else present.state
+        updated = present.but(
+            seq=present.seq + 1, state=state, landed=landed.but(**before) if before else landed
+        )
+        changes.put_run(updated, why="landed")
+    return updated
+
+
+def _open_tasks(workspace: Workspace, run_id: str) -> bool:
+    final = {Status.DONE, Status.CANCELLED}
+    return any(
+        workspace.ledger.names(status, run=run_id) for status in Status if status not in final
+    )
+
+
+def undo(workspace: Workspace, run_id: str) -> str:
+    """Take the last landing of a run back while nothing followed; returns the commit before it."""
+    repo, run = workspace.repo, workspace.ledger.run(run_id)
+    before = (run.landed.model_extra or {}).get("before") if run.landed else None
+    if run.landed is None or run.landed.commit is None or not isinstance(before, str):
+        raise NotFoundError(f"{run_id} has not landed", run=run_id)
+    if repo.tip(run.target) != run.landed.commit:
+        raise TransitionError(
+            f"{run.target.removeprefix(HEADS)} has moved on since {run_id} landed",
+            hint=f"git revert {run.landed.commit[:12]}", run=run_id,
+        )
+    checkout = checkout_of(repo, run.target)
+    if checkout is not None:
+        reset_keep(checkout, before)
+    elif not swap(repo, [RefUpdate(run.target, before, run.landed.commit)], reason="undo"):
+        raise StaleError("the branch has moved", hint="look again")
+    with workspace.ledger.transaction("person") as changes:
+        present = workspace.ledger.run(run_id)
+        state = "open" if present.state == "landed" else present.state
+        undone = present.but(seq=present.seq + 1, state=state, landed=None)
+        changes.put_run(undone, why="landing undone")
+    return before
+
+
+def branch_off(workspace: Workspace, run_id: str, name: str) -> str:
+    """Make a branch at a run's tip, for a pull request; returns the commit."""
+    run = workspace.ledger.run(run_id)
+    tip = workspace.repo.tip(run.branch)
+    if tip is None:
+        raise RepositoryError(f"{run.branch} is gone", kind="no_branch")
+    ref = f"{HEADS}{name}"
+    if not swap(workspace.repo, [RefUpdate(ref, tip, None)], reason=f"wfledger: {run_id}"):
+        raise UsageError(f"the branch {name} exists already", hint="choose another name")
+    return tip
