@@ -68,6 +68,12 @@ class InvalidDocumentError(WfledgerError):
     exit_status = 7
 
 
+class PlanError(InvalidDocumentError):
+    """A plan cannot be read or has errors; `facts` hold line and column, or the problems."""
+
+    code = "invalid_plan"
+
+
 class InvalidPatternError(WfledgerError):
     """A scope pattern is outside the grammar (spec 40)."""
 

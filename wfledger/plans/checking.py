@@ -1,0 +1,108 @@
+"""Checks a plan: all errors and warnings at once, and the compiled plan if there are none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from wfledger.errors import PlanError
+from wfledger.plans import reading, short
+from wfledger.plans.compiling import Plan, compile_plan
+from wfledger.plans.model import read_config
+from wfledger.plans.problems import REPORTED, Findings, Problem
+from wfledger.plans.rules import resolve
+
+_SHAPES = ("phases", "nodes", "tasks")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found."""
+
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    #: The compiled plan; None where there are errors.
+    plan: Plan | None
+    #: How many errors and warnings are not listed, at least.
+    omitted: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether the plan can be run."""
+        return not self.errors
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the shape that `check --json` prints."""
+        shown: dict[str, Any] = {
+            "ok": self.ok,
+            "errors": [problem.as_json() for problem in self.errors],
+            "warnings": [problem.as_json() for problem in self.warnings],
+        }
+        return {**shown, "omitted": self.omitted} if self.omitted else shown
+
+
+def check(document: object, *, lenient: bool = False) -> Checked:
+    """Check a document that was read already; never raises."""
+    findings = Findings(lenient=lenient)
+    if _refuse_shape(document, findings):
+        return _checked(findings, None)
+    if isinstance(document, dict) and "tasks" in document:
+        return _check_short(document, findings)
+    return _checked(findings, _check_phases(document, findings))
+
+
+def check_text(text: str | bytes, source: str, *, lenient: bool = False) -> Checked:
+    """Check a plan's text; what cannot be read is one `parse_error` that names line and column."""
+    try:
+        document = reading.read(text, source=source)
+    except PlanError as error:
+        return Checked((Problem("parse_error", error.message, ""),), (), None)
+    return check(document, lenient=lenient)
+
+
+def _refuse_shape(document: object, findings: Findings) -> bool:
+    """Report a shape that is not read; return whether it was (WFL-PLAN-010)."""
+    present = [name for name in _SHAPES if isinstance(document, dict) and name in document]
+    if len(present) > 1:
+        names = " and ".join(f"`{name}`" for name in present)
+        findings.error("ambiguous_shape", f"a plan has one of {names}, not several", "")
+    elif present == ["nodes"]:
+        message = (
+            "plans of the node shape (`nodes`) are not read by this version; "
+            "write `phases`, or the short form with `tasks`"
+        )
+        findings.error("unsupported_shape", message, "/nodes")
+    return bool(findings.rules)
+
+
+def _check_short(document: object, findings: Findings) -> Checked:
+    phases = short.expand(document, findings)
+    if phases is None:
+        return _checked(findings, None)
+    # What is said about the phases was said about the short form already, in its own words;
+    # only the bounds of compiling remain.
+    inner = Findings(lenient=findings.lenient)
+    plan = _check_phases(phases, inner)
+    findings.parse.extend(inner.parse)
+    findings.rules.extend(inner.rules)
+    checked = _checked(findings, plan)
+    return replace(checked, plan=plan and replace(plan, warnings=checked.warnings))
+
+
+def _check_phases(document: object, findings: Findings) -> Plan | None:
+    doc = read_config(document, findings)
+    if doc is None:
+        return None
+    resolved = resolve(doc, findings)
+    if resolved is None or findings.errors:
+        return None
+    return compile_plan(resolved, findings)
+
+
+def _checked(findings: Findings, plan: Plan | None) -> Checked:
+    errors, errors_left = _shown(findings.errors)
+    warnings, warnings_left = _shown(findings.warnings)
+    return Checked(errors, warnings, None if errors else plan, errors_left + warnings_left)
+
+
+def _shown(problems: Sequence[Problem]) -> tuple[tuple[Problem, ...], int]:
+    return tuple(problems[:REPORTED]), max(0, len(problems) - REPORTED)

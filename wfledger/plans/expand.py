@@ -1,0 +1,50 @@
+"""Writes a plan out as the canonical phases document (`plan --expand`, WFL-PLAN-043)."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from wfledger.errors import PlanError
+from wfledger.plans import checking, fields, reading, short
+from wfledger.plans.model import CONFIG, PHASE, TASK
+
+
+def expand_text(text: str | bytes, source: str, *, lenient: bool = False) -> str:
+    """Return the canonical phases document as JSON text, ending with a line feed.
+
+    Raises `PlanError` if the plan cannot be read or has errors; `errors` lists them all.
+    """
+    document = reading.read(text, source=source)
+    checked = checking.check(document, lenient=lenient)
+    if not isinstance(document, dict) or not checked.ok:
+        first = checked.errors[0]
+        raise PlanError(
+            f"{first.pointer or '/'}: {first.message}",
+            errors=[problem.as_json() for problem in checked.errors],
+        )
+    phases = short.desugar(document, lenient=lenient) if "tasks" in document else document
+    return write(phases)
+
+
+def write(document: Mapping[str, Any]) -> str:
+    """Return *document*, which is valid, with its fields in the order of spec 90."""
+    shown = _ordered(document, CONFIG)
+    shown["phases"] = [_phase(phase) for phase in document["phases"]]
+    return json.dumps(shown, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _phase(phase: Mapping[str, Any]) -> dict[str, Any]:
+    shown = _ordered(phase, PHASE)
+    shown["tasks"] = [_ordered(task, TASK) for task in phase["tasks"]]
+    return shown
+
+
+def _ordered(values: Mapping[str, Any], shape: fields.Shape) -> dict[str, Any]:
+    return {name: _sorted(values[name]) for name in shape if values.get(name) is not None}
+
+
+def _sorted(value: Any) -> Any:
+    """Return *value* with the keys of inner objects sorted."""
+    if isinstance(value, dict):
+        return {name: _sorted(value[name]) for name in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
