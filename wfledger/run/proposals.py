@@ -93,6 +93,12 @@ def text_for(names: Collection[str]) -> str:
     return _TEXT + "\n".join(lines) + "\n"
 
 
+def found_in(names: Collection[str]) -> tuple[str, ...]:
+    """Return which of *names* something is proposed for."""
+    tools = [tool.file for group in _GROUPS if (tool := _first(group, names)) is not None]
+    return (*tools, *(name for name in _COPIED if name in names))
+
+
 def _first(group: tuple[_Tool, ...], names: Collection[str]) -> _Tool | None:
     return next((tool for tool in group if tool.file in names), None)
 

@@ -13,6 +13,7 @@ from wfledger.clock import Clock, iso
 from wfledger.core.documents import LedgerConfig, Policy, canonical
 from wfledger.core.statuses import Status
 from wfledger.errors import EnvironmentFailedError, RepositoryError
+from wfledger.run.proposals import found_in
 from wfledger.run.roles import propose
 from wfledger.run.workspace import FOLDER, LOCAL, points_home
 from wfledger.store import atomic
@@ -32,7 +33,7 @@ class Created:
     ledger: str
     #: False when there was a ledger already and nothing was changed.
     fresh: bool
-    #: Lock files that the proposed worktree setup is about.
+    #: Files that the proposed worktree setup is about.
     hints: tuple[str, ...] = ()
 
 
@@ -80,7 +81,7 @@ def initialise(start: Path, *, clock: Clock, policy: Policy | None = None) -> Cr
     folds = (repo.config_get("core.ignorecase") or "").lower() == "true"
     facts = {"root": str(root), "main": str(main), "ledger": ledger_id, "folds_case": folds}
     atomic.replace(pointer, json.dumps(facts).encode() + b"\n", tmp=layout.tmp)
-    return Created(root, ledger_id, fresh=True, hints=names)
+    return Created(root, ledger_id, fresh=True, hints=found_in(names))
 
 
 def _refuse_foreign(root: Path, repo: Repository) -> None:

@@ -1,0 +1,64 @@
+"""The verb that begins: `init`."""
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.render import say
+from wfledger.errors import UsageError
+
+EXAMPLE: Final = Path("quick.yaml")
+_EXAMPLE_TEXT: Final = """\
+# wfledger check quick.yaml; wfledger plan quick.yaml; wfledger run quick.yaml
+goal: Try a plan out
+tasks:
+  - id: hello
+    command: mkdir -p notes && echo hello > notes/hello.txt
+    write: [notes/hello.txt]
+  - id: world
+    command: mkdir -p notes && echo world > notes/world.txt
+    write: [notes/world.txt]
+  - id: both                       # starts when both have landed, and sees their files
+    command: cat notes/hello.txt notes/world.txt > notes/both.txt
+    write: [notes/both.txt]
+    after: [hello, world]
+"""
+
+
+@click.command("init")
+@click.option("--example", is_flag=True, help=f"Write {EXAMPLE}, a plan to begin with.")
+@json_option
+@pass_app
+def init(app: App, example: bool, as_json: bool) -> None:
+    """Make a ledger in this repository.
+
+    It lives in .wfledger/, on a branch of its own that your branches know nothing of. Where there
+    is a ledger already, nothing is changed.
+    """
+    from wfledger.run.setup import initialise
+
+    plan = app.start / EXAMPLE
+    if example and plan.exists():
+        raise UsageError(f"{EXAMPLE} exists; it is left as it is")
+    made = initialise(app.start, clock=app.clock)
+    if example:
+        plan.write_text(_EXAMPLE_TEXT, "utf-8")
+    if as_json:
+        emit(
+            {
+                "ledger": made.ledger, "root": str(made.root), "fresh": made.fresh,
+                "proposed_for": list(made.hints), "example": str(plan) if example else None,
+            }
+        )  # fmt: skip
+        return
+    if made.fresh:
+        say(f"made a ledger at {made.root}, on the branch wfledger")
+        say(f"who runs prompts, and how worktrees are prepared: {made.root / 'fleet.toml'}")
+    else:
+        say(f"there is a ledger already at {made.root}")
+    if made.hints:
+        say(f"found {', '.join(made.hints)}: a worktree setup is proposed there, as a comment")
+    if example:
+        say(f"wrote {EXAMPLE}; next: wfledger run {EXAMPLE}")

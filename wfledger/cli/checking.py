@@ -1,0 +1,142 @@
+"""The verbs that look at a plan before it runs: `check` and `plan`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.planfiles import plan_of, read_source, say_problems
+from wfledger.cli.render import plural, say
+from wfledger.errors import InvalidDocumentError, NoLedgerError, RepositoryError, UsageError
+from wfledger.plans.checking import check_text
+from wfledger.plans.compiling import Plan
+from wfledger.plans.expand import expand_text
+from wfledger.plans.picture import Picture, draw
+
+if TYPE_CHECKING:
+    from wfledger.run.submit import Neighbour
+
+_FILE: Final = click.Path(path_type=Path, allow_dash=True)
+#: Steps, tasks of a step, collisions and paths that people are shown.
+_SHOWN: Final = 12
+
+
+@click.command("check")
+@click.argument("file", type=_FILE)
+@click.option("--lenient", is_flag=True, help="Warn of unknown fields instead of refusing them.")
+@json_option
+def check(file: Path, lenient: bool, as_json: bool) -> int:
+    """Say everything that is wrong with a plan, at once.
+
+    Exit status 0: it can be run. 7: it has errors.
+    """
+    source = read_source(file)
+    checked = check_text(source.text, source.name, lenient=lenient)
+    if as_json:
+        emit(checked.as_json())
+    else:
+        say_problems(checked, source.name)
+    if not checked.ok:
+        return InvalidDocumentError.exit_status
+    if checked.plan is not None and not as_json:
+        say(f"{source.name} is a plan of {plural(len(checked.plan.tasks), 'task')}")
+    return 0
+
+
+@click.command("plan")
+@click.argument("file", type=_FILE)
+@click.option("--expand", is_flag=True, help="Print the plan as phases, with everything spelt out.")
+@click.option("--lenient", is_flag=True, help="Warn of unknown fields instead of refusing them.")
+@click.option("--target", metavar="BRANCH", help="Branch that the results are for.")
+@json_option
+@pass_app
+def plan(
+    app: App, *, file: Path, expand: bool, lenient: bool, target: str | None, as_json: bool
+) -> None:
+    """Show what a plan would do, before anything runs: order, width, who waits for whom."""
+    source = read_source(file)
+    if expand:
+        click.echo(expand_text(source.text, source.name, lenient=lenient), nl=False)
+        return
+    checked = check_text(source.text, source.name, lenient=lenient)
+    found = plan_of(checked, source.name)
+    picture = draw(found)
+    lands, neighbours = _surroundings(app, found, target)
+    if as_json:
+        emit(
+            {
+                "goal": found.goal,
+                **picture.as_json(),
+                "warnings": [problem.as_json() for problem in checked.warnings],
+                "target": lands,
+                "neighbours": [
+                    {"run": one.run.id, "name": one.run.name, "paths": list(one.paths)}
+                    for one in neighbours
+                ],
+            }
+        )
+        return
+    say_problems(checked, source.name)
+    _show(found, picture)
+    _show_landing(found, lands)
+    for one in neighbours:
+        named = f" ({one.run.name})" if one.run.name else ""
+        say(f"run {one.run.id}{named} has not landed and changed {_some(one.paths)}, which this "
+            f"plan may write: wfledger land {one.run.id} first, or expect conflicts")  # fmt: skip
+
+
+def _surroundings(
+    app: App, found: Plan, target: str | None
+) -> tuple[str | None, Sequence["Neighbour"]]:
+    """Return the target branch and the runs in the way; neither where there is no ledger."""
+    from wfledger.run.refnames import HEADS
+    from wfledger.run.submit import target_branch, unlanded_neighbours
+
+    try:
+        workspace = app.workspace
+        branch = target_branch(workspace, target).removeprefix(HEADS)
+    except (NoLedgerError, RepositoryError, UsageError):
+        if target is not None:
+            raise
+        return None, ()
+    return branch, unlanded_neighbours(workspace, [task.spec for task in found.tasks])
+
+
+def _show(found: Plan, picture: Picture) -> None:
+    if found.goal:
+        say(found.goal)
+    kinds = [plural(picture.tasks, "task"), plural(picture.agents, "agent"),
+             plural(picture.writers, "writer")]  # fmt: skip
+    say(", ".join(kinds))
+    say(f"depth {picture.depth}, width {picture.width}; "
+        f"the longest chain: {_some(picture.critical_path, ' -> ')}")  # fmt: skip
+    for number, step in enumerate(picture.steps[:_SHOWN], 1):
+        say(f"  step {number}: {_some(step)}")
+    if len(picture.steps) > _SHOWN:
+        say(f"  and {plural(len(picture.steps) - _SHOWN, 'more step', 'more steps')}")
+    for contact in picture.collisions[:_SHOWN]:
+        say(f"{contact.left} and {contact.right} both may write {contact.witness}: "
+            "one waits for the other")  # fmt: skip
+    rest = picture.collision_count - len(picture.collisions[:_SHOWN])
+    if rest > 0:
+        say(f"and {plural(rest, 'more such pair', 'more such pairs')}")
+    for hint in picture.hints:
+        say(f"hint: {hint}")
+
+
+def _show_landing(found: Plan, lands: str | None) -> None:
+    writers: list[Any] = [task for task in found.tasks if task.spec.write]
+    for task in writers[:_SHOWN]:
+        say(f"  {task.given} may write {_some(task.spec.write)}")
+    if len(writers) > _SHOWN:
+        say(f"  and {plural(len(writers) - _SHOWN, 'more writer')}")
+    if lands is not None:
+        say(f"results land on a branch of the run, wf/RUN; wfledger land brings them to {lands}")
+
+
+def _some(names: Sequence[str], between: str = ", ") -> str:
+    shown = between.join(names[:_SHOWN])
+    rest = len(names) - _SHOWN
+    return f"{shown}{between}… ({rest} more)" if rest > 0 else shown

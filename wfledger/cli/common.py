@@ -1,0 +1,76 @@
+"""What the verbs share: opening the ledger, task names, `--json`, who we are.
+
+Here, and in the options of click, is where the environment is read; nothing below the command line
+does it for itself.
+"""
+
+import json
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from wfledger.clock import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from wfledger.run.workspace import Workspace
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+@dataclass
+class App:
+    """One call of the program."""
+
+    #: Where it was started, or what -C said.
+    start: Path
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The machine's clock."""
+        return SystemClock()
+
+    @cached_property
+    def workspace(self) -> "Workspace":
+        """The ledger of the repository that we are in; opened once."""
+        from wfledger.run.workspace import Workspace
+
+        return Workspace.open(self.start, clock=self.clock, state_home=state_home())
+
+    def task_id(self, name: str) -> str:
+        """Return the full id of a task that may be named in short."""
+        from wfledger.run.people import resolve
+
+        return resolve(self.workspace, name)
+
+
+pass_app = click.make_pass_decorator(App)
+
+
+def state_home() -> Path:
+    """Return where a user's programs keep their state; relative settings do not count."""
+    given = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return given if given.is_absolute() else Path.home() / ".local/state"
+
+
+def worker_name() -> str:
+    """Return the name of a worker that gives none: its machine and process."""
+    return f"{platform.node() or 'localhost'}-{os.getpid()}"
+
+
+def json_option(command: CommandT) -> CommandT:
+    """Give a command the option `--json`, passed as `as_json`."""
+    option = click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON object; prose goes to stderr."
+    )
+    return option(command)
+
+
+def emit(data: Any) -> None:
+    """Print the one JSON object of a verb; ASCII, so that no terminal can obey what is in it."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=True, allow_nan=False))

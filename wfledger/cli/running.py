@@ -1,0 +1,174 @@
+"""The verb that does the work: `run`."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from wfledger.cli.common import App, emit, json_option, pass_app, worker_name
+from wfledger.cli.failures import INTERRUPTED
+from wfledger.cli.planfiles import plan_of, read_source, say_problems
+from wfledger.cli.progress import progress
+from wfledger.cli.render import plural, say, status_name
+from wfledger.core.documents import Run
+from wfledger.errors import NotFoundError, UsageError
+from wfledger.run.refnames import HEADS
+
+if TYPE_CHECKING:
+    from wfledger.run.session import Outcome, Session
+
+
+class _Order(NamedTuple):
+    """How a plan is to be run."""
+
+    lenient: bool
+    role: str | None
+    target: str | None
+    name: str
+
+
+@click.command("run")
+@click.argument("what", metavar="FILE|RUN")
+@click.option("--detach", is_flag=True, help="Put the plan into the ledger and start nothing.")
+@click.option("--lenient", is_flag=True, help="Warn of unknown fields instead of refusing them.")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Attempts at once on this machine.")
+@click.option("--worker", "role", metavar="ROLE", help="Role of prompts that name none.")
+@click.option("--target", metavar="BRANCH", help="Branch that the results are for.")
+@click.option("--name", default="", help="Name of the run.")
+@json_option
+@pass_app
+def run(
+    app: App, *, what: str, detach: bool, lenient: bool, workers: int | None, role: str | None,
+    target: str | None, name: str, as_json: bool,
+) -> int:  # fmt: skip
+    """Run a plan, or go on with a run.
+
+    Returns when nothing can move without a person. Ctrl-C starts nothing more and lets what runs
+    come to its end; a second one stops that too. Work is always kept.
+
+    Exit status 0: succeeded. 1: failed. 9: some results are missing, as the plan allows. 10: tasks
+    wait for a person; each is printed with its command.
+    """
+    from wfledger.run.session import Session, slots_of
+
+    found = _submitted(app, what, _Order(lenient, role, target, name))
+    if detach:
+        _say_detached(found, as_json=as_json)
+        return 0
+    workspace = app.workspace
+    slots = slots_of(workspace, workers)
+    say(f"run {found.id}: {plural(len(found.tasks), 'task')}, {slots} at once", err=True)
+    with progress(workspace, found, err=as_json) as listener:
+        session = Session(
+            workspace, found, slots=slots, worker=worker_name(), listener=listener
+        )
+        with _stoppable(session):
+            outcome = session.drive()
+    if as_json:
+        emit(outcome.as_json())
+    else:
+        _say_outcome(outcome)
+    return INTERRUPTED if outcome.interrupted else outcome.verdict.exit_status
+
+
+def _submitted(app: App, what: str, order: _Order) -> Run:
+    """Return the run that is meant: a new one of a plan file, or one that is there."""
+    path = Path(what)
+    if what == "-" or path.is_file():
+        return _submit(app, path, order)
+    from wfledger.run.session import find_run
+
+    workspace = app.workspace
+    try:
+        found = find_run(workspace, what)
+    except NotFoundError:
+        raise UsageError(
+            f"there is neither a file nor a run {what}", hint="wfledger status"
+        ) from None
+    if order.role or order.target or order.name:
+        raise UsageError("--worker, --target and --name are for new runs", run=found.id)
+    return found
+
+
+def _submit(app: App, path: Path, order: _Order) -> Run:
+    from wfledger.plans.checking import check_text
+    from wfledger.run.submit import Submission, submit, unlanded_neighbours
+
+    source = read_source(path)
+    checked = check_text(source.text, source.name, lenient=order.lenient)
+    compiled = plan_of(checked, source.name)
+    say_problems(checked, source.name)
+    workspace = app.workspace
+    submission = Submission(
+        plan=compiled, text=source.text.decode("utf-8", "replace"), source=source.name,
+        name=order.name, target=order.target, role=order.role,
+    )  # fmt: skip
+    for one in unlanded_neighbours(workspace, [task.spec for task in compiled.tasks]):
+        say(
+            f"run {one.run.id} has not landed and changed {one.paths[0]}, which this plan may "
+            f"write; wfledger land {one.run.id}",
+            err=True,
+        )
+    return submit(workspace, submission)
+
+
+def _say_detached(found: Run, *, as_json: bool) -> None:
+    if as_json:
+        emit({"run": found.id, "tasks": list(found.tasks), "verdict": None})
+        return
+    say(f"run {found.id}: {plural(len(found.tasks), 'task')}")
+    for task_id in found.tasks:
+        say(f"  {task_id}")
+    say(f"next: wfledger run {found.id}")
+
+
+@contextmanager
+def _stoppable(session: "Session") -> Iterator[None]:
+    """Let Ctrl-C drain and then stop *session*, and SIGTERM stop it.
+
+    The handler only counts: it may run while the main thread holds any lock.
+    """
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        session.stop_requests += 1
+
+    def terminate(_signal: int, _frame: object) -> None:
+        session.stop_requests += 2
+
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, interrupt),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, terminate),
+        signal.SIGHUP: signal.signal(signal.SIGHUP, terminate),
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say_outcome(outcome: "Outcome") -> None:
+    verdict, found = outcome.verdict, outcome.run
+    state = "interrupted" if outcome.interrupted else verdict.state
+    counted = f"{verdict.done} of {plural(verdict.total, 'task')} done"
+    click.echo(f"run {found.id} {status_name(state)}: {counted}")
+    for need in outcome.needs:
+        say(f"  {need.task} ({need.code}): {need.reason}")
+        say(f"    {need.command}")
+    for task_id in outcome.cancelled:
+        say(f"  {task_id} was cancelled")
+    if outcome.unlanded:
+        commits = plural(outcome.unlanded, "commit")
+        say(f"{commits} on {found.branch.removeprefix(HEADS)}")
+    commands = [line for line in outcome.next_commands if line not in _shown(outcome)]
+    if commands:
+        say("next:")
+    for line in commands:
+        say(f"  {line}")
+
+
+def _shown(outcome: "Outcome") -> set[str]:
+    return {need.command for need in outcome.needs}

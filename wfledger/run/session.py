@@ -1,0 +1,196 @@
+"""One `run` from this process: a plan or a run in, a verdict and what people have to do out.
+
+What is glue between plan, ledger and engine, without a terminal. Stopping is asked for by one
+assignment, which a signal handler may make at any point; the engine hears of it at its next tick.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from wfledger.core.documents import Run, Task
+from wfledger.core.graph import Verdict
+from wfledger.core.statuses import Status
+from wfledger.errors import NotFoundError
+from wfledger.run.engine import Engine, Pulse
+from wfledger.run.refnames import HEADS
+from wfledger.run.workspace import Workspace
+
+#: Slots of a machine of which nothing is said: not more than this, nor than it has processors.
+DEFAULT_SLOTS: Final = 8
+
+
+class Listener(Protocol):
+    """Who is told how a run goes on. Called from several threads."""
+
+    def event(self, task_id: str, text: str) -> None:
+        """Take note of what happens to a task."""
+
+    def pulse(self, pulse: Pulse) -> None:
+        """Take note of what a tick saw."""
+
+    def stopping(self, *, at_once: bool) -> None:
+        """Take note that stopping was asked for and is under way."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """A task that cannot go on without a person, and the command that lets it."""
+
+    task: str
+    code: str
+    reason: str
+    command: str
+
+    def as_json(self) -> dict[str, str]:
+        """Return the shape that `run --json` prints."""
+        return {
+            "task": self.task, "code": self.code, "reason": self.reason, "command": self.command,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has come to."""
+
+    run: Run
+    verdict: Verdict
+    #: Ids of all its tasks.
+    tasks: tuple[str, ...]
+    needs: tuple[Need, ...]
+    cancelled: tuple[str, ...]
+    #: Whether somebody stopped it before it had a verdict.
+    interrupted: bool = False
+    #: Commits on the run's branch that its target lacks.
+    unlanded: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the shape that `run --json` prints."""
+        return {
+            "run": self.run.id,
+            "name": self.run.name,
+            "tasks": list(self.tasks),
+            "verdict": self.verdict.state,
+            "done": self.verdict.done,
+            "total": self.verdict.total,
+            "branch": self.run.branch.removeprefix(HEADS),
+            "target": self.run.target.removeprefix(HEADS),
+            "interrupted": self.interrupted,
+            "needs": [need.as_json() for need in self.needs],
+            "cancelled": list(self.cancelled),
+            "unlanded": self.unlanded,
+            "next": list(self.next_commands),
+        }
+
+    @property
+    def next_commands(self) -> tuple[str, ...]:
+        """What to type next, ready to paste."""
+        target, branch = (name.removeprefix(HEADS) for name in (self.run.target, self.run.branch))
+        commands = [need.command for need in self.needs]
+        if self.interrupted:
+            commands.append(f"wfledger run {self.run.id}")
+        if self.unlanded:
+            commands += [f"git log {target}..{branch}", f"wfledger land {self.run.id}"]
+        return tuple(dict.fromkeys(commands))
+
+
+class Session:
+    """Drives one run to its verdict, or to where somebody stops it."""
+
+    def __init__(
+        self, workspace: Workspace, run: Run, *, slots: int, worker: str, listener: Listener
+    ) -> None:
+        self._workspace = workspace
+        self._listener = listener
+        self.run = run
+        #: How often stopping was asked for: 1 drains, 2 ends what runs, its work kept.
+        self.stop_requests = 0
+        self._heard = 0
+        self._engine = Engine(
+            workspace, run_id=run.id, slots=slots, worker=worker, report=listener.event
+        )
+
+    def drive(self) -> Outcome:
+        """Work until nothing can move without a person; everything of ours has ended then."""
+        verdict = self._engine.drive(self._on_pulse)
+        return conclude(
+            self._workspace, self.run.id, verdict, interrupted=self.stop_requests > 0
+        )
+
+    def _on_pulse(self, pulse: Pulse) -> None:
+        asked = self.stop_requests
+        if asked >= 2 > self._heard:
+            self._engine.stop()
+            self._listener.stopping(at_once=True)
+        elif asked == 1 > self._heard:
+            self._engine.drain()
+            self._listener.stopping(at_once=False)
+        self._heard = asked
+        self._listener.pulse(pulse)
+
+
+def slots_of(workspace: Workspace, asked: int | None) -> int:
+    """Return how many attempts may run at once: as asked, as configured, or as fits the machine."""
+    configured = asked or workspace.policy().slots or workspace.fleet().workers
+    return configured or min(DEFAULT_SLOTS, os.cpu_count() or 1)
+
+
+def find_run(workspace: Workspace, name: str) -> Run:
+    """Return the run with that id, or the newest of that name; raises `NotFoundError`."""
+    runs = workspace.ledger.runs()
+    for matches in (_has_id, _has_name):
+        found = [run for run in runs if matches(run, name)]
+        if found:
+            return found[-1]
+    raise NotFoundError(f"there is no run {name}", hint="wfledger status", run=name)
+
+
+def _has_id(run: Run, name: str) -> bool:
+    return run.id == name
+
+
+def _has_name(run: Run, name: str) -> bool:
+    return bool(name) and run.name == name
+
+
+def task_ids(workspace: Workspace, run: Run) -> tuple[str, ...]:
+    """Return the ids of a run's tasks, also of one that tasks are added to."""
+    found = {name for status in Status for name in workspace.ledger.names(status, run=run.id)}
+    return (*run.tasks, *sorted(found - set(run.tasks)))
+
+
+def conclude(
+    workspace: Workspace, run_id: str, verdict: Verdict, *, interrupted: bool = False
+) -> Outcome:
+    """Return what a run of that verdict leaves to do."""
+    ledger = workspace.ledger
+    run = ledger.run(run_id)
+    blocked = ledger.tasks(Status.BLOCKED, run=run_id)
+    offers = [task for task in ledger.tasks(Status.PENDING, run=run_id) if task.spec.manual]
+    needs = [_need(task) for task in blocked]
+    needs += [
+        Need(task.id, "manual", "nobody has taken it", f"wfledger claim {task.id}")
+        for task in offers
+    ]
+    cancelled = ledger.names(Status.CANCELLED, run=run_id)
+    return Outcome(
+        run, verdict, task_ids(workspace, run), tuple(needs), tuple(cancelled),
+        interrupted=interrupted and verdict.state == "running",
+        unlanded=_unlanded(workspace, run),
+    )  # fmt: skip
+
+
+def _need(task: Task) -> Need:
+    if task.block is None:  # moved there by hand, against the rules
+        return Need(task.id, "unknown", "it does not say why", f"wfledger retry {task.id}")
+    return Need(task.id, task.block.code, task.block.reason, task.block.command)
+
+
+def _unlanded(workspace: Workspace, run: Run) -> int:
+    repo = workspace.repo
+    tip, target = repo.tip(run.branch), repo.tip(run.target)
+    if tip is None or target is None or repo.is_ancestor(tip, target):
+        return 0
+    return sum(1 for _ in repo.walk(tip, since=target))
+
+
