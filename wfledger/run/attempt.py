@@ -26,6 +26,7 @@ from wfledger.run.preparation import PreparationFailed
 from wfledger.run.process import Job, ProcessLimits, run_job
 from wfledger.run.ready import make_ready
 from wfledger.run.refnames import try_branch
+from wfledger.run.requests import requested
 from wfledger.run.roles import Filling, Fleet, argv_for
 from wfledger.run.workspace import Workspace
 from wfledger.run.worktrees import Place
@@ -93,12 +94,15 @@ class _Attempt:
         """Do everything, in order; what fails outside of the worker is `environment`."""
         try:
             place = self._place()
-            faults.point("attempt.placed")
+        except (WfledgerError, OSError) as error:
+            close(self.workspace, self._failed("environment", str(error)), by=self._by)
+            return  # what there is of a worktree is swept later
+        faults.point("attempt.placed")
+        try:
             result = self._work(place)
         except (WfledgerError, OSError) as error:
-            message = error.message if isinstance(error, WfledgerError) else str(error)
-            self._end_without_work(message)
-            return
+            # The worker may have worked already: what it did is kept all the same.
+            result = self._failed("environment", str(error))
         try:
             result = self._keep(place, result)
         except WfledgerError as error:
@@ -120,12 +124,6 @@ class _Attempt:
             task=self.task.id, attempt=self.claim.attempt, status="failed",
             failure=failure(failure_class, message),
         )
-
-    def _end_without_work(self, message: str) -> None:
-        close(self.workspace, self._failed("environment", message), by=self._by)
-        place = worktrees.find(self.workspace, self.name)
-        if place is not None:
-            clear_away(self.workspace, place)
 
     def _place(self) -> Place:
         self.report(self.task.id, "makes a worktree")
@@ -162,7 +160,11 @@ class _Attempt:
         envelope = read_envelope(
             self.desk.result, task_id=self.task.id, attempt=self.claim.attempt
         )
-        return judge(self.task, envelope, ended)
+        result = judge(self.task, envelope, ended)
+        reason = requested(self.workspace, self.task.id, self.claim.attempt)
+        if ended.reason == "stopped" and reason is not None:
+            return result.but(failure=failure("stopped", f"stopped: {reason}"))
+        return result
 
     def _lay_the_desk(self) -> None:
         desk = self.desk

@@ -23,6 +23,7 @@ from wfledger.run.claims import claim
 from wfledger.run.commit import commit_journal
 from wfledger.run.landing import is_landable, land_task
 from wfledger.run.recovery import recover_lost, sweep_worktrees
+from wfledger.run.requests import requested
 from wfledger.run.scheduler import Scheduler, Step
 from wfledger.run.slots import Slots
 from wfledger.run.view import run_verdict
@@ -108,6 +109,7 @@ class Engine:
             recover_lost(self.workspace, report=self._report)
         step = self._scheduler.step(slots=self._slots.count)
         self._stop_aborted(step)
+        self._stop_requested()
         if not self.draining:
             self._fill()
         self._land_next()
@@ -143,6 +145,13 @@ class Engine:
         if error is None or isinstance(error, (StaleError, BusyError)):
             return
         self._failures.append(error)
+
+    def _stop_requested(self) -> None:
+        for running in self._running.values():
+            reason = requested(self.workspace, running.task.id, running.task.attempt)
+            if reason is not None and not running.stop.is_set():
+                self._report(running.task.id, f"is stopped: {reason}")
+                running.stop.set()
 
     def _stop_aborted(self, step: Step) -> None:
         for running in self._running.values():

@@ -12,6 +12,7 @@ from wfledger.core.statuses import Actor, Status
 from wfledger.errors import NotFoundError, TransitionError, UsageError
 from wfledger.run import worktrees
 from wfledger.run.keeping import keep, kept_head
+from wfledger.run.stopping import stop
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
 
@@ -163,13 +164,15 @@ def open_worktree(workspace: Workspace, task_id: str) -> worktrees.Place:
 
 
 def cancel(workspace: Workspace, task_id: str, *, reason: str = "") -> Task:
-    """Give a task up. One that is worked on is fenced first; its runtime then ends it.
+    """Give a task up. One that is worked on is stopped first, its work kept.
 
     Raises `TransitionError` for one that is done, or that turns out to have landed.
     """
     from wfledger.run.landing import cancel_merging
 
     entry = workspace.ledger.get(task_id)
+    if entry.status is Status.IN_PROGRESS:
+        stop(workspace, task_id, reason=reason or "cancelled")
     if entry.status is Status.MERGING:
         return cancel_merging(workspace, task_id, by=_BY, why=reason or "cancelled")
     with workspace.ledger.transaction(_BY) as changes:

@@ -27,6 +27,15 @@ def run_of(task_id: str) -> str:
     return task_id.partition(".")[0]
 
 
+def is_id(text: str) -> bool:
+    """Whether *text* may name a task or a run."""
+    try:
+        check_id(text)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Layout:
     """Paths of one ledger on this machine."""
@@ -80,6 +89,10 @@ class Layout:
     def tree(self, task_id: str, attempt: int) -> Path:
         """Return the path of the lock that the attempt's processes inherit."""
         return self.local / "live" / (self.attempt_name(task_id, attempt) + ".tree")
+
+    def stop(self, task_id: str, attempt: int) -> Path:
+        """Return the path of a person's request to end an attempt; its content is the reason."""
+        return self.local / "index" / ("stop-" + self.attempt_name(task_id, attempt))
 
     def attempt(self, task_id: str, attempt: int) -> Path:
         """Return the path of the local record of an attempt's worktree."""

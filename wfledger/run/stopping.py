@@ -1,0 +1,98 @@
+"""`stop`: a person ends an attempt that runs somewhere on this machine; its work is kept.
+
+The request is a file that the attempt's runtime looks for. Where no runtime lives, the attempt is
+ended from here, the way a lost one is.
+"""
+
+from typing import Final
+
+from wfledger.core.documents import Result, Task
+from wfledger.core.statuses import Actor, Status
+from wfledger.core.text import clean_line
+from wfledger.errors import BusyError, TransitionError
+from wfledger.run import worktrees
+from wfledger.run.attempt import clear_away
+from wfledger.run.closing import close, failure
+from wfledger.run.commanding import tag_for
+from wfledger.run.keeping import changed_paths, keep
+from wfledger.run.process import sweep
+from wfledger.run.workspace import Workspace
+from wfledger.store import atomic
+from wfledger.store.locks import is_alive
+
+#: Longest wait for a runtime to end its attempt.
+WAIT_S: Final = 30.0
+_LOOK_S: Final = 0.1
+_GRACE_S: Final = 5.0
+_REASON_CHARS: Final = 500
+
+
+def stop(workspace: Workspace, task_id: str, *, reason: str = "") -> Task:
+    """End the present attempt of a task; returns the task as it is when that has happened.
+
+    Raises `TransitionError` when nobody works on it, `BusyError` when its runtime does not answer.
+    """
+    entry = workspace.ledger.get(task_id)
+    if entry.status is not Status.IN_PROGRESS:
+        raise TransitionError(
+            f"{task_id} is {entry.status.value}; nothing of it runs", task=task_id,
+            hint=f"wfledger why {task_id}",
+        )
+    task, layout = entry.task, workspace.ledger.layout
+    said = clean_line(reason)[:_REASON_CHARS] or "on request"
+    atomic.replace(layout.stop(task_id, task.attempt), said.encode(), tmp=layout.tmp)
+    if not is_alive(layout.live(task_id, task.attempt)):
+        _end_from_here(workspace, task, said)
+        return workspace.ledger.get(task_id).task
+    deadline = workspace.clock.elapsed() + WAIT_S
+    while workspace.clock.elapsed() < deadline:
+        now = workspace.ledger.get(task_id)
+        if now.status is not Status.IN_PROGRESS or now.task.attempt != task.attempt:
+            return now.task
+        workspace.clock.wait(_LOOK_S)
+    raise BusyError(f"the runtime of {task_id} has not ended it within {WAIT_S:g} s")
+
+
+def _end_from_here(workspace: Workspace, task: Task, reason: str) -> None:
+    name = workspace.ledger.layout.attempt_name(task.id, task.attempt)
+    sweep(tag_for(workspace, name), grace_s=_GRACE_S)
+    result = Result(
+        task=task.id, attempt=task.attempt, status="failed",
+        failure=failure("stopped", f"stopped: {reason}"),
+    )
+    place = worktrees.find(workspace, name)
+    if place is not None and place.folder.exists():
+        kept = keep(workspace, place, task_id=task.id, attempt=task.attempt)
+        paths = changed_paths(workspace, kept, task)
+        result = result.but(base=kept.base, head=kept.head, changed=paths)
+    close(workspace, result, by="person", actor=Actor.FINDER)
+    if place is not None:
+        clear_away(workspace, place)
+
+
+def stop_run(workspace: Workspace, run_id: str, *, reason: str = "") -> list[str]:
+    """Let a run start nothing more and end what runs of it; returns the tasks that were ended.
+
+    `run RUN` goes on with it.
+    """
+    with workspace.ledger.transaction("person") as changes:
+        run = workspace.ledger.run(run_id)
+        paused = run.but(seq=run.seq + 1, state="paused", reason=clean_line(reason)[:_REASON_CHARS])
+        changes.put_run(paused, why="stopped")
+    ended = []
+    for task_id in workspace.ledger.names(Status.IN_PROGRESS, run=run_id):
+        try:
+            stop(workspace, task_id, reason=reason)
+        except TransitionError:
+            continue  # it ended by itself meanwhile
+        ended.append(task_id)
+    return ended
+
+
+def reopen_run(workspace: Workspace, run_id: str) -> None:
+    """Let a stopped run go on."""
+    with workspace.ledger.transaction("person") as changes:
+        run = workspace.ledger.run(run_id)
+        if run.state == "paused":
+            opened = run.but(seq=run.seq + 1, state="open", reason="")
+            changes.put_run(opened, why="goes on")
