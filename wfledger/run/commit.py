@@ -76,7 +76,7 @@ def tree_changes(
     layout = workspace.ledger.layout
     for record in records:
         if record["kind"] == "file":
-            changes[record["path"]] = record["content"].encode()
+            changes[record["path"]] = journal.file_bytes(record)
             continue
         task_id, target = record["task"], Status(record["to"])
         if record.get("content") is not None:

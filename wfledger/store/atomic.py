@@ -65,8 +65,14 @@ def move(source: Path, target: Path) -> None:
 
 
 def _write_temporary(data: bytes, tmp: Path, mode: int) -> Path:
-    temporary = tmp / f"{os.getpid()}-{next(_serial)}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    while True:
+        temporary = tmp / f"{os.getpid()}-{next(_serial)}.tmp"
+        try:
+            descriptor = os.open(temporary, flags, mode)
+            break
+        except FileExistsError:
+            continue  # left by a dead process that had our pid, or of another pid namespace
     try:
         write_all(descriptor, data)
     except OSError:
@@ -87,9 +93,9 @@ def write_all(descriptor: int, data: bytes) -> None:
 def replace(path: Path, data: bytes, *, tmp: Path, mode: int = 0o644) -> None:
     """Make *path* hold exactly *data*, replacing what is there in one step."""
     temporary = _write_temporary(data, tmp, mode)
-    faults.point("atomic.replace.before-rename")
     try:
-        os.replace(temporary, path)
+        faults.point("atomic.replace.before-rename")
+        temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
@@ -99,8 +105,8 @@ def replace(path: Path, data: bytes, *, tmp: Path, mode: int = 0o644) -> None:
 def write_new(path: Path, data: bytes, *, tmp: Path) -> None:
     """Make *path* hold *data*; raises `FileExistsError` when it is there already."""
     temporary = _write_temporary(data, tmp, 0o644)
-    faults.point("atomic.replace.before-rename")
     try:
+        faults.point("atomic.replace.before-rename")
         move(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)
@@ -130,19 +136,28 @@ def read(path: Path, *, limit: int) -> bytes:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags)
+    except PermissionError:
+        raise LedgerDamagedError(f"{path.name} may not be read", path=str(path)) from None
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO}:
             raise LedgerDamagedError(f"{path.name} is not a regular file", path=str(path)) from None
         raise
-    with os.fdopen(descriptor, "rb") as file:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise LedgerDamagedError(f"{path.name} is not a regular file", path=str(path))
-        if facts.st_nlink != 1:
-            raise LedgerDamagedError(f"{path.name} has more than one name", path=str(path))
-        if facts.st_size > limit:
-            raise InvalidDocumentError(f"{path.name} is {facts.st_size} bytes; limit {limit}")
-        return file.read(limit + 1)
+    try:
+        _check_plain(path, os.fstat(descriptor), limit)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(limit + 1)
+    finally:
+        os.close(descriptor)
+
+
+def _check_plain(path: Path, facts: os.stat_result, limit: int) -> None:
+    if not stat.S_ISREG(facts.st_mode):
+        raise LedgerDamagedError(f"{path.name} is not a regular file", path=str(path))
+    # No name at all is well: it was replaced after we opened it, and we read the old bytes whole.
+    if facts.st_nlink > 1:
+        raise LedgerDamagedError(f"{path.name} has more than one name", path=str(path))
+    if facts.st_size > limit:
+        raise InvalidDocumentError(f"{path.name} is {facts.st_size} bytes; limit {limit}")
 
 
 def sync_folder(path: Path) -> None:

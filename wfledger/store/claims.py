@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from wfledger.errors import LedgerDamagedError
+from wfledger.errors import WfledgerError
 from wfledger.store import atomic
 
 _KEYS: Final = ("worker", "machine", "pid", "boot", "token-sha256")
 _LIMIT: Final = 4096
+#: Characters of one value.
+_VALUE: Final = 150
 #: Owner of a claim that was taken back because nobody recorded it.
 RECOVERY: Final = "recovery"
 
@@ -30,19 +32,26 @@ class ClaimRecord:
 
     def to_bytes(self) -> bytes:
         """Return the five lines."""
-        values = (self.worker, self.machine, str(self.pid), self.boot, self.token_sha256)
+        given = (self.worker, self.machine, str(self.pid), self.boot, self.token_sha256)
+        values = (_one_line(value) for value in given)
         lines = (f"{key} {value}" for key, value in zip(_KEYS, values, strict=True))
         return ("\n".join(lines) + "\n").encode()
+
+
+def _one_line(value: str) -> str:
+    """Return *value* so that it cannot forge another line, within the bound of a record."""
+    plain = "".join(letter if letter.isprintable() else " " for letter in value)
+    return " ".join(plain.encode("utf-8", "replace").decode().split())[:_VALUE]
 
 
 def parse(raw: bytes) -> ClaimRecord | None:
     """Return the record in *raw*; None when it is empty or garbled, which still is a claim."""
     fields: dict[str, str] = {}
-    for line in raw.decode("utf-8", "replace").splitlines():
+    for line in raw.decode("utf-8", "replace").split("\n"):
         key, _, value = line.partition(" ")
         fields[key] = value.strip()
     pid = fields.get("pid", "")
-    if not fields.get("worker") or not pid.isdigit():
+    if not fields.get("worker") or not (pid.isascii() and pid.isdigit()):
         return None
     return ClaimRecord(
         worker=fields["worker"],
@@ -57,5 +66,5 @@ def read(path: Path) -> ClaimRecord | None:
     """Return the record at *path*; None when it is garbled. `FileNotFoundError`: nobody claimed."""
     try:
         return parse(atomic.read(path, limit=_LIMIT))
-    except LedgerDamagedError:
+    except WfledgerError:
         return None

@@ -26,8 +26,9 @@ from wfledger.errors import (
 )
 from wfledger.store import atomic, claims
 from wfledger.store.entries import Entry, Unreadable
+from wfledger.store.folders import missing as missing_folders
 from wfledger.store.journal import Journal
-from wfledger.store.layout import LOCAL_FOLDERS, OTHER_FOLDERS, SUFFIX, Layout, run_of
+from wfledger.store.layout import SUFFIX, Layout, is_id, run_of
 from wfledger.store.locks import Locks
 from wfledger.store.marker import Marker
 from wfledger.store.transaction import Transaction
@@ -62,9 +63,7 @@ class Ledger:
         Nothing is created: a ledger that was removed is rebuilt by `doctor --fix`, never in
         passing (WFL-LEDGER-012).
         """
-        folders = [root / name for name in (*(s.value for s in Status), *OTHER_FOLDERS)]
-        folders += [local / name for name in LOCAL_FOLDERS]
-        missing = [str(folder) for folder in folders if not folder.is_dir()]
+        missing = [str(folder) for folder in missing_folders(Layout(root, local))]
         if missing:
             raise LedgerDamagedError(
                 f"the ledger lacks {len(missing)} of its folders, first {missing[0]}",
@@ -104,8 +103,11 @@ class Ledger:
     def find(self, task_id: str) -> Entry | None:
         """Return the task wherever it is, or None.
 
-        A task may move while a reader looks; a few looks meet it (WFL-STATUS-004).
+        A task may move while a reader looks; a few looks meet it (WFL-STATUS-004). What is no id
+        names no task. Raises like `load` when a file of that name is no task.
         """
+        if not is_id(task_id):
+            return None
         for _ in range(_LOOKS):
             for status in _LOOK:
                 try:
@@ -123,13 +125,17 @@ class Ledger:
             )
         return entry
 
-    def names(self, status: Status) -> list[str]:
+    def names(self, status: Status, *, run: str | None = None) -> list[str]:
         """Return the ids of the files in a status folder, sorted; nothing is opened."""
-        return sorted(path.name[: -len(SUFFIX)] for path in self._files(status))
+        names = (entry.name[: -len(SUFFIX)] for entry in self.files(status, run=run))
+        return sorted(name for name in names if run is None or run_of(name) == run)
 
-    def _files(self, status: Status) -> Iterator[os.DirEntry[str]]:
+    def files(self, status: Status, *, run: str | None = None) -> Iterator[os.DirEntry[str]]:
+        """Yield the directory entries of a status folder's task files, of one run or of all."""
         folders = [self.layout.folder(status)]
-        if status.is_cold:
+        if status.is_cold and run is not None:
+            folders = [folders[0] / run]
+        elif status.is_cold:
             with os.scandir(folders[0]) as entries:
                 folders = [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
         for folder in folders:
@@ -141,14 +147,12 @@ class Ledger:
 
     def entries(self, status: Status, *, run: str | None = None) -> Iterator[Entry | Unreadable]:
         """Yield what is in a status folder, in the order of ids; what is gone again is left out."""
-        for task_id in self.names(status):
-            if run is not None and run_of(task_id) != run:
-                continue
+        for task_id in self.names(status, run=run):
             try:
                 yield self.load(status, task_id)
             except FileNotFoundError:
                 continue
-            except (WfledgerError, ValueError) as error:
+            except (WfledgerError, ValueError, OSError) as error:
                 folder = self.layout.folder(status)
                 path = folder / run_of(task_id) if status.is_cold else folder
                 yield Unreadable(path / f"{task_id}{SUFFIX}", status, str(error))
@@ -172,7 +176,7 @@ class Ledger:
         """Return a run, or raise `NotFoundError`."""
         try:
             raw = self._read(self.layout.run(run_id), limit=bounds.RUN_BYTES)
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             raise NotFoundError(f"there is no run {run_id}", hint="wfledger status") from None
         return parse(Run, raw, limit=bounds.RUN_BYTES)
 

@@ -27,6 +27,8 @@ from wfledger.errors import BusyError, EnvironmentFailedError
 ORDER: Final = ("target", "history", "git", "ledger", "sync")
 #: filelock polls; this is the hand-off latency that a waiter pays (reliability: 0.05 costs 30 ms).
 POLL_S: Final = 0.002
+#: How often a live lock is tried before its holder counts as alive.
+_TRIES: Final = 10
 
 _held = threading.local()
 
@@ -90,6 +92,18 @@ class Locks:
         )
 
 
+def _seize(descriptor: int) -> bool:
+    pause = threading.Event()
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pause.wait(POLL_S)  # perhaps only `is_alive` looking, which holds it for a moment
+        else:
+            return True
+    return False
+
+
 class LiveLock:
     """An flock that says "still alive" and that the kernel frees with its holder.
 
@@ -101,11 +115,9 @@ class LiveLock:
         self.path = path
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self.descriptor = os.open(path, flags, 0o644)
-        try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _seize(self.descriptor):
             os.close(self.descriptor)
-            raise BusyError(f"{path.name} is alive already", lock="live") from None
+            raise BusyError(f"{path.name} is alive already", lock="live")
         os.set_inheritable(self.descriptor, inheritable)
 
     def release(self) -> None:

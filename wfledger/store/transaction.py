@@ -1,18 +1,21 @@
 """The changes that may be made while the ledger lock is held, each whole and journalled.
 
 Each change survives a kill at any point: the marker names it before it begins, and
-`finish_interrupted` completes or forgets it before the next one (WFL-REC-004).
+`store.finishing` completes or forgets it before the next one (WFL-REC-004). That holds within a
+transaction too: a change that failed half-way is finished before the next one begins.
 """
 
+import itertools
 import json
 import os
+import re
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from wfledger import faults
 from wfledger.clock import Clock, iso
 from wfledger.core import bounds
-from wfledger.core.documents import Result, Run, Task, canonical, parse
+from wfledger.core.documents import Result, Run, Task, canonical
 from wfledger.core.statuses import Actor, Status, check
 from wfledger.errors import (
     InvalidDocumentError,
@@ -21,11 +24,11 @@ from wfledger.errors import (
     TransitionError,
     WfledgerError,
 )
-from wfledger.store import atomic
+from wfledger.store import atomic, finishing
 from wfledger.store.claiming import take
 from wfledger.store.claims import ClaimRecord
 from wfledger.store.entries import Entry
-from wfledger.store.journal import Journal, Mark
+from wfledger.store.journal import Journal, Mark, file_record
 from wfledger.store.layout import Layout
 from wfledger.store.marker import Marker
 
@@ -33,10 +36,16 @@ faults.register(
     "ledger.add.marked", "ledger.add.written",
     "ledger.move.marked", "ledger.move.content-first", "ledger.move.renamed",
     "ledger.move.content-after", "ledger.move.journalled",
-    "ledger.claim.renamed", "ledger.claim.recorded",
+    "ledger.claim.marked", "ledger.claim.journalled",
     "ledger.update.marked", "ledger.update.written",
     "ledger.file.marked", "ledger.file.written",
+    "ledger.restore.marked", "ledger.restore.moved", "ledger.restore.written",
+    "ledger.quarantine.noted", "ledger.quarantine.moved",
 )
+
+#: What a path in quarantine/ is made of.
+_PLAIN: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_BOUNDS: Final = {"results": bounds.RESULT_BYTES, "runs": bounds.RUN_BYTES}
 
 
 class Holder(Protocol):
@@ -53,12 +62,16 @@ class Holder(Protocol):
     def find(self, task_id: str) -> Entry | None:
         """Return a task or None."""
 
+    def claim_record(self, task_id: str, attempt: int) -> ClaimRecord | None:
+        """Return who recorded the claim of an attempt."""
+
 
 class Transaction:
     """A few changes under one hold of the ledger lock. Made by `Ledger.transaction` only."""
 
     def __init__(self, ledger: Holder, by: str) -> None:
-        self._ledger = ledger
+        #: What is changed.
+        self.ledger = ledger
         self._by = by
         #: Up to where the journal must be durable before anything here is acknowledged.
         self.mark: Mark | None = None
@@ -67,20 +80,21 @@ class Transaction:
 
     def get(self, task_id: str) -> Entry:
         """Return a task as it is now; under the lock nobody but a claimer can move it."""
-        return self._ledger.get(task_id)
+        return self.ledger.get(task_id)
 
     def add(self, task: Task, *, why: str = "added") -> None:
-        """Put a new task into waiting/; raises `TransitionError` when the id was ever used."""
-        layout, ledger = self._ledger.layout, self._ledger
+        """Put a new task into waiting/; raises `TransitionError` when a task has the id."""
+        layout, ledger = self.ledger.layout, self.ledger
+        raw = _bytes_of(task)
         if ledger.find(task.id) is not None:
             raise TransitionError(f"the id {task.id} is taken", task=task.id)
         path = layout.task(Status.WAITING, task.id)
         path.parent.mkdir(exist_ok=True)
-        ledger.marker.set(task=task.id, source=None, target=Status.WAITING.value, seq=task.seq)
+        self._begin(task=task.id, source=None, target=Status.WAITING.value, seq=task.seq)
         faults.point("ledger.add.marked")
-        atomic.write_new(path, canonical(task), tmp=layout.tmp)
+        atomic.write_new(path, raw, tmp=layout.tmp)
         faults.point("ledger.add.written")
-        self._record(task, None, Status.WAITING, why=why)
+        self.record_task(task, None, Status.WAITING, why=why)
 
     def move(
         self, task_id: str, target: Status, *, actor: Actor, why: str, **changes: Any
@@ -90,7 +104,7 @@ class Transaction:
         Returns the task as it is afterwards. Raises `TransitionError` when there is no such arrow
         for *actor*, `StaleError` when a claimer took the task out of pending/ meanwhile.
         """
-        entry = self._ledger.get(task_id)
+        entry = self.ledger.get(task_id)
         source = entry.status
         arrow = check(task_id, source, target)
         if actor not in arrow.actors:
@@ -99,63 +113,70 @@ class Transaction:
                 task=task_id,
             )
         task = entry.task.next(**changes)
-        self._ledger.marker.set(
-            task=task_id, source=source.value, target=target.value, seq=task.seq
-        )
+        raw = _bytes_of(task)
+        goal = self._goal(task, target)
+        self._begin(task=task_id, source=source.value, target=target.value, seq=task.seq)
         faults.point("ledger.move.marked")
+        start = self.ledger.layout.task(source, task_id)
         if source is Status.PENDING:
-            self._rename_first(task, source, target)
+            self._rename_first(start, goal, raw)
         else:
-            self._content_first(task, source, target)
-        self._record(task, source, target, why=why)
+            self._content_first(start, goal, raw)
+        self.record_task(task, source, target, why=why)
         faults.point("ledger.move.journalled")
         return task
 
-    def _paths(self, task_id: str, source: Status, target: Status) -> tuple[Path, Path]:
-        layout = self._ledger.layout
-        goal = layout.task(target, task_id)
+    def _goal(self, task: Task, target: Status) -> Path:
+        """Return where a task goes to; raises when it must not go there."""
+        layout = self.ledger.layout
+        goal = layout.task(target, task.id)
         goal.parent.mkdir(exist_ok=True)
-        return layout.task(source, task_id), goal
+        if os.path.lexists(goal):
+            raise LedgerDamagedError(
+                f"{task.id} is in {target.value} already and somewhere else too",
+                hint="wfledger doctor --fix",
+                task=task.id,
+            )
+        if target is Status.PENDING and os.path.lexists(layout.claim(task.id, task.attempt)):
+            # Whoever took such an offer would find the record and lose, for ever (WFL-CLAIM-022).
+            raise TransitionError(
+                f"attempt {task.attempt} of {task.id} was claimed before and needs a higher number",
+                task=task.id,
+                attempt=task.attempt,
+            )
+        return goal
 
-    def _rename_first(self, task: Task, source: Status, target: Status) -> None:
+    def _rename_first(self, start: Path, goal: Path, raw: bytes) -> None:
         # WFL-STATUS-011: a file in pending/ is never rewritten, or a task that a claimer has just
         # taken would come back; the rename is a race with claimers and may be lost.
-        start, goal = self._paths(task.id, source, target)
         try:
             atomic.move(start, goal)
         except FileNotFoundError:
-            self._ledger.marker.clear()
-            raise StaleError(f"{task.id} was claimed meanwhile", task=task.id) from None
+            self.ledger.marker.clear()
+            raise StaleError(f"{start.stem} was claimed meanwhile", task=start.stem) from None
         faults.point("ledger.move.renamed")
-        self._write(goal, task)
+        self._put(goal, raw)
         faults.point("ledger.move.content-after")
 
-    def _content_first(self, task: Task, source: Status, target: Status) -> None:
-        start, goal = self._paths(task.id, source, target)
-        self._write(start, task)
+    def _content_first(self, start: Path, goal: Path, raw: bytes) -> None:
+        self._put(start, raw)
         faults.point("ledger.move.content-first")
-        try:
-            atomic.move(start, goal)
-        except FileExistsError:
-            raise LedgerDamagedError(
-                f"{task.id} is in {source.value} and in {target.value}",
-                hint="wfledger doctor --fix",
-                task=task.id,
-            ) from None
+        atomic.move(start, goal)
         faults.point("ledger.move.renamed")
 
     def update(self, task_id: str, *, why: str, **changes: Any) -> Task:
         """Change a task's document where it is; never one in pending/ (WFL-STATUS-011)."""
-        entry = self._ledger.get(task_id)
+        entry = self.ledger.get(task_id)
         if entry.status is Status.PENDING:
             raise TransitionError(f"{task_id} is on offer and cannot be changed", task=task_id)
         task = entry.task.next(**changes)
+        raw = _bytes_of(task)
         here = entry.status
-        self._ledger.marker.set(task=task_id, source=here.value, target=here.value, seq=task.seq)
+        self._begin(task=task_id, source=here.value, target=here.value, seq=task.seq)
         faults.point("ledger.update.marked")
-        self._write(self._ledger.layout.task(here, task_id), task)
+        self._put(self.ledger.layout.task(here, task_id), raw)
         faults.point("ledger.update.written")
-        self._record(task, here, here, why=why)
+        self.record_task(task, here, here, why=why)
         return task
 
     def claim(self, task_id: str, record: ClaimRecord) -> Entry:
@@ -164,135 +185,161 @@ class Transaction:
         Returns the task as it is in in-progress/. Raises `StaleError` when the race was lost. The
         file itself is not rewritten; the owner is folded in by a later step (WFL-CLAIM-008).
         """
-        self._ledger.marker.set(
+        self._begin(
             task=task_id, source=Status.PENDING.value, target=Status.IN_PROGRESS.value, seq=0
         )
+        faults.point("ledger.claim.marked")
         try:
-            entry = take(self._ledger.layout, task_id, record)
+            entry = take(self.ledger.layout, task_id, record)
         except StaleError:
-            # Whoever won records it. A marker left here makes the next holder rotate the journal.
-            self._ledger.marker.clear()
+            # Whoever won records it. A marker left here makes the next change rotate the journal.
+            self.ledger.marker.clear()
             raise
-        facts = {"worker": record.worker, "machine": record.machine, "pid": record.pid}
-        facts |= {"boot": record.boot, "token_sha256": record.token_sha256}
-        self._append(
-            {
-                "kind": "claim", "task": task_id, "attempt": entry.task.attempt,
-                "seq": entry.task.seq, "from": Status.PENDING.value,
-                "to": Status.IN_PROGRESS.value, "by": self._by, "why": "claim", "claim": facts,
-            }
-        )
+        self.record_claim(entry.task, record)
+        faults.point("ledger.claim.journalled")
         return entry
 
-    def _write(self, path: Path, task: Task) -> None:
-        raw = canonical(task)
-        if len(raw) > bounds.TASK_BYTES:
-            raise InvalidDocumentError(
-                f"{task.id} would be {len(raw)} bytes; at most {bounds.TASK_BYTES}", task=task.id
-            )
-        atomic.replace(path, raw, tmp=self._ledger.layout.tmp)
+    def _put(self, path: Path, raw: bytes) -> None:
+        atomic.replace(path, raw, tmp=self.ledger.layout.tmp)
+
+    def _begin(self, **facts: Any) -> None:
+        if self.ledger.marker.get() is not None:
+            self.finish_interrupted()  # a change of this very transaction that raised half-way
+        self.ledger.marker.set(**facts)
 
     # -- other documents -------------------------------------------------------------------------
 
     def put_run(self, run: Run, *, why: str) -> None:
         """Write a run's document."""
-        self.put_file(self._ledger.layout.run(run.id), canonical(run), why=why)
+        self.put_file(self.ledger.layout.run(run.id), canonical(run), why=why)
 
     def put_result(self, result: Result) -> None:
         """Write an attempt's envelope; done before the task moves (WFL-RESULT-002)."""
-        path = self._ledger.layout.result(result.task, result.attempt)
+        path = self.ledger.layout.result(result.task, result.attempt)
         self.put_file(path, canonical(result), why=f"result of {result.task}")
 
     def put_file(self, relative: str, raw: bytes, *, why: str) -> None:
         """Write a file of the ledger that is no task."""
-        path = self._ledger.layout.root / relative
+        limit = _BOUNDS.get(relative.partition("/")[0], bounds.RUN_BYTES)
+        if len(raw) > limit:
+            raise InvalidDocumentError(f"{relative} would be {len(raw)} bytes; at most {limit}")
+        path = self.ledger.layout.root / relative
         path.parent.mkdir(exist_ok=True)
-        self._ledger.marker.set(file=relative)
+        self._begin(file=relative)
         faults.point("ledger.file.marked")
-        atomic.replace(path, raw, tmp=self._ledger.layout.tmp)
+        self._put(path, raw)
         faults.point("ledger.file.written")
-        self._record_file(relative, raw, why=why)
+        self.record_file(relative, raw, why=why)
 
     def adopt_file(self, relative: str, *, why: str) -> None:
         """Bring a file that somebody edited by hand into the history as it is."""
-        raw = atomic.read(self._ledger.layout.root / relative, limit=bounds.RUN_BYTES)
-        self._record_file(relative, raw, why=why)
+        raw = atomic.read(self.ledger.layout.root / relative, limit=bounds.RUN_BYTES)
+        self.record_file(relative, raw, why=why)
+
+    # -- recovery only ---------------------------------------------------------------------------
+
+    def restore(
+        self, task: Task, status: Status, *, source: Status | None, why: str | None
+    ) -> None:
+        """Put a task where recovery decided that it belongs; the table is not asked.
+
+        A copy in *source* is moved there and rewritten where it differs; nothing else may be at the
+        goal. Without *why* it is not recorded, for what journal or branch say already.
+        """
+        layout = self.ledger.layout
+        raw = _bytes_of(task)
+        goal = layout.task(status, task.id)
+        goal.parent.mkdir(exist_ok=True)
+        self._begin(
+            task=task.id, source=source.value if source else None, target=status.value, seq=task.seq
+        )
+        faults.point("ledger.restore.marked")
+        if source is None:
+            atomic.write_new(goal, raw, tmp=layout.tmp)
+        elif source is not status:
+            atomic.move(layout.task(source, task.id), goal)
+            faults.point("ledger.restore.moved")
+        if goal.read_bytes() != raw:
+            self._put(goal, raw)
+        faults.point("ledger.restore.written")
+        if why is None:
+            self.ledger.marker.clear()
+        else:
+            self.record_task(task, source, status, why=why)
 
     def quarantine(self, path: Path, *, reason: str) -> Path:
-        """Move what cannot be read out of the way, with the reason beside it; delete nothing."""
-        layout = self._ledger.layout
-        stem = f"{path.parent.name}.{path.name}"
-        target = layout.root / "quarantine" / stem
-        number = 0
-        while os.path.lexists(target):
-            number += 1
-            target = layout.root / "quarantine" / f"{stem}.{number}"
-        path.rename(target)
+        """Move what cannot be used out of the way, with the reason beside it; delete nothing.
+
+        The history forgets the old path, and has the content where that is a plain, small file.
+        """
+        root = self.ledger.layout.root
+        folder = root / "quarantine"
+        origin = path.relative_to(root).as_posix()
+        stem = _PLAIN.sub("_", origin.replace("/", "."))[:180]
+        names = (stem if number == 0 else f"{stem}.{number}" for number in itertools.count())
+        target = next(folder / name for name in names if not os.path.lexists(folder / name))
+        # The note comes first: a crash in between leaves it alone, and doing it again reuses it.
+        text = {"from": origin.encode("utf-8", "replace").decode(), "reason": reason}
         note = f"quarantine/{target.name}.reason"
-        text = {"from": str(path.relative_to(layout.root)), "reason": reason}
         self.put_file(note, json.dumps(text).encode() + b"\n", why="quarantine")
+        faults.point("ledger.quarantine.noted")
+        path.rename(target)
+        faults.point("ledger.quarantine.moved")
+        self._record_quarantined(origin, target, reason)
         return target
+
+    def _record_quarantined(self, origin: str, target: Path, reason: str) -> None:
+        if origin.isascii():
+            self.record_file(origin, None, why=reason)
+        try:
+            raw = atomic.read(target, limit=bounds.TASK_BYTES)
+        except (OSError, WfledgerError):
+            return  # a folder, a link, a FIFO, or too large: git could not hold it, or should not
+        self.record_file(f"quarantine/{target.name}", raw, why=reason)
+
+    def finish_interrupted(self) -> None:
+        """Complete or forget what an earlier change left half done."""
+        finishing.finish(self)
 
     # -- journal ---------------------------------------------------------------------------------
 
-    def _record(self, task: Task, source: Status | None, target: Status, *, why: str) -> None:
+    def record_task(self, task: Task, source: Status | None, target: Status, *, why: str) -> None:
+        """Append to the journal that a task is now in *target* with this content."""
         self._append(
             {
                 "kind": "task", "task": task.id, "attempt": task.attempt, "seq": task.seq,
                 "from": source.value if source else None, "to": target.value,
-                "by": self._by, "why": why, "content": json.loads(canonical(task)),
+                "why": why, "content": json.loads(canonical(task)),
             }
         )
 
-    def _record_file(self, relative: str, raw: bytes, *, why: str) -> None:
-        text = raw.decode("utf-8", "replace")
+    def record_claim(self, task: Task, record: ClaimRecord, *, why: str = "claim") -> None:
+        """Append to the journal that *task* was claimed."""
+        facts = {"worker": record.worker, "machine": record.machine, "pid": record.pid}
+        facts |= {"boot": record.boot, "token_sha256": record.token_sha256}
         self._append(
-            {"kind": "file", "path": relative, "content": text, "by": self._by, "why": why}
+            {
+                "kind": "claim", "task": task.id, "attempt": task.attempt, "seq": task.seq,
+                "from": Status.PENDING.value, "to": Status.IN_PROGRESS.value,
+                "why": why, "claim": facts,
+            }
         )
 
+    def record_file(self, relative: str, raw: bytes | None, *, why: str) -> None:
+        """Append to the journal what a path holds now; None: nothing any more."""
+        self._append({**file_record(relative, raw), "why": why})
+
     def _append(self, record: dict[str, Any]) -> None:
-        record["at"] = iso(self._ledger.clock.now())
-        self.mark = self._ledger.journal.append(record)
-        self._ledger.marker.clear()
+        record |= {"by": self._by, "at": iso(self.ledger.clock.now())}
+        self.mark = self.ledger.journal.append(record)
+        self.ledger.marker.clear()
 
-    # -- recovery --------------------------------------------------------------------------------
 
-    def finish_interrupted(self) -> None:
-        """Complete or forget what an earlier holder of the lock was in the middle of."""
-        begun = self._ledger.marker.get()
-        if begun is None:
-            return
-        self._ledger.journal.rotate()  # a torn line may end the open file; nothing follows it
-        if "file" in begun:
-            self._finish_file(begun["file"])
-        elif "task" in begun:
-            self._finish_task(begun)
-        self._ledger.marker.clear()
-
-    def _finish_file(self, relative: str) -> None:
-        if (self._ledger.layout.root / relative).exists():
-            self.adopt_file(relative, why="finished after an interruption")
-
-    def _finish_task(self, begun: dict[str, Any]) -> None:
-        task_id, target = begun["task"], Status(begun["target"])
-        source = Status(begun["source"]) if begun["source"] else None
-        layout = self._ledger.layout
-        goal = layout.task(target, task_id)
-        why = "finished after an interruption"
-        if source and source is not target and not goal.exists():
-            start = layout.task(source, task_id)
-            task = self._readable(start)
-            if task is None or source is Status.PENDING or task.seq < begun["seq"]:
-                return  # it never began
-            goal.parent.mkdir(exist_ok=True)
-            atomic.move(start, goal)
-        task = self._readable(goal)
-        if task is not None:
-            self._record(task, source, target, why=why)
-
-    def _readable(self, path: Path) -> Task | None:
-        try:
-            return parse(Task, atomic.read(path, limit=bounds.TASK_BYTES))
-        except (FileNotFoundError, WfledgerError):
-            return None
-
+def _bytes_of(task: Task) -> bytes:
+    """Return what is written, before anything is: too large a document changes nothing."""
+    raw = canonical(task)
+    if len(raw) > bounds.TASK_BYTES:
+        raise InvalidDocumentError(
+            f"{task.id} would be {len(raw)} bytes; at most {bounds.TASK_BYTES}", task=task.id
+        )
+    return raw
