@@ -114,7 +114,9 @@ def _alive(workspace: Workspace, task: Task) -> Iterator[None]:
 # -- cancelling ----------------------------------------------------------------------------------
 
 
-def cancel_merging(workspace: Workspace, task_id: str, *, by: str, why: str = "cancelled") -> Task:
+def cancel_merging(
+    workspace: Workspace, task_id: str, *, by: str = "person", why: str = "cancelled"
+) -> Task:
     """Cancel a task in merging/; raises `TransitionError` when it has landed (WFL-STATUS-029).
 
     A landing under way finds itself fenced and changes nothing any more. What the attempt made
