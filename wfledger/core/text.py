@@ -10,7 +10,7 @@ import unicodedata
 from typing import Final
 
 #: CSI, then the string sequences (OSC, DCS, SOS, PM, APC) with their text, then two-byte escapes.
-#: Text of a string sequence ends at the next control character, so an unterminated one hides nothing else
+#: Text of a string sequence ends at a control character: an unterminated one hides nothing else
 #: and matching stays linear.
 _ESCAPES: Final = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"

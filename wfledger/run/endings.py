@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from wfledger.clock import Clock
@@ -21,15 +22,33 @@ _FREEZE_ROUNDS: Final = 64
 _KILL_LOOKS: Final = 200
 _POLL_S: Final = 0.05
 
+#: Tries to hit, in each round, what is never alive long enough to be seen.
+_CHASES: Final = 500
+
 #: Lets at most that many seconds pass.
 Pause = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one look at a tree found."""
+
+    #: Pids that run.
+    running: tuple[int, ...]
+    #: Pids that had ended since the last look.
+    ended: tuple[int, ...] = ()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing runs, nor ran a moment ago and may have started something since."""
+        return not self.running and not self.ended
 
 
 class Tree(Protocol):
     """The processes of one job."""
 
-    def alive(self) -> tuple[int, ...]:
-        """Return the pids that run now; what has ended is reaped on the way."""
+    def look(self) -> Sight:
+        """Return what there is now; what has ended is reaped on the way."""
 
     def signal(self, number: int) -> None:
         """Send *number* to everything that runs."""
@@ -46,6 +65,7 @@ class JobTree:
     """
 
     def __init__(self, tag: str, *, root: Process | None, clock: Clock) -> None:
+        self._tag = tag
         self._mark = proctree.mark_of(tag)
         self._root = root
         self._clock = clock
@@ -62,6 +82,10 @@ class JobTree:
             if process.pid not in found and process.pid not in self._spared:
                 found[process.pid] = process
                 queue.extend(table.children(process.pid))
+        for pid in found.keys() - self._known.keys():
+            # A job inside this one has its own marks, which stay.
+            if table.owner(found[pid]) in {0, self._mark}:
+                proctree.set_mark(pid, self._tag)
         self._known = {process.pid: process.started for process in found.values()}
         if self._root is not None:
             found.pop(self._root.pid, None)
@@ -80,42 +104,53 @@ class JobTree:
             members.append(table.processes[self._root.pid])
         return sum(one.cpu_s for one in members), frozenset(one.pid for one in members)
 
-    def alive(self) -> tuple[int, ...]:
-        """See `Tree.alive`; includes the root while it runs."""
-        return tuple(process.pid for process in self._running())
+    def look(self) -> Sight:
+        """See `Tree.look`; includes the root while it runs."""
+        running, ended = self._look()
+        return Sight(tuple(one.pid for one in running), tuple(one.pid for one in ended))
 
     def signal(self, number: int) -> None:
         """See `Tree.signal`."""
-        for process in self._running():
+        for process in self._look()[0]:
             proctree.send(process, number)
 
     def kill(self) -> None:
         """See `Tree.kill`."""
-        frozen: set[Process] = set()
-        identities: set[tuple[int, int]] = set()
+        frozen: dict[tuple[int, int], Process] = {}
         for _ in range(_FREEZE_ROUNDS):
-            new = [one for one in self._running() if (one.pid, one.started) not in identities]
+            running, _ = self._look()
+            new = {(one.pid, one.started): one for one in running}
+            for identity in new.keys() & frozen.keys():
+                del new[identity]
             if not new:
                 break
-            for process in new:
+            for process in new.values():
                 proctree.send(process, signal.SIGSTOP)
             frozen.update(new)
-            identities.update((process.pid, process.started) for process in new)
-        for process in frozen:
+        for process in frozen.values():
             proctree.send(process, signal.SIGKILL)
+        if not frozen:
+            self._chase()
 
-    def _running(self) -> list[Process]:
+    def _chase(self) -> None:
+        """Kill what forks and ends faster than /proc can be read: only its zombies were seen."""
+        for _ in range(_CHASES):
+            if proctree.kill_newest_orphan(self._mark):
+                return
+
+    def _look(self) -> tuple[list[Process], list[Process]]:
+        """Return the members that run, and the ones that had ended and were reaped now."""
         table = LOOKS.fresh(self._clock)
-        running = []
+        running, ended = [], []
         for process in self.members(table):
-            if process.is_zombie:
-                proctree.reap(process)
-            else:
+            if not process.is_zombie:
                 running.append(process)
+            elif proctree.reap(process):
+                ended.append(process)
         root = table.processes.get(self._root.pid) if self._root is not None else None
         if root is not None and not root.is_zombie:
             running.append(root)
-        return running
+        return running, ended
 
     def _belongs(self, process: Process, table: proctree.Table) -> bool:
         root = self._root
@@ -135,8 +170,8 @@ class GroupTree:
     def __init__(self, root: "subprocess.Popen[bytes]") -> None:
         self._root = root
 
-    def alive(self) -> tuple[int, ...]:
-        """See `Tree.alive`; one pid, the group's, stands for all."""
+    def look(self) -> Sight:
+        """See `Tree.look`; one pid, the group's, stands for all."""
         if self._root.poll() is not None:
             with suppress(ChildProcessError):
                 while os.waitpid(-self._root.pid, os.WNOHANG)[0]:
@@ -144,10 +179,10 @@ class GroupTree:
         try:
             os.killpg(self._root.pid, 0)
         except PermissionError:  # macOS says so of a group of zombies
-            return (self._root.pid,) if self._root.poll() is None else ()
+            return Sight((self._root.pid,) if self._root.poll() is None else ())
         except ProcessLookupError:
-            return ()
-        return (self._root.pid,)
+            return Sight(())
+        return Sight((self._root.pid,))
 
     def signal(self, number: int) -> None:
         """See `Tree.signal`."""
@@ -169,7 +204,7 @@ def end(tree: Tree, *, grace_s: float, clock: Clock, pause: Pause) -> tuple[int,
     deadline = clock.elapsed() + grace_s
     step = 0.002
     while clock.elapsed() < deadline:
-        if not tree.alive():
+        if tree.look().is_quiet:
             break
         pause(min(step, max(deadline - clock.elapsed(), 0.0)))
         step = min(step * 2, _POLL_S)
@@ -179,15 +214,15 @@ def end(tree: Tree, *, grace_s: float, clock: Clock, pause: Pause) -> tuple[int,
 def _kill(tree: Tree, pause: Pause) -> tuple[int, ...]:
     step = 0.001
     clean = 0
-    left: tuple[int, ...] = ()
+    sight = Sight(())
     for _ in range(_KILL_LOOKS):
-        left = tree.alive()
-        clean = 0 if left else clean + 1
-        # One empty look may have missed a process that forks and ends while /proc is read.
+        sight = tree.look()
+        clean = clean + 1 if sight.is_quiet else 0
+        # One quiet look may have missed a process that forks and ends while /proc is read.
         if clean == 2:
             return ()
-        if left:
+        if not sight.is_quiet:
             tree.kill()
             pause(step)
             step = min(step * 2, _POLL_S)
-    return left
+    return sight.running or sight.ended

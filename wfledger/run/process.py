@@ -207,25 +207,26 @@ def run_job(
         tree = _tree(job, process, clock)
         pump.watch(process.pid)
         watch = _Watch(job, pump=pump, tree=tree, clock=clock)
-        leftover: tuple[int, ...] = ()
+        sight = endings.Sight((process.pid,))
         left: tuple[int, ...] = ()
         try:
             reason = watch.until_over(stop, on_beat)
-            leftover = tree.alive() if reason == "exited" else ()
+            sight = tree.look() if reason == "exited" else sight
         finally:
-            if not pump.exited or leftover:
+            if not sight.is_quiet:
                 left = _end(job, tree, pump=pump, clock=clock)
+            status = process.poll() if process.pid in left else process.wait()
         pump.drain()
-    status = process.poll() if process.pid in left else process.wait()
+    leftover = len(sight.running) if reason == "exited" else 0
     return Ended(
         status=status if status is not None and status >= 0 else None,
         signal=-status if status is not None and status < 0 else None,
         reason=reason,
-        message=_message(job.limits, reason, status, leftover=len(leftover), left=left),
+        message=_message(job.limits, reason, status, leftover=leftover, left=left),
         wall_s=clock.elapsed() - began,
         output_bytes=log.total,
         truncated=log.dropped > 0,
-        leftover=len(leftover),
+        leftover=leftover,
         left=left,
     )
 
@@ -241,13 +242,15 @@ def sweep(tag: str, *, grace_s: float, clock: Clock | None = None) -> int:
         return 0
     clock = clock or SystemClock()
     tree = endings.JobTree(tag, root=None, clock=clock)
-    found = tree.alive()
-    left = endings.end(tree, grace_s=grace_s, clock=clock, pause=clock.wait) if found else ()
+    sight = tree.look()
+    left: tuple[int, ...] = ()
+    if not sight.is_quiet:
+        left = endings.end(tree, grace_s=grace_s, clock=clock, pause=clock.wait)
     if left:
         raise EnvironmentFailedError(
             f"{len(left)} processes of an earlier attempt do not end", tag=tag, pids=list(left)
         )
-    return len(found)
+    return len(sight.running)
 
 
 def tagged(prefix: str) -> dict[str, tuple[int, ...]]:
@@ -275,6 +278,8 @@ def capabilities() -> Capabilities:
 
 def _spawn(job: Job) -> tuple["subprocess.Popen[bytes]", int]:
     """Start the job's first process; return it and the read end of its output."""
+    if not job.argv:
+        raise ValueError("the command is empty")
     read, write = os.pipe()
     try:
         process = subprocess.Popen(
@@ -296,10 +301,10 @@ def _spawn(job: Job) -> tuple["subprocess.Popen[bytes]", int]:
 
 
 def _tree(job: Job, process: "subprocess.Popen[bytes]", clock: Clock) -> endings.Tree:
+    proctree.set_mark(process.pid, job.tag)  # before anything else: what it starts inherits this
     root = proctree.read_process(process.pid) if HAS_PROC else None
     if root is None:
         return endings.GroupTree(process)
-    proctree.set_mark(root.pid, job.tag)
     return endings.JobTree(job.tag, root=root, clock=clock)
 
 
@@ -357,7 +362,7 @@ def _message(
         "exited": _exit(status),
     }[reason]
     if leftover:
-        said += f"; {leftover} processes that it had left behind were ended"
+        said += f"; processes that it had left behind were ended: {leftover}"
     if left:
         said += f"; these do not end: {', '.join(map(str, left))}"
     return said

@@ -5,6 +5,8 @@ the job's mark or tag, or when its parent belongs. The mark is the soft RLIMIT_L
 kernel since 2.4.25 looks at: it passes on through fork, exec, setsid and an emptied environment,
 and can be read of zombies and of programs that hide their environment. The tag is the variable
 WFLEDGER_TAG; it covers what started before the mark was set and systems that refuse the mark.
+What escapes both has to leave the session, lose its parent and empty its environment within the
+microseconds between its program's first instruction and the mark.
 
 Signals go through pidfd and only to a process whose start time is the one that was seen, so a
 number that the kernel gave away again is never hit (WFL-PROC-004).
@@ -19,12 +21,13 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from wfledger.clock import Clock
 
 TAG_NAME: Final = "WFLEDGER_TAG"
-HAS_PROC: Final = sys.platform == "linux" and os.path.exists("/proc/self/stat")  # noqa: PTH110
+HAS_PROC: Final = sys.platform == "linux" and Path("/proc/self/stat").exists()
 _RLIMIT_LOCKS: Final = 10
 _KERNEL_THREAD: Final = 0x0020_0000
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -99,8 +102,8 @@ class Looks:
 
 def look() -> Table:
     """Read /proc."""
-    names = os.listdir("/proc")  # noqa: PTH208 - a path object for each process costs more
-    pids = [int(name) for name in names if name.isdigit()]
+    with os.scandir("/proc") as entries:
+        pids = [int(entry.name) for entry in entries if entry.name.isdigit()]
     return Table([process for pid in pids if (process := read_process(pid)) is not None])
 
 
@@ -143,17 +146,44 @@ def send(process: Process, number: int) -> bool:
         os.close(handle)
 
 
-def reap(process: Process) -> None:
-    """Take a zombie that was re-parented to this process out of the table.
+def reap(process: Process) -> bool:
+    """Take a zombie that was re-parented to this process out of the table; return whether it was.
 
     Only ever called with processes of one's own job: waiting for any child would steal the
     status of a program that another thread has started.
     """
-    if process.is_zombie and process.parent == os.getpid():
-        try:
-            os.waitpid(process.pid, os.WNOHANG)
-        except ChildProcessError:
-            return
+    if not process.is_zombie or process.parent != os.getpid():
+        return False
+    try:
+        return os.waitpid(process.pid, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return False
+
+
+def kill_newest_orphan(mark: int) -> bool:
+    """SIGKILL the last child that came to this process, if it has *mark*; return whether it died.
+
+    For what lives some microseconds only. The mark is read when the pidfd is there already, so it
+    is that of the process which the signal goes to.
+    """
+    # Orphans go to the main thread, the last one to the end of its list.
+    pids = (_read(os.getpid(), f"task/{os.getpid()}/children") or b"").split()
+    if not pids:
+        return False
+    pid = int(pids[-1])
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        if _soft_limit(_read(pid, "limits") or b"") != b"%d" % mark:
+            return False
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        return os.waitpid(pid, 0)[1] == signal.SIGKILL
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
 
 
 def mark_of(tag: str) -> int:

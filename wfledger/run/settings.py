@@ -140,13 +140,14 @@ class Reader:
 
     def close(self) -> None:
         """Raise `InvalidDocumentError` with everything that was wrong, if anything was."""
-        self._refuse_unknown()
+        self.refuse_unknown()
         if not self._errors:
             return
         lines = [f"{self._source}: {error['message']}" for error in self._errors]
         raise InvalidDocumentError("\n".join(lines), source=self._source, errors=self._errors)
 
-    def _refuse_unknown(self) -> None:
+    def refuse_unknown(self) -> None:
+        """Note every key, of this table and the ones in it, that nobody asked for."""
         for name in self._data:
             if name in self._asked:
                 continue
@@ -154,7 +155,7 @@ class Reader:
             meant = f"did you mean {near[0]}?" if near else f"known: {', '.join(self._known())}"
             self.wrong(name, f"is not known here; {meant}")
         for table in self._tables.values():
-            table._refuse_unknown()  # noqa: SLF001 - of the same class
+            table.refuse_unknown()
 
     def _known(self) -> list[str]:
         return sorted(self._asked) or ["nothing"]
