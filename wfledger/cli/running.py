@@ -52,14 +52,15 @@ def run(
     Exit status 0: succeeded. 1: failed. 9: some results are missing, as the plan allows. 10: tasks
     wait for a person; each is printed with its command.
     """
-    from wfledger.run.session import Session, slots_of
+    from wfledger.run.session import Session
+    from wfledger.run.slots import count_of
 
     found = _submitted(app, what, _Order(lenient, role, target, name))
     if detach:
         _say_detached(found, as_json=as_json)
         return 0
     workspace = app.workspace
-    slots = slots_of(workspace, workers)
+    slots = count_of(workspace, workers)
     say(f"run {found.id}: {plural(len(found.tasks), 'task')}, {slots} at once", err=True)
     with progress(workspace, found, err=as_json) as listener:
         session = Session(

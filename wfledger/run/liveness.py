@@ -48,9 +48,17 @@ class Observations:
             return 0.0
         return self.now - known[1]
 
-    def save(self) -> None:
-        """Keep what was asked about; forget the rest."""
-        kept = {key: value for key, value in self.seen.items() if key in self.used}
+    def save(self, *kinds: str) -> None:
+        """Keep what was observed; of *kinds* (`offer`, `beat` …) only what was asked about now.
+
+        Each observer names the kinds that it looks after, and so never forgets for another.
+        """
+        prefixes = tuple(f"{kind}:" for kind in kinds)
+        kept = {
+            key: value
+            for key, value in self.seen.items()
+            if key in self.used or not key.startswith(prefixes)
+        }
         raw = json.dumps({"boot": self.boot, "seen": kept}).encode()
         atomic.replace(self.path, raw, tmp=self.tmp)
 

@@ -49,7 +49,7 @@ def _owners(workspace: Workspace, lease_s: float) -> list[tuple[Task, Owner]]:
         for task, owner in found:
             if owner == "unrecorded":
                 observations.age(f"unrecorded:{task.id}", task.attempt)
-        observations.save()
+        observations.save("beat", "unrecorded")
     return found
 
 

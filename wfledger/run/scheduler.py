@@ -70,7 +70,7 @@ class Scheduler:
             one.abort_runs()
             ready = one.settle()
             one.promote(ready, slots=slots)
-            observations.save()
+            observations.save("offer")
         step = one.finished
         step.view = self.look(runs)
         step.on_person = _waiting_on_person(step.view, self.open_runs(), paused=one.paused)
@@ -181,7 +181,10 @@ class _Pass:
                 self._withdraw(task, "paused")
             return
         missing = {task.id: found.missing for task, found in ready}
-        decided = self._admission([task for task, _ in ready], slots)
+        decided = admission(
+            self._workspace, self._view, self._runs.values(), self._policy,
+            tasks=[task for task, _ in ready], slots=slots,
+        )  # fmt: skip
         for task in decided.promote:
             self._promote_one(task, missing[task.id])
         for task_id, obstacle in decided.waits.items():
@@ -190,21 +193,6 @@ class _Pass:
             past = next(t for t, _ in ready if t.id == task_id).overtaken + times
             self._try_update(task_id, why="overtaken", overtaken=past)
         self._withdraw_stale_offers(decided)
-
-    def _admission(self, tasks: list[Task], slots: int) -> Admission:
-        pending = self._view.tasks[Status.PENDING]
-        window = max(bounds.WINDOW_MIN, 4 * slots)
-        room = Room(window - len(pending))
-        for run in self._runs.values():
-            if run.max_concurrent is not None:
-                busy = [*pending, *self._view.tasks[Status.IN_PROGRESS]]
-                taken = sum(1 for task in busy if task.run == run.id)
-                room.runs[run.id] = run.max_concurrent - taken
-        held = [Claimed.of(task) for status in _HOT for task in self._view.tasks[status]]
-        return admit(
-            in_order(tasks), held, room=room, overtake=self._policy.overtake,
-            fold=self._workspace.folds_case,
-        )
 
     def _promote_one(self, task: Task, missing: tuple[str, ...]) -> None:
         if task.accepted is not None:
@@ -228,6 +216,25 @@ class _Pass:
         self._try_move(task.id, Status.WAITING, why=f"withdrawn: {reason}", hold=hold)
 
 
+def admission(
+    workspace: Workspace, view: View, runs: Iterable[Run], policy: Policy, *,
+    tasks: Iterable[Task], slots: int,
+) -> Admission:  # fmt: skip
+    """Return which of *tasks*, whose dependencies are settled, may go on offer; changes nothing."""
+    pending = view.tasks[Status.PENDING]
+    window = max(bounds.WINDOW_MIN, 4 * slots)
+    room = Room(window - len(pending))
+    for run in runs:
+        if run.max_concurrent is not None:
+            busy = [*pending, *view.tasks[Status.IN_PROGRESS]]
+            taken = sum(1 for task in busy if task.run == run.id)
+            room.runs[run.id] = run.max_concurrent - taken
+    held = [Claimed.of(task) for status in _HOT for task in view.tasks[status]]
+    return admit(
+        in_order(tasks), held, room=room, overtake=policy.overtake, fold=workspace.folds_case
+    )
+
+
 def _waiting_on_person(view: View, runs: Iterable[Run], *, paused: bool) -> frozenset[str]:
     """Return the waiting tasks behind something that only a person can move."""
     standings = view.standings()
@@ -239,6 +246,7 @@ def _waiting_on_person(view: View, runs: Iterable[Run], *, paused: bool) -> froz
             behind.setdefault(dependency, []).append(task.id)
     stuck = {task.id for task in waiting if paused or task.run in halted}
     reached = [k for k, s in standings.items() if s.status is Status.BLOCKED] + list(stuck)
+    reached += [task.id for task in view.tasks[Status.PENDING] if task.spec.manual]
     while reached:
         for task_id in behind.pop(reached.pop(), []):
             if task_id not in stuck:

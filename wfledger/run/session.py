@@ -4,9 +4,8 @@ What is glue between plan, ledger and engine, without a terminal. Stopping is as
 assignment, which a signal handler may make at any point; the engine hears of it at its next tick.
 """
 
-import os
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from wfledger.core.documents import Run, Task
 from wfledger.core.graph import Verdict
@@ -15,9 +14,6 @@ from wfledger.errors import NotFoundError
 from wfledger.run.engine import Engine, Pulse
 from wfledger.run.refnames import HEADS
 from wfledger.run.workspace import Workspace
-
-#: Slots of a machine of which nothing is said: not more than this, nor than it has processors.
-DEFAULT_SLOTS: Final = 8
 
 
 class Listener(Protocol):
@@ -129,12 +125,6 @@ class Session:
         self._listener.pulse(pulse)
 
 
-def slots_of(workspace: Workspace, asked: int | None) -> int:
-    """Return how many attempts may run at once: as asked, as configured, or as fits the machine."""
-    configured = asked or workspace.policy().slots or workspace.fleet().workers
-    return configured or min(DEFAULT_SLOTS, os.cpu_count() or 1)
-
-
 def find_run(workspace: Workspace, name: str) -> Run:
     """Return the run with that id, or the newest of that name; raises `NotFoundError`."""
     runs = workspace.ledger.runs()
@@ -173,6 +163,10 @@ def conclude(
         for task in offers
     ]
     cancelled = ledger.names(Status.CANCELLED, run=run_id)
+    if verdict.state == "succeeded" and any(
+        task.missing for task in ledger.tasks(Status.DONE, run=run_id)
+    ):
+        verdict = replace(verdict, state="degraded")  # something was done without its input
     return Outcome(
         run, verdict, task_ids(workspace, run), tuple(needs), tuple(cancelled),
         interrupted=interrupted and verdict.state == "running",

@@ -1,8 +1,20 @@
 """Slots of this machine: locks, so that every `run` beside another shares them (spec 50)."""
 
+import os
+from typing import Final
+
 from wfledger.errors import BusyError
 from wfledger.run.workspace import Workspace
 from wfledger.store.locks import LiveLock
+
+#: Slots of a machine of which nothing is said: not more than this, nor than it has processors.
+DEFAULT: Final = 8
+
+
+def count_of(workspace: Workspace, asked: int | None = None) -> int:
+    """Return how many attempts may run at once: as asked, as configured, or as fits the machine."""
+    configured = asked or workspace.policy().slots or workspace.fleet().workers
+    return configured or min(DEFAULT, os.cpu_count() or 1)
 
 
 class Slots:

@@ -68,6 +68,7 @@ class View:
             for status in _READ:
                 tasks[status] += cache.tasks(ledger, status, run=run.id)
             done |= set(ledger.names(Status.DONE, run=run.id))
+        _add_foreign(ledger, tasks, done)
         return cls(tasks, frozenset(done))
 
     def standings(self, run: str | None = None) -> dict[str, Standing]:
@@ -88,14 +89,31 @@ class View:
             yield from ((task, status) for task in tasks if task.run == run)
 
 
+def _add_foreign(ledger: Ledger, tasks: dict[Status, list[Task]], done: set[str]) -> None:
+    """Add the dependencies that belong to runs which were not looked at, such as landed ones."""
+    known = {task.id for found in tasks.values() for task in found} | done
+    wanted = {name for task in tasks[Status.WAITING] for name in task.spec.after} - known
+    for name in sorted(wanted):
+        try:
+            entry = ledger.find(name)
+        except WfledgerError:
+            continue
+        if entry is not None and entry.status is Status.DONE:
+            done.add(name)
+        elif entry is not None:
+            tasks[entry.status].append(entry.task)
+
+
 def run_verdict(view: View, run: Run, *, waiting_on_person: frozenset[str]) -> Verdict:
     """Return what *run* has come to.
 
     *waiting_on_person* are its waiting tasks that cannot start before a person decides something.
+    What is on offer to people only moves when one of them takes it.
     """
     standings = view.standings(run.id)
     moving = {Status.PENDING, Status.IN_PROGRESS, Status.MERGING}
-    movable = any(s.status in moving for s in standings.values())
+    manual = {task.id for task in view.tasks[Status.PENDING] if task.spec.manual}
+    movable = any(s.status in moving and k not in manual for k, s in standings.items())
     movable |= any(
         s.status is Status.WAITING and task_id not in waiting_on_person
         for task_id, s in standings.items()
