@@ -53,6 +53,7 @@ class Lines:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._seen: dict[str, Status] = {}
+        self._waits: dict[str, str] = {}
         self._guard = threading.Lock()
 
     def event(self, task_id: str, text: str) -> None:
@@ -71,12 +72,22 @@ class Lines:
         view = pulse.step.view
         now = {task.id: status for task, status in view.of_run(self._run.id)}
         now |= dict.fromkeys((i for i in view.done if short(i, self._run.id) != i), Status.DONE)
+        self._say_waits(pulse)
         for task_id, status in now.items():
             if self._seen.get(task_id) is status:
                 continue
             self._seen[task_id] = status
             if status in {Status.DONE, Status.BLOCKED, Status.CANCELLED}:
                 self.event(task_id, status.value)
+
+
+    def _say_waits(self, pulse: "Pulse") -> None:
+        """Print who stands in a task's way, once for each reason; not in runs of hundreds."""
+        waits = pulse.step.obstacles
+        for task_id, reason in waits.items() if len(waits) <= _ROWS else ():
+            if self._waits.get(task_id) != reason:
+                self._waits[task_id] = reason
+                self.event(task_id, f"waits: {reason}")
 
 
 @dataclass

@@ -71,7 +71,7 @@ def run(
     if as_json:
         emit(outcome.as_json())
     else:
-        _say_outcome(outcome)
+        say_outcome(outcome)
     return INTERRUPTED if outcome.interrupted else outcome.verdict.exit_status
 
 
@@ -151,7 +151,8 @@ def _stoppable(session: "Session") -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _say_outcome(outcome: "Outcome") -> None:
+def say_outcome(outcome: "Outcome") -> None:
+    """Print what a run has come to, and what a person may do next."""
     verdict, found = outcome.verdict, outcome.run
     state = "interrupted" if outcome.interrupted else verdict.state
     counted = f"{verdict.done} of {plural(verdict.total, 'task')} done"

@@ -111,9 +111,17 @@ class _Attempt:
             close(self.workspace, self._failed(kind, message), by=self._by)
             return
         faults.point("attempt.kept")
-        close(self.workspace, result, by=self._by)
+        self._say_end(result, close(self.workspace, result, by=self._by))
         faults.point("attempt.closed")
         clear_away(self.workspace, place)
+
+    def _say_end(self, result: Result, task: Task) -> None:
+        if result.failure is None:
+            return
+        said = f"{result.failure.failure_class}: {result.failure.message}"
+        if task.hold is not None:
+            said += f"; tries again at {task.hold.until}"
+        self.report(self.task.id, said)
 
     @property
     def _by(self) -> str:

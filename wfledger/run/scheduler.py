@@ -32,6 +32,8 @@ class Step:
     promoted: list[str] = field(default_factory=list)
     #: Waiting task -> why it waits, for `why` and `status`.
     waits: dict[str, str] = field(default_factory=dict)
+    #: Of these, who stands in the way of a task over a path or a label.
+    obstacles: dict[str, str] = field(default_factory=dict)
     #: Waiting tasks that cannot start before a person decides something.
     on_person: frozenset[str] = frozenset()
     #: Runs that abort: what runs of them is to be stopped.
@@ -189,6 +191,8 @@ class _Pass:
             self._promote_one(task, missing[task.id])
         for task_id, obstacle in decided.waits.items():
             self.finished.waits[task_id] = str(obstacle)
+            if obstacle.holder is not None:
+                self.finished.obstacles[task_id] = str(obstacle)
         for task_id, times in decided.overtaken.items():
             past = next(t for t, _ in ready if t.id == task_id).overtaken + times
             self._try_update(task_id, why="overtaken", overtaken=past)
