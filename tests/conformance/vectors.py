@@ -27,6 +27,7 @@ from wfledger.core.scopes import matches, overlap
 from wfledger.core.scopes import parse as parse_pattern
 from wfledger.core.statuses import TRANSITIONS, Status
 from wfledger.errors import WfledgerError
+from wfledger.plans.checking import check
 
 FOLDER: Final = pages.SPEC / "vectors"
 SCHEMA: Final = FOLDER / "schema.json"
@@ -122,6 +123,13 @@ def _overlap(when: dict[str, Any]) -> Answer:
     return {"overlap": witness is not None, "witness": witness}
 
 
+def _check(when: dict[str, Any]) -> Answer:
+    checked = check(when["document"], lenient=when["mode"] == "lenient")
+    if checked.plan is None:
+        return {"verdict": checked.errors[0].kind}
+    return {"verdict": "ok", "phase_order": list(checked.plan.phase_order)}
+
+
 OPERATIONS: Final[dict[str, Callable[[dict[str, Any]], Answer]]] = {
     "read": _read,
     "id": _id,
@@ -129,4 +137,5 @@ OPERATIONS: Final[dict[str, Callable[[dict[str, Any]], Answer]]] = {
     "parse": _parse,
     "match": _match,
     "overlap": _overlap,
+    "check": _check,
 }
