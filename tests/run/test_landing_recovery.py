@@ -8,6 +8,7 @@ import pytest
 from tests.support import processes
 from tests.support.faults import Pause
 from tests.support.landings import (
+    announce,
     assert_landed_once,
     land,
     land_there,
@@ -21,7 +22,6 @@ from tests.support.workspaces import (
     move_branch,
     put_merging,
 )
-from wfledger.core.documents import Intent, Merger, Task
 from wfledger.core.statuses import Status
 from wfledger.errors import StaleError, TransitionError
 from wfledger.run.landing import (
@@ -41,25 +41,10 @@ def workspace(tmp_path: Path) -> Workspace:
 # -- recovery ------------------------------------------------------------------------------------
 
 
-def _announce(workspace: Workspace, task: Task) -> Intent:
-    """Bring *task* to where a merger has recorded its intent and then died."""
-    root, tip = workspace.main, git(workspace.main, "rev-parse", BRANCH)
-    tree = git(root, "rev-parse", f"refs/wfledger/keep/{task.id}/1^{{tree}}")
-    message = f"{task.id}\n\nWfledger-Task: {task.id}\nWfledger-Attempt: 1\n"
-    head = git(root, "rev-parse", f"refs/wfledger/keep/{task.id}/1")
-    message += f"Wfledger-Head: {head}\n"
-    made = git(root, "commit-tree", tree, "-p", tip, "-m", message)
-    intent = Intent(round=1, target=BRANCH, tip=tip, candidate=made, tree=tree, epoch=1)
-    with workspace.ledger.transaction("test") as changes:
-        merger = Merger(owner="dead", epoch=1)
-        changes.update(task.id, why="intent", merger=merger, intent=intent)
-    return intent
-
-
 @pytest.mark.parametrize("with_proof", [True, False])
 def test_landing_that_happened_is_finished(workspace: Workspace, with_proof: bool) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
-    intent = _announce(workspace, task)
+    intent = announce(workspace, task)
     git(workspace.main, "update-ref", BRANCH, intent.candidate)
     if with_proof:
         git(workspace.main, "update-ref", f"refs/wfledger/landed/{task.id}", intent.candidate)
@@ -74,7 +59,7 @@ def test_landing_that_was_only_announced_begins_again(
     workspace: Workspace, with_proof: bool
 ) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
-    intent = _announce(workspace, task)
+    intent = announce(workspace, task)
     if with_proof:
         git(workspace.main, "update-ref", f"refs/wfledger/landed/{task.id}", intent.candidate)
     tip = move_branch(workspace.main, {"src/b.py": "B = 2\n"})
@@ -86,7 +71,7 @@ def test_landing_that_was_only_announced_begins_again(
 
 def test_candidate_that_was_pruned_is_not_landed(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
-    _announce(workspace, task)
+    announce(workspace, task)
     git(workspace.main, "gc", "--quiet", "--prune=now")
     land(workspace, task)
     assert_landed_once(workspace, task)
@@ -96,7 +81,7 @@ def test_landing_that_the_ledger_has_forgotten_is_found_by_its_proof(
     workspace: Workspace,
 ) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
-    intent = _announce(workspace, task)
+    intent = announce(workspace, task)
     git(workspace.main, "update-ref", BRANCH, intent.candidate)
     git(workspace.main, "update-ref", f"refs/wfledger/landed/{task.id}", intent.candidate)
     with workspace.ledger.transaction("test") as changes:
@@ -137,7 +122,7 @@ def test_task_in_merging_is_cancelled_and_its_work_kept(workspace: Workspace) ->
 
 def test_cancel_of_what_has_landed_finishes_it_and_is_refused(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
-    git(workspace.main, "update-ref", BRANCH, _announce(workspace, task).candidate)
+    git(workspace.main, "update-ref", BRANCH, announce(workspace, task).candidate)
     with pytest.raises(TransitionError) as caught:
         cancel_merging(workspace, task.id)
     assert caught.value.exit_status == 4
@@ -146,7 +131,7 @@ def test_cancel_of_what_has_landed_finishes_it_and_is_refused(workspace: Workspa
 
 def test_cancel_of_what_was_only_announced_cancels(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
-    intent = _announce(workspace, task)
+    intent = announce(workspace, task)
     git(workspace.main, "update-ref", f"refs/wfledger/landed/{task.id}", intent.candidate)
     assert cancel_merging(workspace, task.id).intent is None
     assert places(workspace, task.id) == [Status.CANCELLED]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.support.repos import git
 from tests.support.workspaces import BRANCH, open_workspace
-from wfledger.core.documents import Accepted, Task
+from wfledger.core.documents import Accepted, Intent, Merger, Task
 from wfledger.core.statuses import Actor, Status
 from wfledger.run.landing import Landing, land_task
 from wfledger.run.workspace import Workspace
@@ -75,3 +75,18 @@ def accept(workspace: Workspace, task: Task, accepted: Accepted) -> Task:
 
 def outcomes(workspace: Workspace, task: Task) -> list[str]:
     return [attempt.outcome for attempt in workspace.ledger.get(task.id).task.attempts]
+
+
+def announce(workspace: Workspace, task: Task) -> Intent:
+    """Bring *task* to where a merger has recorded its intent and then died."""
+    root, tip = workspace.main, git(workspace.main, "rev-parse", BRANCH)
+    tree = git(root, "rev-parse", f"refs/wfledger/keep/{task.id}/1^{{tree}}")
+    message = f"{task.id}\n\nWfledger-Task: {task.id}\nWfledger-Attempt: 1\n"
+    head = git(root, "rev-parse", f"refs/wfledger/keep/{task.id}/1")
+    message += f"Wfledger-Head: {head}\n"
+    made = git(root, "commit-tree", tree, "-p", tip, "-m", message)
+    intent = Intent(round=1, target=BRANCH, tip=tip, candidate=made, tree=tree, epoch=1)
+    with workspace.ledger.transaction("test") as changes:
+        merger = Merger(owner="dead", epoch=1)
+        changes.update(task.id, why="intent", merger=merger, intent=intent)
+    return intent
