@@ -146,7 +146,7 @@ def test_allowed_link_may_lead_to_what_the_task_may_write(target: str) -> None:
 @pytest.mark.parametrize(
     "target",
     [
-        "", "/etc/passwd", "../../a", "..", "../..", "sub/../a", "..\\a", b"\xff",
+        "", "a" * 4096, "/etc/passwd", "../../a", "..", "../..", "sub/../a", "..\\a", b"\xff",
         "../.git/config", "../.GIT/config", "../.wfledger/ledger.json",
     ],
 )  # fmt: skip
@@ -322,6 +322,12 @@ def test_protected_path_is_granted_by_its_own_name_and_by_no_wildcard(
 def test_literal_folder_grants_only_inside_the_protected_area(pattern: str, granted: bool) -> None:
     change = modified(".github/workflows/ci.yml")
     assert codes(change, write=(pattern,)) == ([] if granted else ["protected"])
+
+
+@pytest.mark.requirement("WFL-SCOPE-047")
+def test_literal_pattern_grants_nothing_beside_it() -> None:
+    write = ("**", ".github/workflows/other.yml")
+    assert codes(modified(".github/workflows/ci.yml"), write=write) == ["protected"]
 
 
 @pytest.mark.requirement("WFL-SCOPE-047")

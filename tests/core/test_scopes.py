@@ -61,6 +61,13 @@ def test_sixty_four_patterns_are_accepted_and_one_more_is_refused() -> None:
     assert caught.value.hint
 
 
+@pytest.mark.requirement("WFL-SCOPE-024")
+@pytest.mark.parametrize("text", ["../src", "a**b", ""])
+def test_one_pattern_that_cannot_be_parsed_refuses_the_whole_list(text: str) -> None:
+    with pytest.raises(InvalidPatternError):
+        parse_all(["src/**", text])
+
+
 @pytest.mark.requirement("WFL-SCOPE-014")
 def test_no_patterns_cover_nothing() -> None:
     assert parse_all([]) == ()

@@ -26,6 +26,8 @@ GITLINK: Final = 0o160000
 _PLAIN: Final = frozenset({0o100644, 0o100664, 0o100755})
 _MODES: Final = _PLAIN | {LINK, GITLINK}
 _EXECUTABLE: Final = 0o111
+#: No kernel follows a longer target, and what was read of one may have been cut off.
+_TARGET_BYTES: Final = 4095
 
 
 @dataclass(frozen=True)
@@ -271,8 +273,10 @@ def _aim(name: str, target: bytes | None) -> str | None:
 
     `..` after a name is not resolved: what the name stands for may itself be a link.
     """
+    if target is None or len(target) > _TARGET_BYTES:
+        return None
     try:
-        text = (target or b"").decode("utf-8")
+        text = target.decode("utf-8")
     except UnicodeDecodeError:
         return None
     if not text or text.startswith("/") or "\\" in text:

@@ -300,8 +300,7 @@ def _search(left: tuple[str, ...], right: tuple[str, ...]) -> str | None:
             queue.appendleft((i + 1, j, names))
         if deep_right:
             queue.appendleft((i, j + 1, names))
-        # Both staying leads back to this pair.
-        if i == len(left) or j == len(right) or (deep_left and deep_right):
+        if i == len(left) or j == len(right):
             continue
         name = meet("*" if deep_left else left[i], "*" if deep_right else right[j])
         if name is not None:
