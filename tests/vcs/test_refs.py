@@ -1,5 +1,6 @@
 """Refs move together, only from where they were expected, and a lost race changes nothing."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -90,6 +91,40 @@ def test_a_stale_lock_is_reported_and_not_taken_for_a_lost_race(
     (repo / f".git/{A}.lock").write_bytes(b"")
     with pytest.raises(BusyError, match="lock"):
         _swap(repo, RefUpdate(A, tips[1], tips[0]))
+
+
+def _old_lock(repo: Path, ref: str) -> Path:
+    lock = repo / f".git/{ref}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.write_bytes(b"")
+    os.utime(lock, (1, 1))
+    return lock
+
+
+def test_the_lock_of_a_dead_process_is_removed_from_our_refs(
+    repo: Path, tips: tuple[str, str]
+) -> None:
+    lock = _old_lock(repo, B)
+    assert _swap(repo, RefUpdate(B, tips[0], None))
+    assert not lock.exists()
+
+
+def test_an_old_lock_that_somebody_has_open_is_left(
+    repo: Path, tips: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refs, "_ROUNDS", 1)
+    with _old_lock(repo, B).open("rb"), pytest.raises(BusyError):
+        _swap(repo, RefUpdate(B, tips[0], None))
+
+
+def test_an_old_lock_on_the_users_ref_is_left(
+    repo: Path, tips: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refs, "_ROUNDS", 1)
+    lock = _old_lock(repo, A)
+    with pytest.raises(BusyError):
+        _swap(repo, RefUpdate(A, tips[0], None))
+    assert lock.exists()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ import os
 import re
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from wfledger.clock import SystemClock
@@ -17,6 +19,9 @@ _OID: Final = re.compile(r"[0-9a-f]{40}\Z")
 _ABSENT: Final = "0" * 40
 _CONTENTION: Final = (b"Unable to create", b"unable to lock", b"but expected")
 _ROUNDS: Final = 5
+#: Refs that only wfledger moves; git itself holds a lock for milliseconds.
+_OURS: Final = ("refs/wfledger/", "refs/heads/wfledger", "refs/heads/wf/", "refs/heads/wf-try/")
+_STALE_S: Final = 30.0
 _CLOCK: Final = SystemClock()
 
 
@@ -36,8 +41,9 @@ def swap(repo: Repository, updates: Sequence[RefUpdate], *, reason: str) -> bool
     """Apply *updates* in one transaction; False where some ref was not at its `old`.
 
     On False nothing has moved. A ref that is locked is tried again for a few seconds, then
-    `BusyError` names it; every other failure is a `GitError`. After a crash inside the call some
-    refs may have moved and others not (git's files are renamed one by one): see `ensure`.
+    `BusyError` names it; the lock of a process that died is removed where the ref is ours. Every
+    other failure is a `GitError`. After a crash inside the call some refs may have moved and
+    others not (git's files are renamed one by one): see `ensure`.
     """
     if not updates:
         return True
@@ -56,7 +62,8 @@ def swap(repo: Repository, updates: Sequence[RefUpdate], *, reason: str) -> bool
             return False
         if not any(words in done.err for words in _CONTENTION):
             raise failure(done)
-        _CLOCK.wait(_pause(round_))
+        if not _clear_stale(repo, updates):
+            _CLOCK.wait(_pause(round_))
     raise _busy(done)
 
 
@@ -91,6 +98,38 @@ def _line(update: RefUpdate) -> str:
     if update.old is None:
         return f"create {update.ref} {update.new}\n"
     return f"update {update.ref} {update.new} {update.old}\n"
+
+
+def _clear_stale(repo: Repository, updates: Sequence[RefUpdate]) -> bool:
+    """Remove the locks that dead processes left on refs of ours; nobody else ever would."""
+    locks = [
+        repo.common_dir / f"{update.ref}.lock" for update in updates if update.ref.startswith(_OURS)
+    ]
+    stale = [lock for lock in locks if _is_stale(lock)]
+    for lock in stale:
+        lock.unlink(missing_ok=True)
+    return bool(stale)
+
+
+def _is_stale(lock: Path) -> bool:
+    try:
+        facts = lock.lstat()
+    except OSError:
+        return False
+    age = _CLOCK.now().timestamp() - facts.st_mtime
+    return age > _STALE_S and not _is_open(facts)
+
+
+def _is_open(facts: os.stat_result) -> bool:
+    """Whether a process that we can see has the file open; yes where that cannot be told."""
+    if not Path("/proc/self/fd").is_dir():
+        return True
+    for handle in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            other = handle.stat()
+            if (other.st_dev, other.st_ino) == (facts.st_dev, facts.st_ino):
+                return True
+    return False
 
 
 def _one_line(text: str) -> str:
