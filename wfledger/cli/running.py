@@ -158,7 +158,10 @@ def say_outcome(outcome: "Outcome") -> None:
     counted = f"{verdict.done} of {plural(verdict.total, 'task')} done"
     click.echo(f"run {found.id} {status_name(state)}: {counted}")
     for need in outcome.needs:
-        say(f"  {need.task} ({need.code}): {need.reason}")
+        first, *more = need.reason.splitlines() or [""]
+        say(f"  {need.task} ({need.code}): {first}")
+        for line in more:
+            say(f"    {line}")
         say(f"    {need.command}")
     for task_id in outcome.cancelled:
         say(f"  {task_id} was cancelled")

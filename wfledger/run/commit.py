@@ -108,7 +108,7 @@ def _present(
 
 def message_of(records: Sequence[dict[str, Any]]) -> str:
     """Return the commit message: a subject, and trailers that name each transition."""
-    lines = [line for record in records for line in _trailers(record)]
+    lines = [line for record in records for line in trailers_of(record)]
     return f"{_subject(records)}\n\n" + "\n".join(dict.fromkeys(lines)) + "\n"
 
 
@@ -121,7 +121,8 @@ def _subject(records: Sequence[dict[str, Any]]) -> str:
     return f"{first['task']}: {first['from'] or 'new'} -> {first['to']}"
 
 
-def _trailers(record: dict[str, Any]) -> list[str]:
+def trailers_of(record: dict[str, Any]) -> list[str]:
+    """Return the lines that name a record in a commit message; the last says all of it."""
     by, why = quoted(record["by"]), quoted(record["why"])
     if record["kind"] == "file":
         return [f"Wfledger-File: {record['path']} by {by}: {why}"]

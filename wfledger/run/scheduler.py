@@ -75,7 +75,7 @@ class Scheduler:
             observations.save("offer")
         step = one.finished
         step.view = self.look(runs)
-        step.on_person = _waiting_on_person(step.view, self.open_runs(), paused=one.paused)
+        step.on_person = waiting_on_person(step.view, self.open_runs(), paused=one.paused)
         return step
 
     def _hot_again(self, view: View) -> View:
@@ -239,7 +239,7 @@ def admission(
     )
 
 
-def _waiting_on_person(view: View, runs: Iterable[Run], *, paused: bool) -> frozenset[str]:
+def waiting_on_person(view: View, runs: Iterable[Run], *, paused: bool) -> frozenset[str]:
     """Return the waiting tasks behind something that only a person can move."""
     standings = view.standings()
     halted = {run.id for run in runs if run.state != "open"}

@@ -7,11 +7,12 @@ assignment, which a signal handler may make at any point; the engine hears of it
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from wfledger.core.documents import Run, Task
+from wfledger.core.documents import Run
 from wfledger.core.graph import Verdict
 from wfledger.core.statuses import Status
 from wfledger.errors import NotFoundError
 from wfledger.run.engine import Engine, Pulse
+from wfledger.run.needs import Need, needs
 from wfledger.run.refnames import HEADS
 from wfledger.run.workspace import Workspace
 
@@ -27,22 +28,6 @@ class Listener(Protocol):
 
     def stopping(self, *, at_once: bool) -> None:
         """Take note that stopping was asked for and is under way."""
-
-
-@dataclass(frozen=True)
-class Need:
-    """A task that cannot go on without a person, and the command that lets it."""
-
-    task: str
-    code: str
-    reason: str
-    command: str
-
-    def as_json(self) -> dict[str, str]:
-        """Return the shape that `run --json` prints."""
-        return {
-            "task": self.task, "code": self.code, "reason": self.reason, "command": self.command,
-        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -155,29 +140,16 @@ def conclude(
     """Return what a run of that verdict leaves to do."""
     ledger = workspace.ledger
     run = ledger.run(run_id)
-    blocked = ledger.tasks(Status.BLOCKED, run=run_id)
-    offers = [task for task in ledger.tasks(Status.PENDING, run=run_id) if task.spec.manual]
-    needs = [_need(task) for task in blocked]
-    needs += [
-        Need(task.id, "manual", "nobody has taken it", f"wfledger claim {task.id}")
-        for task in offers
-    ]
     cancelled = ledger.names(Status.CANCELLED, run=run_id)
     if verdict.state == "succeeded" and any(
         task.missing for task in ledger.tasks(Status.DONE, run=run_id)
     ):
         verdict = replace(verdict, state="degraded")  # something was done without its input
     return Outcome(
-        run, verdict, task_ids(workspace, run), tuple(needs), tuple(cancelled),
+        run, verdict, task_ids(workspace, run), needs(workspace, run_id), tuple(cancelled),
         interrupted=interrupted and verdict.state == "running",
         unlanded=_unlanded(workspace, run),
     )  # fmt: skip
-
-
-def _need(task: Task) -> Need:
-    if task.block is None:  # moved there by hand, against the rules
-        return Need(task.id, "unknown", "it does not say why", f"wfledger retry {task.id}")
-    return Need(task.id, task.block.code, task.block.reason, task.block.command)
 
 
 def _unlanded(workspace: Workspace, run: Run) -> int:

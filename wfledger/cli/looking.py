@@ -1,0 +1,217 @@
+"""The verbs that look: `status`, `list`, `show`, `why`. They change nothing and take no lock."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.render import ago, plural, say, short, status_name, table
+from wfledger.core.statuses import Status
+from wfledger.core.text import clean_line
+
+if TYPE_CHECKING:
+    from wfledger.core.documents import Result, Task
+    from wfledger.run.explain import Why
+    from wfledger.run.overview import Overview, RunLine
+
+#: Lines of one kind that `status` shows.
+_SHOWN: Final = 20
+_STATUSES: Final = tuple(status.value for status in Status)
+
+
+@click.command("status")
+@click.argument("run", required=False)
+@json_option
+@pass_app
+def status(app: App, *, run: str | None, as_json: bool) -> None:
+    """Count tasks and runs; say who works and what waits for you."""
+    from wfledger.run.overview import overview
+    from wfledger.run.session import find_run
+
+    workspace = app.workspace
+    found = overview(workspace, find_run(workspace, run) if run else None)
+    if as_json:
+        emit(found.as_json())
+        return
+    _say_counts(found)
+    _say_runs(found, every=run is not None)
+    now = app.clock.now()
+    rows = [(one.task, one.worker or "?", ago(one.since, now)) for one in found.working[:_SHOWN]]
+    _say_table("at work:", rows, len(found.working))
+    needs = [(need.task, need.code, need.command) for need in found.needs[:_SHOWN]]
+    _say_table("waiting for you:", needs, len(found.needs))
+
+
+def _say_counts(found: "Overview") -> None:
+    counts = [f"{count} {status_name(name)}" for name, count in found.counts.items() if count]
+    # The names are ours, and coloured; nothing of a document is in this line.
+    click.echo(", ".join(counts) or "no tasks")
+    failed = [f"{count} {name}" for name, count in found.failures.items() if count]
+    if failed:
+        say(f"blocked by failures: {', '.join(failed)}")
+    if found.paused is not None:
+        say(f"paused: {found.paused}")
+
+
+def _say_runs(found: "Overview", *, every: bool) -> None:
+    shown = [line for line in found.runs if every or line.run.state != "landed"]
+    rows = [_run_row(line) for line in shown[-_SHOWN:]]
+    _say_table("runs:", rows, len(shown))
+    landed = len(found.runs) - len(shown)
+    if landed:
+        say(f"  {plural(landed, 'run')} landed")
+
+
+def _run_row(line: "RunLine") -> tuple[str, ...]:
+    done = f"{line.counts[Status.DONE.value]}/{line.total}"
+    state = line.run.state if line.run.state != "open" else line.verdict or "open"
+    return line.run.id, line.run.name or line.run.goal, done, state
+
+
+def _say_table(title: str, rows: Sequence[Sequence[str]], total: int) -> None:
+    if not rows:
+        return
+    say(title)
+    for line in table(rows, indent="  "):
+        say(line)
+    if total > len(rows):
+        say(f"  and {total - len(rows)} more")
+
+
+@click.command("list")
+@click.option("--status", "statuses", multiple=True, type=click.Choice(_STATUSES),
+              help="Only tasks that stand there; may be given more than once.")  # fmt: skip
+@click.option("--run", metavar="RUN", help="Only tasks of that run.")
+@click.option("--limit", type=click.IntRange(1), default=200, show_default=True)
+@click.option("--after", metavar="ID", default="", help="Begin after that task.")
+@json_option
+@pass_app
+def list_(
+    app: App, *, statuses: tuple[str, ...], run: str | None, limit: int, after: str, as_json: bool
+) -> None:
+    """List tasks in the order of their ids."""
+    from wfledger.run.overview import page
+    from wfledger.run.session import find_run
+
+    workspace = app.workspace
+    entries, more = page(
+        workspace, statuses=[Status(name) for name in statuses or _STATUSES],
+        run=find_run(workspace, run).id if run else None, limit=limit, after=after,
+    )  # fmt: skip
+    if as_json:
+        emit({"tasks": [entry.as_json() for entry in entries], "next": more})
+        return
+    rows = [(entry.task.id, entry.status.value, _title(entry.task)) for entry in entries]
+    for line in table(rows):
+        say(line)
+    if more is not None:
+        say(f"there are more: --after {more}", err=True)
+
+
+def _title(task: "Task") -> str:
+    spec = task.spec
+    command = spec.command if isinstance(spec.command, str) else " ".join(spec.command or ())
+    return clean_line(spec.title or spec.prompt or command, 80)
+
+
+@click.command("show")
+@click.argument("task_id", metavar="ID")
+@json_option
+@pass_app
+def show(app: App, *, task_id: str, as_json: bool) -> None:
+    """Show a task, its attempts and its last result."""
+    workspace = app.workspace
+    entry = workspace.ledger.get(app.task_id(task_id))
+    task = entry.task
+    number = task.attempts[-1].number if task.attempts else task.attempt
+    result = workspace.ledger.result(task.id, number) if number else None
+    if as_json:
+        shown = result.model_dump(mode="json", by_alias=True) if result else None
+        emit({"task": entry.as_json(), "result": shown})
+        return
+    click.echo(f"{task.id}: {status_name(entry.status.value)}")
+    rows = [(name, value) for name, value in _facts(task) if value]
+    for line in table(rows, indent="  "):
+        say(line)
+    if task.spec.prompt:
+        say("prompt:")
+        say(_indented(task.spec.prompt))
+    _say_attempts(task)
+    if result is not None:
+        _say_result(result)
+    if task.block is not None and entry.status is Status.BLOCKED:
+        say(f"blocked ({task.block.code}): {task.block.reason}")
+        say(f"  {task.block.command}")
+
+
+def _facts(task: "Task") -> list[tuple[str, str]]:
+    spec = task.spec
+    command = spec.command if isinstance(spec.command, str) else " ".join(spec.command or ())
+    landed = task.landed.commit if task.landed else None
+    return [
+        ("title", spec.title),
+        ("command", command),
+        ("worker", spec.role or ("anybody" if spec.manual else "")),
+        ("may write", ", ".join(spec.write) or "nothing"),
+        ("labels", ", ".join(spec.contracts)),
+        ("after", ", ".join(short(name, task.run) for name in spec.after)),
+        ("created", task.created),
+        ("missing", ", ".join(task.missing)),
+        ("landed", landed or ""),
+        ("answers", " / ".join(task.answers)),
+    ]
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.strip().splitlines())
+
+
+def _say_attempts(task: "Task") -> None:
+    rows = [
+        (f"attempt {one.number}", one.outcome, one.worker, one.ended, one.message)
+        for one in task.attempts
+    ]
+    for line in table(rows, indent="  "):
+        say(line)
+
+
+def _say_result(result: "Result") -> None:
+    if result.summary:
+        say("summary:")
+        say(_indented(result.summary))
+    for changed in result.changed[:_SHOWN]:
+        mark = "" if changed.in_scope else "  (out of scope)"
+        say(f"  {changed.kind} {changed.path}{mark}")
+    if len(result.changed) > _SHOWN:
+        say(f"  and {plural(len(result.changed) - _SHOWN, 'more path')}")
+
+
+@click.command("why")
+@click.argument("task_id", metavar="ID")
+@json_option
+@pass_app
+def why(app: App, *, task_id: str, as_json: bool) -> None:
+    """Say what a task waits for, who holds that, since when, and the command that ends it."""
+    from wfledger.run.explain import explain
+
+    found = explain(app.workspace, app.task_id(task_id))
+    if as_json:
+        emit(found.as_json())
+        return
+    lasting = _lasting(found.since)
+    click.echo(f"{found.task} is {status_name(found.status.value)}{lasting}")
+    say(_indented(found.reason))
+    for wait in found.waits_for:
+        holder = f", {wait.holder} works on it" if wait.holder else ""
+        say(f"  {wait.task} is {wait.status}{holder}{_lasting(wait.since)}")
+    if found.root is not None:
+        say(f"behind it: {found.root.task}, {found.root.status}")
+        say(_indented(found.root.reason))
+    if found.command is not None:
+        say(f"to end that: {found.command}")
+
+
+def _lasting(since: str | None) -> str:
+    return f" for {ago(since, datetime.now(UTC))} (since {since})" if since else ""

@@ -1,0 +1,44 @@
+"""What people have to do: each task that cannot go on without one, and the command that lets it."""
+
+from dataclasses import dataclass
+
+from wfledger.core.documents import Task
+from wfledger.core.statuses import Status
+from wfledger.run.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Need:
+    """A task that cannot go on without a person."""
+
+    task: str
+    #: The code of its block; `manual` for one that people do.
+    code: str
+    reason: str
+    #: Ready to paste.
+    command: str
+
+    def as_json(self) -> dict[str, str]:
+        """Return the shape that `run --json` and `status --json` print."""
+        return {
+            "task": self.task, "code": self.code, "reason": self.reason, "command": self.command,
+        }  # fmt: skip
+
+
+def need_of(task: Task) -> Need:
+    """Return what a blocked task needs."""
+    if task.block is None:  # moved there by hand, against the rules
+        return Need(task.id, "unknown", "it does not say why", f"wfledger retry {task.id}")
+    return Need(task.id, task.block.code, task.block.reason, task.block.command)
+
+
+def needs(workspace: Workspace, run_id: str | None) -> tuple[Need, ...]:
+    """Return what the tasks of a run, or of all runs, need of people; changes nothing."""
+    ledger = workspace.ledger
+    blocked = [need_of(task) for task in ledger.tasks(Status.BLOCKED, run=run_id)]
+    manual = [
+        Need(task.id, "manual", "nobody has taken it", f"wfledger claim {task.id}")
+        for task in ledger.tasks(Status.PENDING, run=run_id)
+        if task.spec.manual
+    ]
+    return (*blocked, *manual)

@@ -1,0 +1,110 @@
+"""How things came about: what the ledger's branch says, and what the journal has for it."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any, Final
+
+from wfledger.clock import iso, parse_iso
+from wfledger.run.commit import trailers_of
+from wfledger.run.workspace import Workspace
+from wfledger.vcs.repo import CommitInfo
+
+_QUOTED: Final = r'"(?:[^"\\]|\\.)*"?\S*'
+_TRANSITION: Final = re.compile(
+    rf"(?P<task>\S+) (?P<source>\S+) -> (?P<target>\S+) attempt (?P<attempt>\d+) "
+    rf"by (?P<by>{_QUOTED}): (?P<why>.*)\Z"
+)
+#: Newest commits that are compared with the journal.
+_GROUPS: Final = 20
+_TRAILER: Final = "Wfledger-Transition"
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One transition, or one change of a task where it is."""
+
+    task: str
+    #: None for a task that was added.
+    source: str | None
+    target: str
+    attempt: int
+    by: str
+    why: str
+    #: When it was recorded (UTC); in the history to the second, and of a group the last.
+    at: str
+    #: The commit that holds it; None while it is in the journal only.
+    commit: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the shape that `history --json` prints."""
+        shown = asdict(self)
+        return {"from": shown.pop("source"), "to": shown.pop("target"), **shown}
+
+
+def happenings(
+    workspace: Workspace, *, task: str | None = None, run: str | None = None, limit: int = 100
+) -> list[Happening]:
+    """Return the newest *limit* happenings, oldest first, of one task, of one run, or of all."""
+    found: list[Happening] = []
+    for one in _newest_first(workspace, task):
+        if (task is None or one.task == task) and (run is None or _is_of(one, run)):
+            found.append(one)
+            if len(found) == limit:
+                break
+    return found[::-1]
+
+
+def _is_of(one: Happening, run: str) -> bool:
+    return one.task.partition(".")[0] == run
+
+
+def _newest_first(workspace: Workspace, task: str | None) -> Iterator[Happening]:
+    # The journal first: what is committed meanwhile is then met twice rather than not at all.
+    waiting = [record for record in workspace.ledger.journal.records() if record["kind"] != "file"]
+    tip = workspace.history.tip()
+    known = _committed_since(workspace, tip, waiting[0]["at"]) if waiting and tip else frozenset()
+    for record in reversed(waiting):
+        if trailers_of(record)[-1] not in known:
+            yield _recorded(record)
+    for info in workspace.repo.walk(tip) if tip else ():
+        if task is None or any(task in value for _, value in info.pairs):
+            yield from _of_commit(info)
+
+
+def _committed_since(workspace: Workspace, tip: str, moment: str) -> frozenset[str]:
+    """Return the trailers of the newest commits: a segment is dropped only after its commits."""
+    begin = parse_iso(moment).replace(microsecond=0)
+    newest = islice(workspace.repo.walk(tip), _GROUPS)
+    recent = (info for info in newest if info.time >= begin)
+    return frozenset(f"{key}: {value}" for info in recent for key, value in info.pairs)
+
+
+def _recorded(record: dict[str, Any]) -> Happening:
+    return Happening(
+        record["task"], record["from"], record["to"], record["attempt"], record["by"],
+        record["why"], record["at"], commit=None,
+    )  # fmt: skip
+
+
+def _of_commit(info: CommitInfo) -> Iterator[Happening]:
+    at = iso(info.time)
+    for value in reversed(info.values(_TRAILER)):
+        match = _TRANSITION.match(value)
+        if match is None:
+            continue
+        source = match["source"]
+        yield Happening(
+            match["task"], None if source == "new" else source, match["target"],
+            int(match["attempt"]), _unquoted(match["by"]), _unquoted(match["why"]), at, info.oid,
+        )  # fmt: skip
+
+
+def _unquoted(text: str) -> str:
+    """Return what was quoted; a text that was cut stays as it is."""
+    try:
+        return str(json.loads(text))
+    except ValueError:
+        return text.strip('"')
