@@ -220,7 +220,7 @@ def test_released_attempt_costs_nothing(workspace: Workspace) -> None:
 
 def _printed_worker() -> str:
     text = (pages.SPEC / "50-claims.md").read_text("utf-8")
-    start = text.index("    exec 9>>")
+    start = text.index("    [ -d ")
     block = text[start : text.index("\n\n", start)]
     return "\n".join(line.removeprefix("    ") for line in block.splitlines())
 
@@ -253,6 +253,18 @@ def test_shell_worker_as_printed_finds_nothing_without_harm(ledger: Ledger) -> N
     _sh(ledger, "sh")
     assert ledger.names(Status.IN_PROGRESS) == []
     assert list((ledger.layout.local / "claims").iterdir()) == []
+
+
+@pytest.mark.requirement("WFL-CLAIM-051")
+@pytest.mark.parametrize("name", ["pending", "in-progress"])
+def test_missing_folder_stops_a_claimant_and_is_no_lost_race(ledger: Ledger, name: str) -> None:
+    if name == "in-progress":
+        put(ledger, Status.PENDING, "r1.a")
+    (ledger.layout.root / name).rmdir()
+    with ledger.transaction("ana") as changes, pytest.raises(errors.LedgerDamagedError):
+        changes.claim("r1.a", record("ana"))
+    assert _start(ledger, "sh").wait(30) == 1
+    assert not (ledger.layout.root / name).exists()
 
 
 @pytest.mark.requirement("WFL-LEDGER-025")

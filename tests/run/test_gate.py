@@ -34,6 +34,7 @@ def _counted(tmp_path: Path, command: str) -> tuple[str, Path]:
     return f"echo x >> {path}; {command}", path
 
 
+@pytest.mark.requirement("WFL-LAND-033")
 def test_gate_that_fails_alone_blocks(tmp_path: Path) -> None:
     workspace = _workspace(tmp_path, "echo bad news; grep -q 1 src/a.py")
     tip = git(workspace.main, "rev-parse", BRANCH)
@@ -46,6 +47,7 @@ def test_gate_that_fails_alone_blocks(tmp_path: Path) -> None:
     assert workspace.ledger.get(task.id).task.attempts[0].outcome == "gate"
 
 
+@pytest.mark.requirement("WFL-LAND-031")
 def test_gate_that_fails_only_together_blocks_the_second(tmp_path: Path) -> None:
     workspace = _workspace(tmp_path, NOT_BOTH)
     check = (Check(kind="command", command=NOT_BOTH),)
@@ -60,6 +62,8 @@ def test_gate_that_fails_only_together_blocks_the_second(tmp_path: Path) -> None
     assert_landed_once(workspace, one)
 
 
+@pytest.mark.requirement("WFL-LAND-031")
+@pytest.mark.requirement("WFL-LAND-012")
 def test_gate_runs_on_the_merged_tree_after_a_lost_race(tmp_path: Path) -> None:
     workspace = _workspace(tmp_path, NOT_BOTH)
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
@@ -75,6 +79,7 @@ def test_gate_runs_on_the_merged_tree_after_a_lost_race(tmp_path: Path) -> None:
     assert workspace.ledger.get(task.id).task.intent is None
 
 
+@pytest.mark.requirement("WFL-LAND-030")
 def test_same_tree_is_tested_once(tmp_path: Path) -> None:
     command, count = _counted(tmp_path, "true")
     workspace = _workspace(tmp_path, command)
@@ -91,6 +96,7 @@ def test_same_tree_is_tested_once(tmp_path: Path) -> None:
     assert count.read_text() == "x\n"
 
 
+@pytest.mark.requirement("WFL-LAND-030")
 def test_failed_gate_is_run_again(tmp_path: Path) -> None:
     command, count = _counted(tmp_path, f"test $(wc -l < {tmp_path / 'count'}) = 2")
     workspace = _workspace(tmp_path, command)
@@ -132,6 +138,7 @@ def test_person_may_waive_the_gate(tmp_path: Path) -> None:
     assert isinstance(land(workspace, accept(workspace, task, accepted)), Done)
 
 
+@pytest.mark.requirement("WFL-LAND-032")
 def test_stop_during_the_gate_leaves_the_task_in_merging(tmp_path: Path) -> None:
     fifo = tmp_path / "began"
     os.mkfifo(fifo)

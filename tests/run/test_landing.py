@@ -51,6 +51,9 @@ def _block_of(workspace: Workspace, task: Task) -> Blocked:
 # -- what lands ----------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("WFL-LAND-008")
+@pytest.mark.requirement("WFL-LAND-013")
+@pytest.mark.requirement("WFL-LAND-015")
 def test_result_lands_as_one_commit_with_trailers(workspace: Workspace) -> None:
     base = git(workspace.main, "rev-parse", BRANCH)
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"}, title="Make A\ntwo")
@@ -77,6 +80,8 @@ def test_title_cannot_forge_a_trailer(workspace: Workspace) -> None:
     assert len(message.splitlines()[0]) <= 100
 
 
+@pytest.mark.requirement("WFL-LAND-014")
+@pytest.mark.requirement("WFL-LAND-040")
 def test_users_checkout_and_branch_are_not_touched(workspace: Workspace) -> None:
     before = git(workspace.main, "rev-parse", "refs/heads/main", "HEAD")
     land(workspace, put_merging(workspace, "one", {"src/a.py": "A = 2\n"}))
@@ -91,11 +96,13 @@ def test_landing_again_says_what_became_of_it(workspace: Workspace) -> None:
     assert_landed_once(workspace, task)
 
 
+@pytest.mark.requirement("WFL-LAND-003")
 def test_task_that_is_not_merging_is_stale(workspace: Workspace) -> None:
     with pytest.raises(StaleError):
         land(workspace, add_task(workspace, "one"))
 
 
+@pytest.mark.requirement("WFL-LAND-005")
 def test_result_lands_on_a_branch_that_moved(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
     tip = move_branch(workspace.main, {"src/b.py": "B = 2\n", "lib/c.py": None})
@@ -113,6 +120,7 @@ def test_result_that_landed_already_by_other_hands_lands_empty(workspace: Worksp
     assert git(workspace.main, "diff", f"{made}^", made) == ""
 
 
+@pytest.mark.requirement("WFL-LAND-006")
 def test_conflict_blocks_and_picks_no_side(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n", "src/b.py": "B = 2\n"})
     tip = move_branch(workspace.main, {"src/a.py": "A = 3\n"})
@@ -136,6 +144,7 @@ def test_conflict_blocks_and_picks_no_side(workspace: Workspace) -> None:
     assert (result.failure.failure_class, result.failure.source) == ("conflict", "merge")
 
 
+@pytest.mark.requirement("WFL-LAND-005")
 def test_rename_of_a_folder_on_the_target_conflicts_and_is_not_followed(
     workspace: Workspace,
 ) -> None:
@@ -146,6 +155,7 @@ def test_rename_of_a_folder_on_the_target_conflicts_and_is_not_followed(
     assert landing.code == "conflict"
 
 
+@pytest.mark.requirement("WFL-RESULT-020")
 def test_conflict_is_retried_where_the_plan_says_so(tmp_path: Path) -> None:
     clock = FakeClock()
     workspace = make_workspace(tmp_path, FILES, clock=clock)
@@ -169,6 +179,7 @@ def test_conflict_is_retried_where_the_plan_says_so(tmp_path: Path) -> None:
     assert outcomes(workspace, task) == ["conflict", "conflict"]
 
 
+@pytest.mark.requirement("WFL-LAND-013")
 def test_reader_that_changed_nothing_is_done(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {}, write=())
     assert land(workspace, task) == Done("nothing", None)
@@ -178,6 +189,7 @@ def test_reader_that_changed_nothing_is_done(workspace: Workspace) -> None:
     assert git(workspace.main, "for-each-ref", "refs/wfledger/landed") == ""
 
 
+@pytest.mark.requirement("WFL-RESULT-009")
 def test_reader_that_wrote_is_blocked_and_its_work_stays_reachable(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n", "new": ""}, write=())
     landing = land(workspace, task)
@@ -188,6 +200,7 @@ def test_reader_that_wrote_is_blocked_and_its_work_stays_reachable(workspace: Wo
     assert git(workspace.main, "show", f"refs/wfledger/keep/{task.id}/1:src/a.py") == "A = 2"
 
 
+@pytest.mark.requirement("WFL-RESULT-008")
 def test_writer_that_changed_nothing_is_blocked_without_a_reason(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {})
     landing = land(workspace, task)
@@ -195,6 +208,7 @@ def test_writer_that_changed_nothing_is_blocked_without_a_reason(workspace: Work
     assert (landing.code, landing.command) == ("no_change", "wfledger accept r1.one")
 
 
+@pytest.mark.requirement("WFL-RESULT-008")
 @pytest.mark.parametrize(
     "given",
     [
@@ -230,6 +244,7 @@ def test_accepted_result_lands_and_clears_what_was_held_against_it(workspace: Wo
     assert result.failure is None
 
 
+@pytest.mark.requirement("WFL-LAND-001")
 def test_mended_result_lands_in_place_of_the_recorded_one(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
     tip = move_branch(workspace.main, {"src/a.py": "A = 3\n"})
@@ -264,6 +279,7 @@ def test_accepting_waives_no_scope(workspace: Workspace) -> None:
 # -- what the records must be --------------------------------------------------------------------
 
 
+@pytest.mark.requirement("WFL-TASK-011")
 def test_changed_spec_is_blocked(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {"lib/c.py": "C = 2\n"})
     with workspace.ledger.transaction("worker") as changes:
@@ -274,6 +290,7 @@ def test_changed_spec_is_blocked(workspace: Workspace) -> None:
     assert landed_commits(workspace.main, task.id) == []
 
 
+@pytest.mark.requirement("WFL-LAND-001")
 def test_head_that_is_not_what_was_kept_is_blocked(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
     move_branch(workspace.main, {"src/b.py": "B = 9\n"}, ref=f"refs/wfledger/keep/{task.id}/1")
@@ -282,6 +299,7 @@ def test_head_that_is_not_what_was_kept_is_blocked(workspace: Workspace) -> None
     assert landing.code == "result_changed"
 
 
+@pytest.mark.requirement("WFL-LAND-002")
 def test_head_beside_its_base_is_a_conflict(workspace: Workspace) -> None:
     old = git(workspace.main, "rev-parse", BRANCH)
     task = start(workspace, add_task(workspace, "one", write=("src",)).id)

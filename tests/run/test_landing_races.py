@@ -45,6 +45,7 @@ def workspace(tmp_path: Path) -> Workspace:
 # -- the target ----------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("WFL-LAND-014")
 def test_branch_that_is_checked_out_is_not_moved(workspace: Workspace, tmp_path: Path) -> None:
     place = tmp_path / "elsewhere"
     git(workspace.main, "worktree", "add", "--quiet", str(place), "wf/r1")
@@ -59,6 +60,7 @@ def test_branch_that_is_checked_out_is_not_moved(workspace: Workspace, tmp_path:
     assert_landed_once(workspace, task)
 
 
+@pytest.mark.requirement("WFL-LAND-014")
 def test_branch_checked_out_in_the_main_checkout_is_not_moved(workspace: Workspace) -> None:
     git(workspace.main, "checkout", "--quiet", "wf/r1")
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
@@ -67,6 +69,7 @@ def test_branch_checked_out_in_the_main_checkout_is_not_moved(workspace: Workspa
     assert str(workspace.main) in landing.reason
 
 
+@pytest.mark.requirement("WFL-LAND-022")
 def test_rewound_branch_stops_landing_until_it_is_back(workspace: Workspace) -> None:
     first = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
     base = git(workspace.main, "rev-parse", BRANCH)
@@ -94,6 +97,7 @@ def test_branch_that_is_gone_stops_landing(workspace: Workspace) -> None:
     assert landing.code == "target_rewound"
 
 
+@pytest.mark.requirement("WFL-LAND-002")
 def test_base_that_the_branch_does_not_contain_is_a_conflict(workspace: Workspace) -> None:
     base = git(workspace.main, "rev-parse", BRANCH)
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
@@ -114,6 +118,8 @@ def test_names_of_branches_never_meet_in_a_file_name() -> None:
 # -- races ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("WFL-LAND-011")
+@pytest.mark.requirement("WFL-LAND-012")
 def test_target_that_moves_before_the_swap_is_merged_again(
     workspace: Workspace, tmp_path: Path
 ) -> None:
@@ -128,6 +134,7 @@ def test_target_that_moves_before_the_swap_is_merged_again(
     assert git(workspace.main, "rev-parse", f"{made}^") == tip
 
 
+@pytest.mark.requirement("WFL-LAND-011")
 def test_two_landers_without_the_lock_both_land_once(workspace: Workspace, tmp_path: Path) -> None:
     one = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
     two = put_merging(workspace, "two", {"src/b.py": "B = 2\n"})
@@ -144,6 +151,7 @@ def test_two_landers_without_the_lock_both_land_once(workspace: Workspace, tmp_p
     assert files_at(workspace.main, BRANCH)["src/b.py"] == "B = 2"
 
 
+@pytest.mark.requirement("WFL-LAND-012")
 def test_target_that_never_stands_still_puts_the_landing_off(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +202,7 @@ def test_busy_target_defers_and_changes_nothing(workspace: Workspace) -> None:
     assert workspace.ledger.get(task.id).task.seq == task.seq
 
 
+@pytest.mark.requirement("WFL-LAND-020")
 def test_task_that_another_live_merger_holds_is_left_to_it(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
     path = workspace.ledger.layout.local / "live" / f"{task.id}.1.merge"
@@ -206,6 +215,8 @@ def test_task_that_another_live_merger_holds_is_left_to_it(workspace: Workspace)
     assert not path.exists()
 
 
+@pytest.mark.requirement("WFL-LAND-003")
+@pytest.mark.requirement("WFL-LAND-020")
 def test_merger_that_was_taken_over_is_fenced(workspace: Workspace, tmp_path: Path) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
     with Pause(tmp_path, "landing.candidate") as pause:
@@ -224,6 +235,7 @@ def test_merger_that_was_taken_over_is_fenced(workspace: Workspace, tmp_path: Pa
 # -- trouble -------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("WFL-LAND-032")
 def test_trouble_of_the_machine_is_put_off_for_longer_each_time(tmp_path: Path) -> None:
     clock = FakeClock()
     fleet = '[worktree]\nsetup = "exit 7"\n'

@@ -41,6 +41,7 @@ def workspace(tmp_path: Path) -> Workspace:
 # -- recovery ------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("WFL-LAND-021")
 @pytest.mark.parametrize("with_proof", [True, False])
 def test_landing_that_happened_is_finished(workspace: Workspace, with_proof: bool) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
@@ -54,6 +55,7 @@ def test_landing_that_happened_is_finished(workspace: Workspace, with_proof: boo
     assert git(workspace.main, "rev-parse", BRANCH) == later
 
 
+@pytest.mark.requirement("WFL-LAND-021")
 @pytest.mark.parametrize("with_proof", [True, False])
 def test_landing_that_was_only_announced_begins_again(
     workspace: Workspace, with_proof: bool
@@ -69,6 +71,8 @@ def test_landing_that_was_only_announced_begins_again(
     assert git(workspace.main, "rev-parse", f"{made}^") == tip
 
 
+@pytest.mark.requirement("WFL-LAND-013")
+@pytest.mark.requirement("WFL-LAND-021")
 def test_candidate_that_was_pruned_is_not_landed(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
     announce(workspace, task)
@@ -90,6 +94,7 @@ def test_landing_that_the_ledger_has_forgotten_is_found_by_its_proof(
     assert_landed_once(workspace, task)
 
 
+@pytest.mark.requirement("WFL-LAND-013")
 def test_foreign_ref_in_place_of_the_proof_proves_nothing(workspace: Workspace) -> None:
     tip = git(workspace.main, "rev-parse", BRANCH)
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
@@ -111,6 +116,7 @@ def test_file_of_the_last_landing_may_be_lost(workspace: Workspace) -> None:
 # -- cancelling ----------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("WFL-STATUS-029")
 def test_task_in_merging_is_cancelled_and_its_work_kept(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
     cancel_merging(workspace, task.id)
@@ -120,6 +126,7 @@ def test_task_in_merging_is_cancelled_and_its_work_kept(workspace: Workspace) ->
         land(workspace, task)
 
 
+@pytest.mark.requirement("WFL-STATUS-029")
 def test_cancel_of_what_has_landed_finishes_it_and_is_refused(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
     git(workspace.main, "update-ref", BRANCH, announce(workspace, task).candidate)

@@ -147,6 +147,7 @@ def test_stop_ends_the_job(tmp_path: Path, line: Leash) -> None:
     assert not line.held()
 
 
+@pytest.mark.requirement("WFL-PROC-003")
 @pytest.mark.parametrize("limit", ["wall_s", "silence_s", "idle_s"])
 def test_limits_end_a_job_that_does_nothing(tmp_path: Path, line: Leash, limit: str) -> None:
     clock = FakeClock()
@@ -188,6 +189,7 @@ def test_event_loop_that_only_ticks_is_idle(tmp_path: Path) -> None:
     assert ended.reason == "idle"
 
 
+@pytest.mark.requirement("WFL-PROC-003")
 def test_grace_lets_a_job_finish_its_sentence(tmp_path: Path, line: Leash) -> None:
     script = (
         "def bye(*_):\n print('bye ' * 100_000, flush=True)\n os._exit(5)\n"
@@ -203,6 +205,7 @@ def test_grace_lets_a_job_finish_its_sentence(tmp_path: Path, line: Leash) -> No
     assert text(work) == "bye " * 100_000 + "\n"
 
 
+@pytest.mark.requirement("WFL-PROC-003")
 def test_what_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path, line: Leash) -> None:
     script = f"signal.signal(signal.SIGTERM, signal.SIG_IGN); say('up'); {WAIT}"
     running = Running(job(tmp_path, *python(script), keep_open=(line.fd,)))

@@ -75,6 +75,8 @@ def _said(landing: Blocked) -> set[str]:
     return {f"{found['code']} {found['path']}" for found in landing.details["violations"]}
 
 
+@pytest.mark.requirement("WFL-LAND-004")
+@pytest.mark.requirement("WFL-RESULT-025")
 @pytest.mark.parametrize("case", REFUSED)
 def test_result_is_blocked_with_every_violation(workspace: Workspace, case: str) -> None:
     files, expected = REFUSED[case]
@@ -157,6 +159,7 @@ def test_twin_that_landed_meanwhile_is_refused_on_the_merged_tree(workspace: Wor
     assert _said(landing) == {"case_twin src/new.py"}
 
 
+@pytest.mark.requirement("WFL-LAND-005")
 def test_merge_driver_of_the_tree_does_not_settle_a_conflict(tmp_path: Path) -> None:
     files = {**FILES, ".gitattributes": "* merge=union\n"}
     workspace = make_workspace(tmp_path, files)

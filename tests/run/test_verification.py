@@ -40,6 +40,7 @@ def _worktrees(workspace: Workspace) -> list[worktrees.Place]:
     return worktrees.recorded(workspace)
 
 
+@pytest.mark.requirement("WFL-RESULT-030")
 def test_check_sees_exactly_the_result(workspace: Workspace) -> None:
     checks = (_check("grep -q 'A = 2' src/a.py && test ! -e .wfledger"),)
     task = put_merging(workspace, "one", CHANGE, verify=checks)
@@ -48,6 +49,7 @@ def test_check_sees_exactly_the_result(workspace: Workspace) -> None:
     assert _worktrees(workspace) == []
 
 
+@pytest.mark.requirement("WFL-RESULT-030")
 def test_ignored_file_of_the_worker_does_not_make_its_check_pass(workspace: Workspace) -> None:
     task = start(
         workspace, add_task(workspace, "one", write=("src",), verify=(_check("cat ok.cache"),)).id
@@ -66,6 +68,8 @@ def test_ignored_file_of_the_worker_does_not_make_its_check_pass(workspace: Work
     assert place.folder.joinpath("ok.cache").exists()
 
 
+@pytest.mark.requirement("WFL-RESULT-025")
+@pytest.mark.requirement("WFL-RESULT-032")
 def test_every_check_that_fails_is_told_with_the_end_of_its_output(workspace: Workspace) -> None:
     checks = (
         _check("echo first words; exit 3"),
@@ -97,6 +101,7 @@ def test_output_reaches_the_ledger_without_escapes_and_secrets(
     assert "\x1b" not in landing.reason
 
 
+@pytest.mark.requirement("WFL-RESULT-031")
 def test_check_has_a_workers_environment(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,7 @@ def test_binary_content_of_a_file_comes_back_exactly() -> None:
         assert journal.file_bytes(record) == raw
 
 
+@pytest.mark.requirement("WFL-LEDGER-034")
 def test_torn_tail_at_every_byte_costs_only_the_last_record(tmp_path: Path) -> None:
     log = _journal(tmp_path)
     log.append({"n": 1})
@@ -63,6 +64,7 @@ def test_torn_tail_at_every_byte_costs_only_the_last_record(tmp_path: Path) -> N
         assert bool(again.tails()) == (end > whole)
 
 
+@pytest.mark.requirement("WFL-LEDGER-034")
 @pytest.mark.parametrize("rest", [b"0", b"\0" * 40, b"deadbeef {}\n", b'00000000 {"n":9}\n'])
 def test_nothing_is_appended_behind_a_torn_tail(tmp_path: Path, rest: bytes) -> None:
     log = _journal(tmp_path)
@@ -92,6 +94,7 @@ def test_whole_last_line_longer_than_one_look_is_no_torn_tail(tmp_path: Path) ->
     assert again.segments() == []
 
 
+@pytest.mark.requirement("WFL-LEDGER-035")
 def test_damage_before_the_end_stops_the_reader_and_can_be_read_past(tmp_path: Path) -> None:
     log = _journal(tmp_path)
     for number in range(3):
@@ -171,6 +174,7 @@ def test_journal_folder_that_was_made_anew_is_noticed(tmp_path: Path) -> None:
     assert _said(log) == [2, 3]
 
 
+@pytest.mark.requirement("WFL-LEDGER-033")
 def test_number_of_a_file_is_never_used_again(tmp_path: Path) -> None:
     log = _journal(tmp_path)
     seen = []
@@ -216,6 +220,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     return calls
 
 
+@pytest.mark.requirement("WFL-LEDGER-032")
 def test_one_sync_serves_everything_before_it(tmp_path: Path, synced: list[int]) -> None:
     log = _journal(tmp_path)
     marks = [log.append({"n": number}) for number in range(5)]
@@ -234,6 +239,7 @@ def test_what_a_rotation_synced_is_not_synced_again(tmp_path: Path, synced: list
     assert len(synced) == 1
 
 
+@pytest.mark.requirement("WFL-LEDGER-032")
 def test_later_file_is_not_durable_because_an_earlier_one_is(
     tmp_path: Path, synced: list[int]
 ) -> None:
@@ -272,6 +278,7 @@ def _failing(_: int) -> None:
     raise OSError(errno.EIO, "broken disk")
 
 
+@pytest.mark.requirement("WFL-LEDGER-032")
 def test_failed_sync_is_never_taken_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ def _hold(folder: Path) -> None:
         pass
 
 
+@pytest.mark.requirement("WFL-LEDGER-026")
 @pytest.mark.parametrize(("first", "second"), list(itertools.product(ORDER, ORDER)))
 def test_locks_are_taken_downwards_only(tmp_path: Path, first: str, second: str) -> None:
     locks = Locks(tmp_path)
@@ -125,6 +126,7 @@ def test_lock_file_that_is_a_link_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "victim").exists()
 
 
+@pytest.mark.requirement("WFL-LEDGER-028")
 def test_lock_file_stays_after_release(tmp_path: Path) -> None:
     with Locks(tmp_path).hold("ledger"):
         pass
@@ -134,6 +136,7 @@ def test_lock_file_stays_after_release(tmp_path: Path) -> None:
 # -- liveness ------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("WFL-CLAIM-030")
 def test_attempt_is_alive_exactly_while_its_lock_is_held(tmp_path: Path) -> None:
     path = tmp_path / "r.a.1"
     assert not is_alive(path)
@@ -151,6 +154,7 @@ def _live(path: Path, folder: Path) -> None:
         lock.release()
 
 
+@pytest.mark.requirement("WFL-CLAIM-030")
 def test_killed_runtime_is_dead_at_once(tmp_path: Path) -> None:
     make_ledger(tmp_path)
     path = tmp_path / "r.a.1"

@@ -68,6 +68,7 @@ def test_a_conflict_names_each_path_and_side(repo: Path) -> None:
     ]
 
 
+@pytest.mark.requirement("WFL-LAND-005")
 def test_an_edit_does_not_follow_a_rename(repo: Path) -> None:
     text = "".join(f"line {n}\n" for n in range(30))
     fork = Fork(repo, {"src/a.py": text}, {"src/a.py": None, "lib/b.py": text},
@@ -96,6 +97,7 @@ def test_different_additions_conflict(repo: Path) -> None:
     assert Fork(repo, {}, {"x": "1\n"}, {"x": "2\n"}).conflicts() == ["x"]
 
 
+@pytest.mark.requirement("WFL-LAND-005")
 def test_planted_drivers_and_attributes_change_nothing(repo: Path, tmp_path: Path) -> None:
     fork = Fork(repo, {"f": "1\n2\n3\n"}, {"f": "1\nX\n3\n"}, {"f": "1\nY\n3\n"})
     git(repo, "config", "merge.evil.driver", f"touch {tmp_path / 'canary'}")

@@ -79,6 +79,7 @@ def test_an_untouched_worktree_is_its_base(bench: Bench) -> None:
     )
 
 
+@pytest.mark.requirement("WFL-RESULT-033")
 def test_every_kind_of_change_is_seen_and_ignored_files_are_not(bench: Bench) -> None:
     write(bench.path, {
         "README.md": "changed\n", "src/data.bin": b"\0\1", "src/app.py": None,
@@ -100,6 +101,7 @@ def test_what_the_worker_staged_or_not_makes_no_difference(bench: Bench) -> None
     assert git(bench.path, "status", "--short") == "AM a\n?? b"
 
 
+@pytest.mark.requirement("WFL-RESULT-033")
 @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
 def test_index_flags_hide_nothing(bench: Bench, flag: str) -> None:
     git(bench.path, "update-index", flag, "README.md")
@@ -139,6 +141,7 @@ def test_prepared_paths_count_as_they_are_in_the_base(bench: Bench) -> None:
     assert bench.changed("env/", "README.md", ".env", "cache") == {"src/app.py": "modified"}
 
 
+@pytest.mark.requirement("WFL-RESULT-033")
 def test_prepared_paths_do_not_count_even_when_the_worker_commits_them(bench: Bench) -> None:
     write(bench.path, {"env/tool": "1", "README.md": "local\n", "mine": "1"})
     head = commit(bench.path, {})
