@@ -12,7 +12,7 @@ _INLINE_BYTES: Final = 8192
 
 
 def write_inputs(workspace: Workspace, task: Task, folder: Path) -> None:
-    """Fill *folder* with one `<task>.json` for each input and `missing.json` (WFL-RESULT-016, 017)."""
+    """Fill *folder* with one `<task>.json` for each input and `missing.json` (WFL-RESULT-016)."""
     missing = list(task.missing)
     for producer in task.spec.inputs:
         envelope = _envelope(workspace, producer)
