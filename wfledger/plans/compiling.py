@@ -55,12 +55,13 @@ def compile_plan(resolved: Resolved, findings: Findings) -> Plan | None:
     for number in resolved.order:
         phase = doc.phases[number]
         for index, task in enumerate(phase.tasks):
-            after, inputs = edges.of(number, index)
-            total += len(after)
-            if len(after) > COMPILED_EDGES or total > PLAN_EDGES:
+            own = edges.of(number, index)
+            total += len(own.after)
+            if len(own.after) > COMPILED_EDGES or total > PLAN_EDGES:
                 _report_edges(phase, findings)
                 return None
-            spec = _spec(task, phase, resolved.scopes[number][index], after, inputs, findings)
+            scope = resolved.scopes[number][index]
+            spec = _spec(task, phase, scope, edges=own, findings=findings)
             tasks.append(CompiledTask(nodes[task.id], task.id, spec, phase.name))
     return _plan(doc, resolved, tasks, findings)
 
@@ -87,6 +88,14 @@ def _report_edges(phase: PhaseDoc, findings: Findings) -> None:
     )
 
 
+@dataclass(frozen=True)
+class _TaskEdges:
+    """What one task waits for, and whose envelopes it is handed."""
+
+    after: tuple[str, ...]
+    inputs: tuple[str, ...]
+
+
 class _Edges:
     """Turns edges between phases into edges between tasks (WFL-PLAN-031)."""
 
@@ -96,8 +105,8 @@ class _Edges:
         self._phase_edges: dict[int, tuple[str, ...]] = {}
         self._before: list[int] | None = None
 
-    def of(self, number: int, index: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return `after` and `inputs` of a task."""
+    def of(self, number: int, index: int) -> _TaskEdges:
+        """Return the edges of a task."""
         phase = self._resolved.doc.phases[number]
         wanted = phase.tasks[index].depends_on_results
         inputs = tuple(dict.fromkeys(self._nodes[name] for name in wanted))
@@ -105,7 +114,7 @@ class _Edges:
             waits = self._entering(number)
         else:
             waits = (self._nodes[phase.tasks[index - 1].id],)
-        return (tuple(dict.fromkeys((*waits, *inputs))) if inputs else waits), inputs
+        return _TaskEdges(tuple(dict.fromkeys((*waits, *inputs))) if inputs else waits, inputs)
 
     def _entering(self, number: int) -> tuple[str, ...]:
         """Return what the first tasks of a phase wait for."""
@@ -138,9 +147,8 @@ class _Edges:
 
 
 def _spec(
-    task: TaskDoc, phase: PhaseDoc, scope: Scope, after: tuple[str, ...],
-    inputs: tuple[str, ...], findings: Findings,
-) -> TaskSpec:  # fmt: skip
+    task: TaskDoc, phase: PhaseDoc, scope: Scope, *, edges: _TaskEdges, findings: Findings
+) -> TaskSpec:
     _warn(task, findings)
     terms = task.terms
     return TaskSpec(
@@ -153,8 +161,8 @@ def _spec(
         max_steps=task.max_steps or None,
         write=scope.write,
         contracts=terms.contracts,
-        after=after,
-        inputs=inputs,
+        after=edges.after,
+        inputs=edges.inputs,
         needs=terms.needs,
         on_failure=phase.on_failure,
         priority=terms.priority,

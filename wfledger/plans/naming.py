@@ -20,6 +20,8 @@ def stays(given: str) -> bool:
         return False
     try:
         check_id(given)
+        # `json` alone is an id, but `<run>.json` is none.
+        check_id(f"r.{given}")
     except ValueError:
         return False
     return True

@@ -39,12 +39,12 @@ def depth_first(edges: Edges) -> Order:
     cycles: dict[int, Cycle] = {}
     for root in range(len(edges)):
         if not state[root]:
-            _walk(root, edges, state, order, cycles)
+            _walk(root, edges, state, order=order, cycles=cycles)
     return Order(tuple(order), tuple(cycles.values()))
 
 
 def _walk(
-    root: int, edges: Edges, state: bytearray, order: list[int], cycles: dict[int, Cycle]
+    root: int, edges: Edges, state: bytearray, *, order: list[int], cycles: dict[int, Cycle]
 ) -> None:
     path = [root]
     pending: list[Iterator[int]] = [iter(edges[root])]

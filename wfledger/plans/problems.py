@@ -26,8 +26,9 @@ class Problem:
 
 def join(pointer: str, *parts: str | int) -> str:
     """Return *pointer* extended by *parts*, escaped."""
-    escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in parts)
-    return "/".join((pointer, *escaped))
+    escaped = "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+    # A document that was not read from text may hold what no text can.
+    return f"{pointer}/{escaped}".encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def quote(name: str) -> str:

@@ -31,6 +31,8 @@ _NAMED: Final[Mapping[str, bool | None]] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _JSON_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]', re.DOTALL)
+_HALF_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+_HALF: Final = re.compile("[\ud800-\udfff]")
 _JSON_START: Final = re.compile(r'\s*(?:\{\s*["}]|\[\s*["{\[\]])')
 
 
@@ -120,7 +122,19 @@ def _read_json(text: str, source: str) -> object:
     except ValueError as error:  # an integer of thousands of digits
         _fail(source, 1, 1, str(error))
     _bound(value, source)
+    half = _HALF_ESCAPE.search(text)
+    if half and not _is_unicode(value):
+        _fail(source, *_place(text, half.start()), "half of a surrogate pair is no character")
     return value
+
+
+def _is_unicode(value: object) -> bool:
+    """Return whether every text in *value* can be written down."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _find_twice(text: str) -> tuple[int, str]:
@@ -144,15 +158,16 @@ def _find_twice(text: str) -> tuple[int, str]:
 
 def _bound(value: object, source: str) -> None:
     """Refuse a value that is nested too deeply or holds too much."""
-    level: list[object] = [value]
+    level = [value]
     count = 0
-    for _ in range(DEPTH + 2):
+    for _ in range(DEPTH + 1):
+        level = [holder for holder in level if isinstance(holder, dict | list)]
+        if not level:
+            return
         level = [item for holder in level for item in _parts(holder)]
         count += len(level)
         if count > VALUES:
             _fail(source, 1, 1, f"more than {VALUES} values")
-        if not level:
-            return
     _fail(source, 1, 1, f"nested deeper than {DEPTH} levels")
 
 
@@ -230,15 +245,10 @@ class _Builder:
     def scalar(self, event: Any) -> None:
         """Take a scalar: a key or a value."""
         self._refuse_tag(event)
-        plain = event.style is None
         if self._wants_key():
-            if plain and event.value == "<<":
-                self._fail(event, "merge keys are not part of YAML 1.2")
-            if plain and not isinstance(self._resolve(event), str):
-                self._fail(event, f"the key {event.value!r} is not text; put it in quotes")
             self._put_key(event)
             return
-        value = self._resolve(event) if plain else event.value
+        value = self._resolve(event) if event.style is None else self._quoted(event)
         self._put(event, value, 1)
         self._anchor(event.anchor, value, 1)
 
@@ -272,11 +282,26 @@ class _Builder:
         return isinstance(top.holder, dict) and top.key is None
 
     def _put_key(self, event: Any) -> None:
+        if event.style is None and event.value == "<<":
+            self._fail(event, "merge keys are not part of YAML 1.2")
+        key = self._resolve(event) if event.style is None else self._quoted(event)
+        if not isinstance(key, str):
+            self._fail(event, f"the key {event.value!r} is not text; put it in quotes")
         top = self.stack[-1]
-        if event.value in top.holder:
-            self._fail(event, f"the key {event.value!r} stands twice in one object")
-        top.key = event.value
-        self._anchor(event.anchor, event.value, 1)
+        if key in top.holder:
+            self._fail(event, f"the key {key!r} stands twice in one object")
+        top.key = key
+        self._anchor(event.anchor, key, 1)
+
+    def _quoted(self, event: Any) -> str:
+        """Return a quoted text; escapes of two halves of a surrogate pair are one character."""
+        text: str = event.value
+        if text.isascii() or not _HALF.search(text):
+            return text
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            self._fail(event, "half of a surrogate pair is no character")
 
     def _put(self, event: Any, value: object, size: int) -> None:
         self.values += size

@@ -1,6 +1,6 @@
 """The rules of the phases shape, in the order of the original (WFL-PLAN-013)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -209,17 +209,24 @@ def _result_rules(
     asked = any(task.depends_on_results for phase in doc.phases for task in phase.tasks)
     before = ancestors(edges, order.nodes) if asked and not order.cycles else None
     for number, phase in enumerate(doc.phases):
-        for index, task in enumerate(phase.tasks):
-            for entry, name in enumerate(task.depends_on_results):
-                where = join(task.pointer, "depends_on_results", entry)
-                if name not in places:
-                    message = f"{task.label} needs the result of {quote(name)}, which is no task"
-                    findings.error("invalid_task_result_dependency", message, where)
-                elif before is not None:
-                    _result_rule(
-                        doc, (number, index), places[name],
-                        _Paths(rank, before), where=where, findings=findings,
-                    )  # fmt: skip
+        for index, entry, name in _results(phase):
+            task = phase.tasks[index]
+            where = join(task.pointer, "depends_on_results", entry)
+            if name not in places:
+                message = f"{task.label} needs the result of {quote(name)}, which is no task"
+                findings.error("invalid_task_result_dependency", message, where)
+            elif before is not None:
+                _result_rule(
+                    doc, (number, index), places[name],
+                    paths=_Paths(rank, before), where=where, findings=findings,
+                )  # fmt: skip
+
+
+def _results(phase: PhaseDoc) -> Iterator[tuple[int, int, str]]:
+    """Yield every entry of `depends_on_results`: task, place in the list, name."""
+    for index, task in enumerate(phase.tasks):
+        for entry, name in enumerate(task.depends_on_results):
+            yield index, entry, name
 
 
 @dataclass(frozen=True)
@@ -231,8 +238,8 @@ class _Paths:
 
 
 def _result_rule(
-    doc: ConfigDoc, consumer: tuple[int, int], producer: tuple[int, int], paths: _Paths,
-    *, where: str, findings: Findings,
+    doc: ConfigDoc, consumer: tuple[int, int], producer: tuple[int, int],
+    *, paths: _Paths, where: str, findings: Findings,
 ) -> None:  # fmt: skip
     """Apply step 7 (b) and WFL-PLAN-016 to one result."""
     phase, other = doc.phases[consumer[0]], doc.phases[producer[0]]
