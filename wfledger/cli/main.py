@@ -39,11 +39,11 @@ GROUPS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "diff": Verb("results", "Show what an attempt changed."),
         "answer": Verb("deciding", "Answer a task's question."),
         "retry": Verb("deciding", "Let a blocked task be tried again."),
-        "land": Verb("deciding", "Bring a run's results to its branch."),
+        "land": Verb("landing", "Bring a run's results to its branch."),
         "doctor": Verb("tools", "Look for damage, and repair it."),
     },
     "More for people": {
-        "add": Verb("deciding", "Add one task."),
+        "add": Verb("adding", "Add one task."),
         "list": Verb("looking", "List tasks."),
         "show": Verb("looking", "Show a task and its result."),
         "history": Verb("results", "Show how things came about."),

@@ -14,7 +14,7 @@ from wfledger.core.documents import Failure, Result, Task
 from wfledger.errors import EnvironmentFailedError, WfledgerError
 from wfledger.run import worktrees
 from wfledger.run.attempt import clear_away
-from wfledger.run.claims import Claim, held_entry
+from wfledger.run.claims import Claim, held_entry, release
 from wfledger.run.closing import close, failure
 from wfledger.run.envelope import parse_envelope
 from wfledger.run.keeping import changed_paths, keep
@@ -43,6 +43,19 @@ def give_worktree(workspace: Workspace, claimed: Claim) -> worktrees.Place:
     if isinstance(ready, PreparationFailed):
         raise EnvironmentFailedError(f"the worktree could not be prepared: {ready.message}")
     return worktrees.excluding(workspace, place, ready.excluded)
+
+
+def give_back(
+    workspace: Workspace, task_id: str, token: str | None, *, reason: str = ""
+) -> Task:
+    """Give a claimed task back; what is in its worktree is kept."""
+    entry = held_entry(workspace, task_id, token)
+    empty = Result(task=task_id, attempt=entry.task.attempt, status="succeeded")
+    _, place = _with_work(workspace, entry.task, empty)
+    task = release(workspace, task_id, token, reason=reason)
+    if place is not None:
+        clear_away(workspace, place)
+    return task
 
 
 @dataclass(frozen=True)

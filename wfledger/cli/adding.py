@@ -1,0 +1,57 @@
+"""The verb `add`: one task, without a plan."""
+
+import click
+
+from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.render import say
+from wfledger.core.documents import Check, Limits, TaskSpec
+from wfledger.errors import UsageError
+
+
+@click.command("add", context_settings={"ignore_unknown_options": True})
+@click.argument("title")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.option("--id", "node", help="Name of the task; else one is made up.")
+@click.option("--prompt", help="What an agent is to do; run by the role of --role, or claimed.")
+@click.option("--role", help="Role of fleet.toml that runs the prompt.")
+@click.option("--write", multiple=True, metavar="PATTERN", help="Path that it may write; repeat.")
+@click.option("--after", multiple=True, metavar="TASK", help="Task that comes first; repeat.")
+@click.option("--verify", multiple=True, metavar="COMMAND", help="Must pass on the result; repeat.")
+@click.option("--needs", multiple=True, metavar="NAME", help="What a worker must offer; repeat.")
+@click.option("--priority", type=int, default=0, help="Higher goes first.")
+@click.option("--timeout", type=float, metavar="SECONDS", help="Wall time of an attempt.")
+@click.option("--allow-no-change", is_flag=True, help="Changing nothing is a success.")
+@click.option("--target", metavar="BRANCH", help="Branch that the result is for.")
+@json_option
+@pass_app
+def add(  # noqa: PLR0917
+    app: App, title: str, command: tuple[str, ...], node: str | None, prompt: str | None,
+    role: str | None, write: tuple[str, ...], after: tuple[str, ...], verify: tuple[str, ...],
+    needs: tuple[str, ...], priority: int, timeout: float | None, allow_no_change: bool,
+    target: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    r"""Add one task: a command after `--`, a prompt, or neither, for whoever claims it.
+
+    It belongs to the standing run of the branch that is checked out. For example:
+
+    \b
+      wfledger add "Format the code" --write src -- ruff format src
+      wfledger add "Look into the slow test" --id slow-test
+    """
+    from wfledger.run import submit
+
+    if command and prompt:
+        raise UsageError("a task has a command or a prompt, not both")
+    spec = TaskSpec(
+        title=title, prompt=prompt, role=role, write=write, after=after, inputs=after,
+        command=(command[0] if len(command) == 1 else command) or None,
+        manual=not command and role is None, needs=needs, priority=priority,
+        allow_no_change=allow_no_change, limits=Limits(wall_s=timeout),
+        verify=tuple(Check(kind="command", command=line) for line in verify),
+    )  # fmt: skip
+    task = submit.add(app.workspace, spec, node=node, target=target)
+    if as_json:
+        emit({"task": {"status": "waiting", **task.model_dump(mode="json", by_alias=True)}})
+        return
+    say(task.id)
+    say(f"next: wfledger run {task.run}", err=True)

@@ -1,0 +1,164 @@
+"""The verbs by which people decide: answer, retry, widen, accept, open, stop, cancel."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.render import say
+from wfledger.errors import UsageError
+
+if TYPE_CHECKING:
+    from wfledger.core.documents import Task
+
+
+def _told(app: App, task: "Task", sentence: str, *, as_json: bool) -> None:
+    """Bring the decision into the history and say what follows."""
+    from wfledger.run.commit import commit_journal
+
+    commit_journal(app.workspace)
+    entry = app.workspace.ledger.get(task.id)
+    if as_json:
+        emit({"task": entry.as_json()})
+        return
+    say(f"{task.id}: {sentence}")
+    if entry.status.value == "waiting":
+        say(f"next: wfledger run {task.run}")
+
+
+@click.command("retry")
+@click.argument("task")
+@json_option
+@pass_app
+def retry(app: App, *, task: str, as_json: bool) -> None:
+    """Let a blocked task be tried again from the start; earlier failures are forgiven."""
+    from wfledger.run import people
+
+    done = people.retry(app.workspace, app.task_id(task))
+    _told(app, done, "will be tried again", as_json=as_json)
+
+
+@click.command("answer")
+@click.argument("task")
+@click.argument("text")
+@json_option
+@pass_app
+def answer(app: App, *, task: str, text: str, as_json: bool) -> None:
+    """Answer a task's question; the next attempt is given TEXT."""
+    from wfledger.run import people
+
+    done = people.answer(app.workspace, app.task_id(task), text)
+    _told(app, done, "has its answer and will be tried again", as_json=as_json)
+
+
+@click.command("widen")
+@click.argument("task")
+@click.argument("patterns", nargs=-1, required=True)
+@json_option
+@pass_app
+def widen(app: App, *, task: str, patterns: tuple[str, ...], as_json: bool) -> None:
+    """Allow a blocked task to write PATTERNS too.
+
+    A result that was kept goes on to be landed, without another attempt.
+    """
+    from wfledger.run import people
+
+    done = people.widen(app.workspace, app.task_id(task), patterns)
+    what = "its kept result goes on to be landed" if done.accepted else "will be tried again"
+    _told(app, done, f"may write {', '.join(patterns)}; {what}", as_json=as_json)
+
+
+@click.command("accept")
+@click.argument("task")
+@click.option("--waive", multiple=True, metavar="CHECK", help="Let this check pass: verification, "
+              "gate or no_change. May be given again.")  # fmt: skip
+@json_option
+@pass_app
+def accept(app: App, *, task: str, waive: tuple[str, ...], as_json: bool) -> None:
+    """Land what a blocked task's last attempt made, or what was mended in its `open` worktree.
+
+    Scope, verification, merge and gate are checked as ever; no attempt is spent.
+    """
+    from wfledger.run import people
+
+    done = people.accept(app.workspace, app.task_id(task), waive=waive)
+    _told(app, done, "its result goes on to be landed", as_json=as_json)
+
+
+@click.command("open")
+@click.argument("task")
+@json_option
+@pass_app
+def open_(app: App, *, task: str, as_json: bool) -> None:
+    """Make a worktree with a task's kept work, to look at or to mend; prints its path.
+
+    `wfledger accept TASK` lands what is in it.
+    """
+    from wfledger.run import people
+
+    task_id = app.task_id(task)
+    place = people.open_worktree(app.workspace, task_id)
+    if as_json:
+        emit({"task": task_id, "worktree": place.path, "head": place.base})
+        return
+    say(place.path)
+    say(f"when it is mended: wfledger accept {task_id}", err=True)
+
+
+@click.command("stop")
+@click.argument("what", metavar="TASK|RUN")
+@click.option("--reason", default="", help="Kept with the attempt.")
+@json_option
+@pass_app
+def stop(app: App, *, what: str, reason: str, as_json: bool) -> None:
+    """End what runs of a task, or of a whole run; its work is kept.
+
+    A stopped run starts nothing more until `wfledger run RUN`.
+    """
+    from wfledger.run import stopping
+
+    workspace = app.workspace
+    if what in {run.id for run in workspace.ledger.runs()}:
+        ended = stopping.stop_run(workspace, what, reason=reason)
+        if as_json:
+            emit({"run": what, "stopped": ended})
+        else:
+            say(f"run {what} starts nothing more; {len(ended)} attempts were ended")
+            say(f"next: wfledger run {what}")
+        return
+    done = stopping.stop(workspace, app.task_id(what), reason=reason)
+    _told(app, done, "its attempt was ended, its work is kept", as_json=as_json)
+
+
+@click.command("cancel")
+@click.argument("tasks", nargs=-1, required=True, metavar="TASK...|RUN")
+@click.option("--reason", default="", help="Kept in the history.")
+@json_option
+@pass_app
+def cancel(app: App, *, tasks: tuple[str, ...], reason: str, as_json: bool) -> None:
+    """Give tasks up, or every open task of a run. What runs is ended, its work kept."""
+    from wfledger.run import people
+    from wfledger.run.commit import commit_journal
+
+    names = [name for given in tasks for name in _tasks_of(app, given)]
+    if not names:
+        raise UsageError("nothing of it is open")
+    for name in names:
+        people.cancel(app.workspace, name, reason=reason)
+    commit_journal(app.workspace)
+    if as_json:
+        emit({"cancelled": names})
+        return
+    for name in names:
+        say(f"{name} is cancelled")
+
+
+def _tasks_of(app: App, given: str) -> list[str]:
+    """Return the tasks that are meant: the open ones of a run, last ones first, or one task."""
+    from wfledger.core.statuses import Status
+
+    ledger = app.workspace.ledger
+    if given not in {run.id for run in ledger.runs()}:
+        return [app.task_id(given)]
+    open_statuses = [status for status in Status if not status.is_final]
+    return [name for status in open_statuses for name in ledger.names(status, run=given)]

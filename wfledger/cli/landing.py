@@ -1,0 +1,97 @@
+"""The verb `land`: a run's results come to the user's branch, shown first."""
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.render import plural, say
+from wfledger.errors import UsageError
+from wfledger.run.refnames import HEADS
+
+if TYPE_CHECKING:
+    from wfledger.run.bringing import Bringing
+
+_SHOWN: Final = 50
+
+
+@click.command("land")
+@click.argument("run")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--branch", metavar="NAME", help="Only make a branch, for a pull request.")
+@click.option("--undo", is_flag=True, help="Take the landing back, while nothing followed it.")
+@json_option
+@pass_app
+def land(
+    app: App, *, run: str, yes: bool, branch: str | None, undo: bool, as_json: bool
+) -> None:
+    """Bring a run's results to its branch: shows the commits, asks, then fast-forwards or merges.
+
+    Uncommitted work is never touched: where it is in the way, nothing happens and the paths are
+    named. Exit status 5: the branch has moved on and conflicts.
+    """
+    from wfledger.run import bringing
+    from wfledger.run.session import find_run
+
+    if branch and undo:
+        raise UsageError("--branch and --undo do not go together")
+    workspace = app.workspace
+    found = find_run(workspace, run)
+    if undo:
+        _said(app, {"run": found.id, "undone_to": bringing.undo(workspace, found.id)}, as_json)
+        return
+    if branch:
+        commit = bringing.branch_off(workspace, found.id, branch)
+        _said(app, {"run": found.id, "branch": branch, "commit": commit}, as_json)
+        return
+    plan = bringing.prepare_landing(workspace, found.id)
+    _show(plan, err=as_json)
+    if plan.how != "nothing" and not yes:
+        _ask(plan)
+    done = bringing.bring(workspace, plan)
+    facts = {
+        "run": done.id, "how": plan.how, "commit": plan.after, "commits": len(plan.commits),
+        "target": done.target.removeprefix(HEADS), "state": done.state,
+    }  # fmt: skip
+    _said(app, facts, as_json)
+
+
+def _said(app: App, facts: dict[str, object], as_json: bool) -> None:
+    from wfledger.run.commit import commit_journal
+
+    commit_journal(app.workspace)
+    if as_json:
+        emit(facts)
+    elif "undone_to" in facts:
+        say(f"the landing of {facts['run']} is undone")
+    elif "branch" in facts:
+        say(f"{facts['branch']} is at {str(facts['commit'])[:12]}")
+    elif facts["how"] == "nothing":
+        say(f"{facts['target']} has everything already")
+    else:
+        say(f"{facts['target']} is at {str(facts['commit'])[:12]}")
+
+
+def _show(plan: "Bringing", *, err: bool) -> None:
+    if plan.how == "nothing":
+        return
+    target = plan.run.target.removeprefix(HEADS)
+    say(f"{plural(len(plan.commits), 'commit')} for {target} ({plan.how}):", err=err)
+    for commit in plan.commits[:_SHOWN]:
+        say(f"  {commit.oid[:12]} {commit.subject}", err=err)
+    if len(plan.commits) > _SHOWN:
+        say(f"  and {len(plan.commits) - _SHOWN} more", err=err)
+    say(f"{plural(len(plan.paths), 'path')} changed:", err=err)
+    for path in plan.paths[:_SHOWN]:
+        say(f"  {path}", err=err)
+    if len(plan.paths) > _SHOWN:
+        say(f"  and {len(plan.paths) - _SHOWN} more", err=err)
+
+
+def _ask(plan: "Bringing") -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "there is no terminal to ask on", hint=f"wfledger land {plan.run.id} --yes"
+        )
+    click.confirm("Land them?", abort=True, err=True)

@@ -1,0 +1,202 @@
+"""The verbs of workers: `claim`, `heartbeat`, `complete`, `fail`, `release`, `tick`.
+
+ID and `--token` default to the environment of an attempt, so a worker's script names neither.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wfledger.cli.common import App, emit, json_option, pass_app, worker_name
+from wfledger.cli.render import say
+from wfledger.errors import UsageError
+
+if TYPE_CHECKING:
+    from wfledger.run.landing import Landing
+
+_task_argument = click.argument("task", envvar="WFLEDGER_TASK", required=False)
+_token_option = click.option(
+    "--token", envvar="WFLEDGER_TOKEN", help="The secret of the claim; else $WFLEDGER_TOKEN."
+)
+
+
+def _task_of(app: App, task: str | None) -> str:
+    if not task:
+        raise UsageError("which task? Name it, or set WFLEDGER_TASK")
+    return app.task_id(task)
+
+
+@click.command("claim")
+@click.argument("task", required=False)
+@click.option("--worker", help="Who you are; else this machine and process.")
+@click.option("--worktree", is_flag=True, help="Make a worktree for the attempt.")
+@json_option
+@pass_app
+def claim(
+    app: App, *, task: str | None, worker: str | None, worktree: bool, as_json: bool
+) -> None:
+    """Take TASK, or the first task on offer; prints the attempt and its secret token.
+
+    Exit status 3: nothing is on offer. 4: the task is not. 8: paused.
+    """
+    from wfledger.run.offering import claim_next
+
+    workspace = app.workspace
+    task_id = app.task_id(task) if task else None
+    claimed = claim_next(workspace, worker=worker or worker_name(), task_id=task_id)
+    place: str | None = None
+    if worktree:
+        from wfledger.run.handing import give_worktree
+
+        place = give_worktree(workspace, claimed).path
+    if as_json:
+        document = {"status": "in-progress", **json.loads(claimed.task.model_dump_json(
+            by_alias=True))}  # fmt: skip
+        emit({"task": document, "attempt": claimed.attempt, "token": claimed.token,
+              "worktree": place})  # fmt: skip
+        return
+    say(f"export WFLEDGER_TASK={claimed.task.id}")
+    say(f"export WFLEDGER_TOKEN={claimed.token}")
+    if place is not None:
+        say(f"cd '{place}'")
+    say(f"attempt {claimed.attempt} of {claimed.task.id}: {claimed.task.spec.title}", err=True)
+
+
+@click.command("heartbeat")
+@_task_argument
+@_token_option
+@json_option
+@pass_app
+def heartbeat(app: App, *, task: str | None, token: str | None, as_json: bool) -> None:
+    """Say that the attempt goes on. Exit status 4: it is over, stop working."""
+    from wfledger.run import claims
+
+    task_id = _task_of(app, task)
+    count = claims.heartbeat(app.workspace, task_id, token)
+    if as_json:
+        emit({"task": task_id, "heartbeat": count})
+
+
+@click.command("release")
+@_task_argument
+@_token_option
+@click.option("--reason", default="", help="Kept with the attempt.")
+@json_option
+@pass_app
+def release(
+    app: App, *, task: str | None, token: str | None, reason: str, as_json: bool
+) -> None:
+    """Give a task back; it counts as no failure, and work in its worktree is kept."""
+    from wfledger.run.handing import give_back
+
+    done = give_back(app.workspace, _task_of(app, task), token, reason=reason)
+    _said(app, done.id, f"{done.id} waits again", {}, as_json=as_json)
+
+
+@click.command("fail")
+@_task_argument
+@_token_option
+@click.option("--kind", default="task", show_default=True,
+              type=click.Choice(["task", "transport", "question", "environment"]),
+              help="A transport failure is tried again by itself.")  # fmt: skip
+@click.option("--reason", required=True, help="What went wrong, or the question.")
+@json_option
+@pass_app
+def fail(
+    app: App, *, task: str | None, token: str | None, kind: str, reason: str, as_json: bool
+) -> None:
+    """Hand an attempt in as failed; its work is kept."""
+    from wfledger.run import handing
+
+    done = handing.fail(app.workspace, _task_of(app, task), token, kind=kind, reason=reason)
+    _said(app, done.id, f"{done.id} has failed: {kind}", {}, as_json=as_json)
+
+
+@click.command("complete")
+@_task_argument
+@_token_option
+@click.option("--result", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              envvar="WFLEDGER_RESULT_FILE", help="The envelope; else $WFLEDGER_RESULT_FILE.")
+@click.option("--queue", is_flag=True, help="Only hand in; somebody else lands it.")  # fmt: skip
+@json_option
+@pass_app
+def complete(
+    app: App, *, task: str | None, token: str | None, result: Path | None, queue: bool,
+    as_json: bool,
+) -> int:  # fmt: skip
+    """Hand an attempt in as finished: scope check, verification, merge and gate follow at once.
+
+    Exit status 0: done. 1: verification or gate failed. 4: the attempt is over. 5: out of scope or
+    conflict. Every reason is given at once.
+    """
+    from wfledger.run import handing
+
+    task_id = _task_of(app, task)
+    handed = handing.complete(
+        app.workspace, task_id, token, envelope=result, queue=queue,
+        report=lambda text: say(text, err=True),
+    )
+    if handed.landing is None:
+        _said(app, task_id, f"{task_id} is handed in", {"landing": None}, as_json=as_json)
+        return 0
+    status, sentence, facts = _landing(handed.landing)
+    _said(app, task_id, f"{task_id} {sentence}", facts, as_json=as_json)
+    return status
+
+
+def _landing(landing: "Landing") -> tuple[int, str, dict[str, Any]]:
+    """Return exit status, sentence and facts of what a landing came to."""
+    from wfledger.run.landing import Blocked, Done, Retried
+
+    if isinstance(landing, Done):
+        facts = {"landing": "done", "how": landing.how, "commit": landing.commit}
+        where = f"landed as {landing.commit[:12]}" if landing.commit else "is done"
+        return 0, where, facts
+    if isinstance(landing, Blocked):
+        scope = {"out_of_scope", "conflict", "read_only_violation"}
+        facts = {"landing": "blocked", "code": landing.code, "reason": landing.reason,
+                 "command": landing.command}  # fmt: skip
+        sentence = f"is blocked ({landing.code}): {landing.reason}\n  {landing.command}"
+        return 5 if landing.code in scope else 1, sentence, facts
+    kind = "retried" if isinstance(landing, Retried) else "deferred"
+    facts = {"landing": kind, "reason": landing.reason}
+    return 1 if kind == "retried" else 75, f"is put off: {landing.reason}", facts
+
+
+@click.command("tick")
+@json_option
+@pass_app
+def tick(app: App, *, as_json: bool) -> None:
+    """Do once what is due: recover what was lost, put tasks on offer, land what is handed in.
+
+    For those who work without `run`: scripts and file workers call it from time to time.
+    """
+    from wfledger.run.ticking import tick_once
+
+    ticked = tick_once(
+        app.workspace, owner=worker_name(),
+        report=lambda task_id, text: say(f"{task_id}: {text}", err=True),
+    )
+    if as_json:
+        emit(ticked.as_json())
+        return
+    say(
+        f"{len(ticked.promoted)} put on offer, {ticked.recovered} recovered, "
+        f"{len(ticked.landed)} landed, {ticked.committed} changes committed"
+    )
+
+
+def _said(
+    app: App, task_id: str, sentence: str, facts: dict[str, Any], *, as_json: bool
+) -> None:
+    """Bring what happened into the history and say where the task is now."""
+    from wfledger.run.commit import commit_journal
+
+    commit_journal(app.workspace)
+    entry = app.workspace.ledger.get(task_id)
+    if as_json:
+        emit({"task": task_id, "status": entry.status.value, **facts})
+    else:
+        say(sentence)
