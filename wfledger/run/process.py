@@ -282,16 +282,17 @@ def _spawn(job: Job) -> tuple["subprocess.Popen[bytes]", int]:
         raise ValueError("the command is empty")
     read, write = os.pipe()
     try:
-        process = subprocess.Popen(
-            job.argv,
-            cwd=job.cwd,
-            env={**job.env, TAG_NAME: job.tag},
-            stdin=subprocess.DEVNULL,
-            stdout=write,
-            stderr=write,
-            start_new_session=True,
-            pass_fds=job.keep_open,
-        )
+        with proctree.born_with_mark(job.tag):
+            process = subprocess.Popen(
+                job.argv,
+                cwd=job.cwd,
+                env={**job.env, TAG_NAME: job.tag},
+                stdin=subprocess.DEVNULL,
+                stdout=write,
+                stderr=write,
+                start_new_session=True,
+                pass_fds=job.keep_open,
+            )
     except BaseException:
         os.close(read)
         raise
@@ -301,10 +302,10 @@ def _spawn(job: Job) -> tuple["subprocess.Popen[bytes]", int]:
 
 
 def _tree(job: Job, process: "subprocess.Popen[bytes]", clock: Clock) -> endings.Tree:
-    proctree.set_mark(process.pid, job.tag)  # before anything else: what it starts inherits this
     root = proctree.read_process(process.pid) if HAS_PROC else None
     if root is None:
         return endings.GroupTree(process)
+    proctree.set_mark(process.pid, job.tag)
     return endings.JobTree(job.tag, root=root, clock=clock)
 
 

@@ -4,9 +4,8 @@ A process belongs to a job when it is in the session of the job's first process,
 the job's mark or tag, or when its parent belongs. The mark is the soft RLIMIT_LOCKS, which no
 kernel since 2.4.25 looks at: it passes on through fork, exec, setsid and an emptied environment,
 and can be read of zombies and of programs that hide their environment. The tag is the variable
-WFLEDGER_TAG; it covers what started before the mark was set and systems that refuse the mark.
-What escapes both has to leave the session, lose its parent and empty its environment within the
-microseconds between its program's first instruction and the mark.
+WFLEDGER_TAG, for systems that refuse the mark. Only what removes both on purpose, leaves the
+session and loses its parent is not found.
 
 Signals go through pidfd and only to a process whose start time is the one that was seen, so a
 number that the kernel gave away again is never hit (WFL-PROC-004).
@@ -20,6 +19,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -32,6 +32,9 @@ _RLIMIT_LOCKS: Final = 10
 _KERNEL_THREAD: Final = 0x0020_0000
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
+#: Stands in the environment of every git command that this process runs (`vcs.proc`).
+_HELPER: Final = b"GIT_TERMINAL_PROMPT="
+_BIRTH: Final = threading.Lock()
 
 
 class Process(NamedTuple):
@@ -66,7 +69,7 @@ class Table:
         """Return the mark of the job that *process* says it belongs to, or 0."""
         owner = self._owners.get(process.pid)
         if owner is None:
-            owner = self._owners[process.pid] = _read_owner(process.pid)
+            owner = self._owners[process.pid] = _read_owner(process)
         return owner
 
 
@@ -106,6 +109,9 @@ def look() -> Table:
         pids = [int(entry.name) for entry in entries if entry.name.isdigit()]
     return Table([process for pid in pids if (process := read_process(pid)) is not None])
 
+
+#: What this process itself has been given; read before it is ever changed.
+_OWN_SOFT_LIMIT: Final = resource.getrlimit(_RLIMIT_LOCKS)[0] if HAS_PROC else 0
 
 #: Shared by every job of this process.
 LOOKS: Final = Looks(look)
@@ -176,7 +182,7 @@ def kill_newest_orphan(mark: int) -> bool:
     except OSError:
         return False
     try:
-        if _soft_limit(_read(pid, "limits") or b"") != b"%d" % mark:
+        if _soft_limit(pid) not in {mark, mark | 1}:
             return False
         signal.pidfd_send_signal(handle, signal.SIGKILL)
         return os.waitpid(pid, 0)[1] == signal.SIGKILL
@@ -187,18 +193,39 @@ def kill_newest_orphan(mark: int) -> bool:
 
 
 def mark_of(tag: str) -> int:
-    """Return the number that stands for *tag* where only a number fits."""
+    """Return the number that stands for *tag* where only a number fits; it is even."""
     digest = hashlib.sha256(tag.encode("utf-8", "surrogateescape")).digest()
-    return int.from_bytes(digest[:7], "big") | 1 << 56
+    return (int.from_bytes(digest[:7], "big") | 1 << 56) & ~1
 
 
 def set_mark(pid: int, tag: str) -> bool:
     """Mark the process *pid* and what it will start; return whether the system allows it."""
+    return _set_soft_limit(pid, mark_of(tag))
+
+
+@contextmanager
+def born_with_mark(tag: str) -> Iterator[None]:
+    """Have what is started inside come into the world with a mark.
+
+    A program may have started others before a mark set from outside is there. So this process
+    itself bears the job's mark, made odd, for as long as starting takes, and hands it down. What
+    another thread starts meanwhile has it too; `Table.owner` tells the two apart.
+    """
+    with _BIRTH:
+        marked = _set_soft_limit(os.getpid(), mark_of(tag) | 1)
+        try:
+            yield
+        finally:
+            if marked:
+                _set_soft_limit(os.getpid(), _OWN_SOFT_LIMIT)
+
+
+def _set_soft_limit(pid: int, value: int) -> bool:
     try:
         _, hard = resource.getrlimit(_RLIMIT_LOCKS)
         if hard != resource.RLIM_INFINITY:
             return False
-        resource.prlimit(pid, _RLIMIT_LOCKS, (mark_of(tag), hard))
+        resource.prlimit(pid, _RLIMIT_LOCKS, (value, hard))
     except (AttributeError, OSError, ValueError):
         return False
     return True
@@ -270,23 +297,29 @@ def _read(pid: int, name: str) -> bytes | None:
     return b"".join(pieces) or None
 
 
-@cache
-def _own_soft_limit() -> bytes:
-    return _soft_limit(_read(os.getpid(), "limits") or b"")
+def _soft_limit(pid: int) -> int | None:
+    """Return the soft limit that serves as a mark; None where there is none to read."""
+    _, found, rest = (_read(pid, "limits") or b"").partition(b"Max file locks")
+    soft = rest.split(maxsplit=1)[0] if found else b""
+    return int(soft) if soft.isdigit() else None
 
 
-def _soft_limit(limits: bytes) -> bytes:
-    _, found, rest = limits.partition(b"Max file locks")
-    return rest.split(maxsplit=1)[0] if found else b"unlimited"
-
-
-def _read_owner(pid: int) -> int:
-    soft = _soft_limit(_read(pid, "limits") or b"")
+def _read_owner(process: Process) -> int:
+    soft = _soft_limit(process.pid)
     # A supervisor that is itself part of a job bears that job's mark, and so do its git calls.
-    if soft.isdigit() and soft != _own_soft_limit():
-        return int(soft)
-    tag = _read_tag(pid)
-    return mark_of(tag) if tag is not None else 0
+    if soft is None or soft == _OWN_SOFT_LIMIT:
+        tag = _read_tag(process.pid)
+        return mark_of(tag) if tag is not None else 0
+    if soft & 1 and (process.is_zombie or _is_bystander(process.pid)):
+        return 0
+    return soft & ~1
+
+
+def _is_bystander(pid: int) -> bool:
+    """Whether *pid* was started by another thread of this process while a job was started."""
+    environment = _read(pid, "environ") or b""
+    # The same as ours: it has not come to its exec yet. The variable: a git command of ours.
+    return _HELPER in environment or environment == _read(os.getpid(), "environ")
 
 
 def _read_tag(pid: int) -> str | None:

@@ -23,8 +23,9 @@ def survey(repo: Repository, worktree: Path, *, scratch: Path | None = None) -> 
         raise EnvironmentFailedError(f"{worktree} is no worktree of this repository")
     with sealed(repo, parent=scratch, ignore=ignored_by_user(repo)) as private:
         try:
-            # Git's own index of the checkout knows which files are unchanged without reading them.
-            shutil.copyfile(info.entry / "index", private.directory / "index")
+            # Git's own index of the checkout knows which files are unchanged without reading them;
+            # by the index's own time it knows which entries are too young to be believed.
+            shutil.copy2(info.entry / "index", private.directory / "index")
         except OSError as error:
             raise EnvironmentFailedError(f"{worktree} has no index: {error}") from error
         # Status 1 only says that something is modified.
