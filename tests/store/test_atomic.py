@@ -128,10 +128,10 @@ def test_read_refuses_what_is_no_plain_file_and_keeps_no_descriptor(
 ) -> None:
     path = tmp_path / "a"
     _make(path, kind)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(LedgerDamagedError):
         atomic.read(path, limit=100)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_read_is_bounded(tmp_path: Path) -> None:

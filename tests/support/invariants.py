@@ -1,6 +1,5 @@
 """What must be true of every ledger that nobody is changing, as one function."""
 
-import os
 from collections import Counter, defaultdict
 from itertools import pairwise
 from typing import Any
@@ -36,7 +35,7 @@ def _check_files(ledger: Ledger) -> None:
             assert not isinstance(entry, Unreadable), entry
             raw = ledger.layout.task(status, entry.task.id).read_bytes()
             assert raw == canonical(entry.task)
-    assert os.listdir(ledger.layout.tmp) == []
+    assert list(ledger.layout.tmp.iterdir()) == []
 
 
 def _check_journal(ledger: Ledger) -> None:

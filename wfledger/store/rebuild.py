@@ -20,7 +20,7 @@ from wfledger.store.boot import boot_id
 from wfledger.store.evidence import Evidence, gather, read_document
 from wfledger.store.layout import SUFFIX, Layout, is_id
 from wfledger.store.ledger import Ledger
-from wfledger.store.repair import mend
+from wfledger.store.repair import discard, mend
 from wfledger.store.settling import Origin, Settled
 from wfledger.store.transaction import Transaction
 
@@ -99,7 +99,7 @@ def redo(
 def _clear_strays(changes: Transaction, evidence: Evidence, done: Rebuilt) -> None:
     for stray in evidence.survey.strays:
         if stray.code != "newer":
-            changes.quarantine(stray.path, reason=f"{stray.code}: {stray.reason}")
+            discard(changes, evidence, stray)
             done.quarantined.append(str(stray.path))
     evidence.survey.strays = [item for item in evidence.survey.strays if item.code == "newer"]
 

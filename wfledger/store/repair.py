@@ -17,6 +17,7 @@ from wfledger.store.evidence import Committed, Evidence, gather
 from wfledger.store.inspect import Finding, inspect
 from wfledger.store.ledger import Ledger
 from wfledger.store.settling import Origin, Settled
+from wfledger.store.survey import Stray
 from wfledger.store.transaction import Transaction
 
 faults.register("repair.claim-recorded", "repair.journal-copied")
@@ -95,9 +96,9 @@ class _Surgeon:
     def _rewrite(self, finding: Finding) -> None:
         layout = self.changes.ledger.layout
         path = layout.root / finding.subject
-        if finding.code == "unreadable-document":
-            self.changes.quarantine(path, reason=finding.message)
         raw = self.evidence.content(finding.subject)
+        if finding.code == "unreadable-document":
+            self.changes.quarantine(path, reason=finding.message, forget=raw is None)
         if raw is not None:
             self.changes.put_file(finding.subject, raw, why="written anew")
 
@@ -117,7 +118,7 @@ class _Surgeon:
         """Treat a name in a status folder, or a task that only the branch has."""
         for stray in self.evidence.survey.strays:
             if stray.path.relative_to(self.evidence.layout.root).as_posix() == finding.subject:
-                self.changes.quarantine(stray.path, reason=f"{stray.code}: {stray.reason}")
+                discard(self.changes, self.evidence, stray)
                 self._settle(stray.task_id)
                 return
         stem = Path(finding.subject).name.removesuffix(".json")
@@ -133,6 +134,13 @@ class _Surgeon:
             return
         for copy in self.evidence.survey.copies.get(task_id, []):
             self.changes.quarantine(copy.path, reason="two files of one number, and no record")
+
+
+def discard(changes: Transaction, evidence: Evidence, stray: Stray) -> None:
+    """Bring a name that is no task file to quarantine/."""
+    is_known = stray.task_id is not None and evidence.settled(stray.task_id) is not None
+    reason = f"{stray.code}: {stray.reason}"
+    changes.quarantine(stray.path, reason=reason, forget=not is_known)
 
 
 def mend(changes: Transaction, evidence: Evidence, settled: Settled) -> bool:

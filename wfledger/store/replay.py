@@ -34,7 +34,7 @@ class Replay:
     """The journal's last words."""
 
     tasks: dict[str, Known] = field(default_factory=dict)
-    files: dict[str, bytes | None] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
     claims: dict[tuple[str, int], ClaimRecord] = field(default_factory=dict)
     #: Journal files that cannot be read before their end.
     damaged: list[Path] = field(default_factory=list)
@@ -67,8 +67,8 @@ def fold(found: Replay, records: Iterable[dict[str, Any]]) -> None:
     """Take *records* in, oldest first; one that is of another kind is passed over."""
     for record in records:
         kind = record.get("kind")
-        if kind == "file":
-            found.files[record["path"]] = journal.file_bytes(record)
+        if kind == "file" and record["content"] is not None:
+            found.files[record["path"]] = journal.file_bytes(record) or b""
         elif kind in {"task", "claim"}:
             _fold_task(found, record)
 

@@ -267,10 +267,12 @@ class Transaction:
         else:
             self.record_task(task, source, status, why=why)
 
-    def quarantine(self, path: Path, *, reason: str) -> Path:
+    def quarantine(self, path: Path, *, reason: str, forget: bool = False) -> Path:
         """Move what cannot be used out of the way, with the reason beside it; delete nothing.
 
-        The history forgets the old path, and has the content where that is a plain, small file.
+        The history has the content where that is a plain, small file. It gives up the old path only
+        to *forget*: what will be written anew there may be known to the branch alone, and a crash
+        before that is done must not lose it.
         """
         root = self.ledger.layout.root
         folder = root / "quarantine"
@@ -285,12 +287,12 @@ class Transaction:
         faults.point("ledger.quarantine.noted")
         path.rename(target)
         faults.point("ledger.quarantine.moved")
-        self._record_quarantined(origin, target, reason)
+        if forget and origin.isascii():
+            self.record_file(origin, None, why=reason)
+        self._record_quarantined(target, reason)
         return target
 
-    def _record_quarantined(self, origin: str, target: Path, reason: str) -> None:
-        if origin.isascii():
-            self.record_file(origin, None, why=reason)
+    def _record_quarantined(self, target: Path, reason: str) -> None:
         try:
             raw = atomic.read(target, limit=bounds.TASK_BYTES)
         except (OSError, WfledgerError):
