@@ -44,7 +44,7 @@ class App:
 
     def task_id(self, name: str) -> str:
         """Return the full id of a task that may be named in short."""
-        from wfledger.run.people import resolve
+        from wfledger.run.naming import resolve
 
         return resolve(self.workspace, name)
 

@@ -32,7 +32,7 @@ def land(
     named. Exit status 5: the branch has moved on and conflicts.
     """
     from wfledger.run import bringing
-    from wfledger.run.session import find_run
+    from wfledger.run.naming import find_run
 
     if branch and undo:
         raise UsageError("--branch and --undo do not go together")

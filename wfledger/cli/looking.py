@@ -13,7 +13,6 @@ from wfledger.core.text import clean_line
 
 if TYPE_CHECKING:
     from wfledger.core.documents import Result, Task
-    from wfledger.run.explain import Why
     from wfledger.run.overview import Overview, RunLine
 
 #: Lines of one kind that `status` shows.
@@ -27,8 +26,8 @@ _STATUSES: Final = tuple(status.value for status in Status)
 @pass_app
 def status(app: App, *, run: str | None, as_json: bool) -> None:
     """Count tasks and runs; say who works and what waits for you."""
+    from wfledger.run.naming import find_run
     from wfledger.run.overview import overview
-    from wfledger.run.session import find_run
 
     workspace = app.workspace
     found = overview(workspace, find_run(workspace, run) if run else None)
@@ -92,8 +91,8 @@ def list_(
     app: App, *, statuses: tuple[str, ...], run: str | None, limit: int, after: str, as_json: bool
 ) -> None:
     """List tasks in the order of their ids."""
+    from wfledger.run.naming import find_run
     from wfledger.run.overview import page
-    from wfledger.run.session import find_run
 
     workspace = app.workspace
     entries, more = page(

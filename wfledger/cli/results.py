@@ -166,7 +166,7 @@ def history(app: App, *, task_id: str | None, limit: int, as_json: bool) -> None
 
 def _named(app: App, name: str) -> tuple[str | None, str | None]:
     """Return the task or the run of that name."""
-    from wfledger.run.session import find_run
+    from wfledger.run.naming import find_run
 
     try:
         return app.task_id(name), None

@@ -80,7 +80,7 @@ def _submitted(app: App, what: str, order: _Order) -> Run:
     path = Path(what)
     if what == "-" or path.is_file():
         return _submit(app, path, order)
-    from wfledger.run.session import find_run
+    from wfledger.run.naming import find_run
 
     workspace = app.workspace
     try:
@@ -91,7 +91,9 @@ def _submitted(app: App, what: str, order: _Order) -> Run:
         ) from None
     if order.role or order.target or order.name:
         raise UsageError("--worker, --target and --name are for new runs", run=found.id)
-    return found
+    from wfledger.run.session import reopen
+
+    return reopen(workspace, found)
 
 
 def _submit(app: App, path: Path, order: _Order) -> Run:

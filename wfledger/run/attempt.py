@@ -111,15 +111,23 @@ class _Attempt:
             close(self.workspace, self._failed(kind, message), by=self._by)
             return
         faults.point("attempt.kept")
-        self._say_end(result, close(self.workspace, result, by=self._by))
+        self._say_end(result, close(self.workspace, result, by=self._by, left=self._left(result)))
         faults.point("attempt.closed")
         clear_away(self.workspace, place)
+
+    def _left(self, result: Result) -> bool:
+        """Whether the attempt ended because this process goes, and not by anybody's decision."""
+        if result.failure is None or result.failure.failure_class != "stopped":
+            return False
+        if requested(self.workspace, self.task.id, self.claim.attempt) is not None:
+            return False
+        return self.workspace.ledger.run(self.task.run).state != "aborted"
 
     def _say_end(self, result: Result, task: Task) -> None:
         if result.failure is None:
             return
         said = f"{result.failure.failure_class}: {result.failure.message}"
-        if task.hold is not None:
+        if task.hold is not None and task.hold.until is not None:
             said += f"; tries again at {task.hold.until}"
         self.report(self.task.id, said)
 

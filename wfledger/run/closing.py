@@ -5,11 +5,12 @@ decides what follows.
 """
 
 from wfledger.core import outcome
-from wfledger.core.documents import Attempt, Failure, Result, Task
+from wfledger.core.documents import Attempt, Failure, Hold, Result, Task
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import StaleError
 from wfledger.run.claims import closed
 from wfledger.run.workspace import Workspace
+from wfledger.store.transaction import Transaction
 
 
 def failure(failure_class: str, message: str) -> Failure:
@@ -19,10 +20,12 @@ def failure(failure_class: str, message: str) -> Failure:
 
 
 def close(
-    workspace: Workspace, result: Result, *, by: str, actor: Actor = Actor.WORKER
-) -> Task:
+    workspace: Workspace, result: Result, *, by: str, actor: Actor = Actor.WORKER,
+    left: bool = False,
+) -> Task:  # fmt: skip
     """End the present attempt of a task with *result*; returns the task as it is then.
 
+    *left*: the runtime went away and gives the task back, which says nothing about the task.
     Raises `StaleError` when the attempt is over already: a zombie changes nothing.
     """
     now = workspace.clock.now()
@@ -43,6 +46,8 @@ def close(
                 task.id, Status.MERGING, actor=actor, why="the worker is finished",
                 attempts=(*task.attempts, done), hold=None,
             )
+        if left:
+            return _give_back(workspace, changes, task, result)
         ended = _ended(workspace, task, result, result.failure)
         counted = task.but(attempts=ended)
         following = outcome.after_failure(
@@ -52,6 +57,18 @@ def close(
             task.id, following.status, actor=actor, why=result.failure.failure_class,
             attempts=ended, claim=None, hold=following.hold, block=following.block,
         )
+
+
+def _give_back(
+    workspace: Workspace, changes: Transaction, task: Task, result: Result
+) -> Task:
+    reason = result.failure.message if result.failure else ""
+    kept = result.head if result.head != result.base else None
+    attempt = closed(workspace, task, "released", reason, kept=kept)
+    return changes.move(
+        task.id, Status.WAITING, actor=Actor.WORKER, why="its runtime left", claim=None,
+        attempts=(*task.attempts, attempt), hold=Hold(code="released", reason=reason),
+    )
 
 
 def _ended(

@@ -199,8 +199,7 @@ class _Explainer:
         ready = [
             task
             for task in self._view.tasks[Status.WAITING]
-            if task.run in self._runs
-            and self._runs[task.run].state == "open"
+            if task.run == entry.task.run
             and (task.accepted or readiness(task, self._standings).kind == "ready")
             and outcome.is_due(task.hold, now=now, longest_s=longest)
         ]

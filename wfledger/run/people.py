@@ -183,24 +183,3 @@ def cancel(workspace: Workspace, task_id: str, *, reason: str = "") -> Task:
             task_id, Status.CANCELLED, actor=Actor.PERSON, why=reason or "cancelled", block=None,
             hold=None,
         )
-
-
-def resolve(workspace: Workspace, name: str) -> str:
-    """Return the full id of a task named in short.
-
-    `build` means the task of that name in the newest run that has one; a full id stands for itself.
-    """
-    if _exists(workspace, name):
-        return name
-    for run in reversed(workspace.ledger.runs()):
-        full = f"{run.id}.{name}"
-        if _exists(workspace, full):
-            return full
-    raise NotFoundError(f"there is no task {name}", hint="wfledger list", task=name)
-
-
-def _exists(workspace: Workspace, name: str) -> bool:
-    try:
-        return any(workspace.ledger.layout.task(status, name).exists() for status in Status)
-    except ValueError:
-        return False

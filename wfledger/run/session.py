@@ -10,10 +10,12 @@ from typing import Any, Protocol
 from wfledger.core.documents import Run
 from wfledger.core.graph import Verdict
 from wfledger.core.statuses import Status
-from wfledger.errors import NotFoundError
 from wfledger.run.engine import Engine, Pulse
+from wfledger.run.naming import task_ids
 from wfledger.run.needs import Need, needs
+from wfledger.run.people import retry
 from wfledger.run.refnames import HEADS
+from wfledger.run.stopping import reopen_run
 from wfledger.run.workspace import Workspace
 
 
@@ -110,28 +112,15 @@ class Session:
         self._listener.pulse(pulse)
 
 
-def find_run(workspace: Workspace, name: str) -> Run:
-    """Return the run with that id, or the newest of that name; raises `NotFoundError`."""
-    runs = workspace.ledger.runs()
-    for matches in (_has_id, _has_name):
-        found = [run for run in runs if matches(run, name)]
-        if found:
-            return found[-1]
-    raise NotFoundError(f"there is no run {name}", hint="wfledger status", run=name)
-
-
-def _has_id(run: Run, name: str) -> bool:
-    return run.id == name
-
-
-def _has_name(run: Run, name: str) -> bool:
-    return bool(name) and run.name == name
-
-
-def task_ids(workspace: Workspace, run: Run) -> tuple[str, ...]:
-    """Return the ids of a run's tasks, also of one that tasks are added to."""
-    found = {name for status in Status for name in workspace.ledger.names(status, run=run.id)}
-    return (*run.tasks, *sorted(found - set(run.tasks)))
+def reopen(workspace: Workspace, run: Run) -> Run:
+    """Let a stopped run go on, with the tasks that were stopped; any other is left as it is."""
+    if run.state != "paused":
+        return run
+    reopen_run(workspace, run.id)
+    for task in workspace.ledger.tasks(Status.BLOCKED, run=run.id):
+        if task.block is not None and task.block.code == "stopped":
+            retry(workspace, task.id)
+    return workspace.ledger.run(run.id)
 
 
 def conclude(
