@@ -49,9 +49,10 @@ class Obstacle:
         """Say it in one sentence."""
         if self.kind in {"scope", "reserved"}:
             verb = "holds" if self.kind == "scope" else "has reserved, having waited long,"
-            return (
-                f"{self.holder} {verb} {self.right}; it and {self.left} both cover {self.witness}"
-            )
+            said = f"{self.holder} {verb} {self.right}"
+            if self.left == self.right:
+                return said
+            return f"{said}; it and {self.left} both cover {self.witness}"
         if self.kind == "contract":
             return f"{self.holder} holds the label {self.witness}"
         return {
@@ -93,6 +94,11 @@ class Room:
         self.total -= 1
         if run in self.runs:
             self.runs[run] -= 1
+
+
+def lacking(task: Task, offers: frozenset[str]) -> tuple[str, ...]:
+    """Return what *task* needs and no worker offers (WFL-SCOPE-032)."""
+    return tuple(sorted(set(task.spec.needs) - offers))
 
 
 def in_order(tasks: Iterable[Task]) -> list[Task]:

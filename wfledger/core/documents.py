@@ -95,7 +95,7 @@ class TaskSpec(Record):
     """What a task may read, run, write and be verified by; frozen at submission (WFL-TASK-010)."""
 
     title: str = ""
-    #: A shell line or an argument vector; exactly one of `command`, `prompt` and `manual` is given.
+    #: A shell line or an argument vector; excludes `prompt` and `manual`.
     command: Command | None = None
     prompt: str | None = None
     #: Done by whoever claims it; no runtime starts it.
@@ -123,6 +123,14 @@ class TaskSpec(Record):
     limits: Limits = Limits()
     retry: Retry = Retry()
     verify: tuple[Check, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        """Check that it is known who does the task (WFL-TASK-012)."""
+        others = self.prompt is not None or self.manual
+        if (self.command is not None) == others:
+            raise ValueError("a task has a command, or a prompt, or is for people (manual)")
+        return self
 
     @property
     def writes(self) -> bool:

@@ -13,6 +13,7 @@ from wfledger import faults
 from wfledger.core import bounds
 from wfledger.core.documents import canonical_json
 from wfledger.core.statuses import Status
+from wfledger.core.text import clean_line
 from wfledger.errors import BusyError
 from wfledger.run.workspace import Workspace
 from wfledger.store import journal
@@ -117,7 +118,7 @@ def _subject(records: Sequence[dict[str, Any]]) -> str:
     if len(records) > 1:
         return f"{len(records)} changes"
     if first["kind"] == "file":
-        return f"{first['path']}: {first['why']}"[: bounds.TRAILER_BYTES]
+        return clean_line(f"{first['path']}: {first['why']}")[: bounds.TRAILER_BYTES]
     return f"{first['task']}: {first['from'] or 'new'} -> {first['to']}"
 
 

@@ -24,6 +24,7 @@ from wfledger.run.commit import commit_journal
 from wfledger.run.landing import is_landable, land_task
 from wfledger.run.recovery import recover_lost, sweep_worktrees
 from wfledger.run.requests import requested
+from wfledger.run.roles import Fleet
 from wfledger.run.scheduler import Scheduler, Step
 from wfledger.run.slots import Slots
 from wfledger.run.view import run_verdict
@@ -46,7 +47,7 @@ class _Running:
 
     task: Task
     stop: threading.Event
-    slot: LiveLock
+    slots: tuple[LiveLock, ...]
     future: "Future[None]"
 
 
@@ -107,7 +108,7 @@ class Engine:
         elapsed = self.workspace.clock.elapsed()
         if self._recover.now(elapsed):
             recover_lost(self.workspace, report=self._report)
-        step = self._scheduler.step(slots=self._slots.count)
+        step = self._scheduler.step(slots=self._slots.count, only=self.run_id)
         self._stop_aborted(step)
         self._stop_requested()
         if not self.draining:
@@ -131,7 +132,7 @@ class Engine:
         for task_id, running in list(self._running.items()):
             if running.future.done():
                 del self._running[task_id]
-                running.slot.release()
+                _release(running.slots)
                 self._note(running.future)
         if self._landing and self._landing[1].done():
             future = self._landing[1]
@@ -160,19 +161,31 @@ class Engine:
                 running.stop.set()
 
     def _fill(self) -> None:
+        fleet = self.workspace.fleet()
         for task in self._offers():
             slot = self._slots.take()
             if slot is None:
                 return
-            if not self._start(task, slot):
-                slot.release()
+            slots = self._with_role_slot(task, fleet, slot)
+            if slots is None or not self._start(task, slots):
+                _release(slots or (slot,))
+
+    def _with_role_slot(
+        self, task: Task, fleet: Fleet, slot: LiveLock
+    ) -> tuple[LiveLock, ...] | None:
+        """Return *slot* and one of the role, where that has a limit; None when none is free."""
+        role = next((one for one in fleet.roles if one.name == task.spec.role), None)
+        if role is None or role.slots is None or task.spec.command is not None:
+            return (slot,)
+        own = Slots(self.workspace, role.slots, kind=f"role-{role.name}").take()
+        return (slot, own) if own is not None else None
 
     def _offers(self) -> list[Task]:
         offers = self.workspace.ledger.tasks(Status.PENDING, run=self.run_id)
         ordered = sorted(offers, key=lambda task: (-task.spec.priority, task.created, task.id))
         return [task for task in ordered if not task.spec.manual]
 
-    def _start(self, task: Task, slot: LiveLock) -> bool:
+    def _start(self, task: Task, slots: tuple[LiveLock, ...]) -> bool:
         """Claim *task* and give it a thread; the live lock comes before the claim.
 
         So a claim of ours is never seen without the lock that says whether we live.
@@ -192,7 +205,7 @@ class Engine:
             run_attempt, self.workspace, claimed, live=live, stop=stop, report=self._report
         )
         future.add_done_callback(lambda _: self._wake.set())
-        self._running[task.id] = _Running(claimed.task, stop, slot, future)
+        self._running[task.id] = _Running(claimed.task, stop, slots, future)
         return True
 
     def _land_next(self) -> None:
@@ -223,6 +236,8 @@ class Engine:
                 if self._is_over(pulse):
                     break
                 self._wake.wait(PULSE_S)
+            if self.draining and self.run_id:
+                self._scheduler.withdraw_offers(self.run_id, reason="its workers have left")
         finally:
             self.close()
         verdict = self._verdict(pulse.step)
@@ -257,6 +272,11 @@ class Engine:
         self._pool.shutdown(wait=True)
         self._lander.shutdown(wait=True)
         for running in self._running.values():
-            running.slot.release()
+            _release(running.slots)
         self._running.clear()
         commit_journal(self.workspace)
+
+
+def _release(slots: tuple[LiveLock, ...]) -> None:
+    for slot in slots:
+        slot.release()

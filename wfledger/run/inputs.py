@@ -29,7 +29,9 @@ def _envelope(workspace: Workspace, producer: str) -> bytes | None:
     entry = workspace.ledger.find(producer)
     if entry is None or entry.task.landed is None:
         return None
-    result = workspace.ledger.result(producer, entry.task.attempt)
+    accepted = entry.task.accepted
+    attempt = accepted.attempt if accepted else entry.task.attempt
+    result = workspace.ledger.result(producer, attempt)
     return canonical(result) if result else None
 
 

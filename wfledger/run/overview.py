@@ -132,7 +132,8 @@ def _lines(
 def _verdicts(workspace: Workspace, runs: Sequence[Run]) -> dict[str, str]:
     view = Scheduler(workspace).look(runs)
     paused = workspace.config().paused is not None
-    stuck = waiting_on_person(view, runs, paused=paused)
+    offers = workspace.fleet().offers
+    stuck = waiting_on_person(view, runs, paused=paused, offers=offers)
     return {run.id: run_verdict(view, run, waiting_on_person=stuck).state for run in runs}
 
 

@@ -50,6 +50,8 @@ _TEXT: Final = """\
 # role = "claude"
 # Attempts at once on one machine; without it, 8 or the number of CPUs if that is less.
 # workers = 4
+# What workers here can do, for tasks that name `needs`.
+# offers = ["gpu"]
 
 # A role is a program that runs prompts. Placeholders: {prompt} {prompt_file} {task} {attempt} {run}
 # {worktree} {result_file} {max_steps} {agent_type}; {{ and }} are braces. No shell is involved.

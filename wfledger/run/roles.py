@@ -86,6 +86,8 @@ class Fleet:
     default_role: str | None = None
     #: Slots of a machine that does not say otherwise.
     workers: int | None = None
+    #: What the workers of this fleet can do; a task is offered only where it `needs` no more.
+    offers: frozenset[str] = frozenset()
     #: What is allowed but probably not meant.
     warnings: tuple[str, ...] = ()
 
@@ -116,6 +118,7 @@ def load(text: str, *, source: str = "fleet.toml") -> Fleet:
         env_pass=_read_names(top.table("env"), "pass"),
         default_role=_read_default(defaults, roles),
         workers=defaults.integer("workers"),
+        offers=frozenset(defaults.strings("offers")),
         warnings=tuple(_warnings(roles)),
     )
     top.close()

@@ -5,12 +5,13 @@ changes it looks at again under the lock. Nothing here starts or ends a process.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from wfledger.clock import iso
 from wfledger.core import bounds, outcome
-from wfledger.core.admission import Admission, Claimed, Room, admit, in_order
+from wfledger.core.admission import Admission, Claimed, Room, admit, in_order, lacking
 from wfledger.core.documents import ClaimNote, Hold, Policy, Run, Task
 from wfledger.core.graph import Readiness, aborts, readiness
 from wfledger.core.statuses import Actor, Status
@@ -58,8 +59,12 @@ class Scheduler:
         """Return the runs that are not landed."""
         return [run for run in self._workspace.ledger.runs() if run.state != "landed"]
 
-    def step(self, *, slots: int) -> Step:
-        """Do one step; durable on return."""
+    def step(self, *, slots: int, only: str | None = None) -> Step:
+        """Do one step; durable on return.
+
+        With *only*, no task of another run is put on offer: an offer holds its scope, and nobody
+        here would take it.
+        """
         config = self._workspace.config()
         runs = self.open_runs()
         before = self.look(runs)
@@ -71,12 +76,27 @@ class Scheduler:
             one.fold_claims()
             one.abort_runs()
             ready = one.settle()
-            one.promote(ready, slots=slots)
+            one.promote(_offered_here(one, ready, only), slots=slots)
             observations.save("offer")
         step = one.finished
         step.view = self.look(runs)
-        step.on_person = waiting_on_person(step.view, self.open_runs(), paused=one.paused)
+        step.on_person = waiting_on_person(
+            step.view, self.open_runs(), paused=one.paused, offers=one.offers
+        )
         return step
+
+    def withdraw_offers(self, run_id: str, *, reason: str) -> None:
+        """Take a run's offers back that its workers, who leave, have not taken."""
+        with self._workspace.ledger.transaction(_BY) as changes:
+            for task in self._cache.tasks(self._workspace.ledger, Status.PENDING, run=run_id):
+                if task.spec.manual:
+                    continue
+                hold = Hold(code="withdrawn", reason=reason)
+                with suppress(StaleError, TransitionError):  # it was claimed meanwhile
+                    changes.move(
+                        task.id, Status.WAITING, actor=Actor.SCHEDULER,
+                        why=f"withdrawn: {reason}", hold=hold,
+                    )  # fmt: skip
 
     def _hot_again(self, view: View) -> View:
         tasks = dict(view.tasks)
@@ -101,6 +121,8 @@ class _Pass:
         self._standings = view.standings()
         self._now = workspace.clock.now()
         self.paused = False
+        #: What workers here can do.
+        self.offers = workspace.fleet().offers
         self.finished = Step(view)
 
     def fold_claims(self) -> None:
@@ -132,22 +154,31 @@ class _Pass:
         return True
 
     def abort_runs(self) -> None:
-        """Cancel what has not begun in a run one of whose tasks aborts it."""
-        for run in self._runs.values():
+        """Give up what is left of a run one of whose tasks aborts it (WFL-STATUS-028).
+
+        What runs is stopped by its runtime, its work kept; then it is given up as well.
+        """
+        for run in list(self._runs.values()):
+            if run.state in {"open", "paused"} and self._is_to_abort(run):
+                aborted = run.but(seq=run.seq + 1, state="aborted", reason="a task failed")
+                self._changes.put_run(aborted, why="aborted")
+                self._runs[run.id] = run = aborted  # noqa: PLW2901
             if run.state == "aborted":
                 self.finished.aborted.add(run.id)
-            if run.state not in {"open", "paused"}:
-                continue
-            mine = {k: s for k, s in self._standings.items() if k.partition(".")[0] == run.id}
-            if not aborts(mine.values()):
-                continue
-            for task in (*self._view.tasks[Status.WAITING], *self._view.tasks[Status.PENDING]):
-                if task.run == run.id:
-                    self._try_move(task.id, Status.CANCELLED, why="the run aborts")
-            aborted = run.but(seq=run.seq + 1, state="aborted", reason="a task failed")
-            self._changes.put_run(aborted, why="aborted")
-            self._runs[run.id] = aborted
-            self.finished.aborted.add(run.id)
+                self._give_up(run)
+
+    def _is_to_abort(self, run: Run) -> bool:
+        standings = self._standings.items()
+        return aborts(found for name, found in standings if name.partition(".")[0] == run.id)
+
+    def _give_up(self, run: Run) -> None:
+        tasks = self._view.tasks
+        stopped = [t for t in tasks[Status.BLOCKED] if t.block and t.block.code == "stopped"]
+        for task in (*tasks[Status.WAITING], *tasks[Status.PENDING], *stopped):
+            if task.run == run.id:
+                self._try_move(
+                    task.id, Status.CANCELLED, why="the run aborts", block=None, hold=None
+                )
 
     def settle(self) -> list[tuple[Task, Readiness]]:
         """Return the waiting tasks whose dependencies are settled; block those that never can."""
@@ -164,7 +195,7 @@ class _Pass:
                 self._try_move(task.id, Status.BLOCKED, why="can never start", block=block)
             elif found.kind == "waits" and task.accepted is None:
                 self.finished.waits[task.id] = f"waits for {', '.join(found.on[:3])}"
-            elif not self._backs_off(task):
+            elif not self._backs_off(task) and not self._lacks(task):
                 ready.append((task, found))
         return ready
 
@@ -176,11 +207,20 @@ class _Pass:
         self.finished.waits[task.id] = f"tries again at {until}"
         return True
 
+    def _lacks(self, task: Task) -> bool:
+        missing = lacking(task, self.offers)
+        if missing and task.accepted is None:
+            self.finished.waits[task.id] = f"no worker offers {', '.join(missing)}"
+            return True
+        return False
+
     def promote(self, ready: list[tuple[Task, Readiness]], *, slots: int) -> None:
         """Put on offer what may start, up to the window; withdraw what stands in the way."""
-        if self.paused:
-            for task in self._view.tasks[Status.PENDING]:
+        for task in self._view.tasks[Status.PENDING]:
+            run = self._runs.get(task.run)
+            if self.paused or (run is not None and run.state == "paused"):
                 self._withdraw(task, "paused")
+        if self.paused:
             return
         missing = {task.id: found.missing for task, found in ready}
         decided = admission(
@@ -209,7 +249,7 @@ class _Pass:
             self.finished.promoted.append(task.id)
 
     def _withdraw_stale_offers(self, decided: Admission) -> None:
-        in_the_way = {o.holder for o in decided.waits.values() if o.kind == "scope"}
+        in_the_way = {o.holder for o in decided.waits.values() if o.kind in {"scope", "contract"}}
         for task in self._view.tasks[Status.PENDING]:
             age = self._observations.age(f"offer:{task.id}", task.attempt)
             if task.id in in_the_way and age > self._policy.offer_ttl_s:
@@ -218,6 +258,16 @@ class _Pass:
     def _withdraw(self, task: Task, reason: str) -> None:
         hold = Hold(code="withdrawn", reason=reason)
         self._try_move(task.id, Status.WAITING, why=f"withdrawn: {reason}", hold=hold)
+
+
+def _offered_here(
+    one: _Pass, ready: list[tuple[Task, Readiness]], only: str | None
+) -> list[tuple[Task, Readiness]]:
+    if only is None:
+        return ready
+    others = (task for task, _ in ready if task.run != only)
+    one.finished.waits.update((task.id, f"nobody works on {task.run}") for task in others)
+    return [(task, found) for task, found in ready if task.run == only]
 
 
 def admission(
@@ -239,8 +289,13 @@ def admission(
     )
 
 
-def waiting_on_person(view: View, runs: Iterable[Run], *, paused: bool) -> frozenset[str]:
-    """Return the waiting tasks behind something that only a person can move."""
+def waiting_on_person(
+    view: View, runs: Iterable[Run], *, paused: bool, offers: frozenset[str]
+) -> frozenset[str]:
+    """Return the waiting tasks behind something that only a person can move.
+
+    That is a block, a stopped run, a task for people, or a need that no worker offers to meet.
+    """
     standings = view.standings()
     halted = {run.id for run in runs if run.state != "open"}
     waiting = [task for task in view.tasks[Status.WAITING] if task.accepted is None]
@@ -248,7 +303,11 @@ def waiting_on_person(view: View, runs: Iterable[Run], *, paused: bool) -> froze
     for task in waiting:
         for dependency in readiness(task, standings).on:
             behind.setdefault(dependency, []).append(task.id)
-    stuck = {task.id for task in waiting if paused or task.run in halted}
+    stuck = {
+        task.id
+        for task in waiting
+        if paused or task.run in halted or lacking(task, offers)
+    }
     reached = [k for k, s in standings.items() if s.status is Status.BLOCKED] + list(stuck)
     reached += [task.id for task in view.tasks[Status.PENDING] if task.spec.manual]
     while reached:

@@ -20,15 +20,16 @@ def count_of(workspace: Workspace, asked: int | None = None) -> int:
 class Slots:
     """A number of slots, of which each can be held once on this machine."""
 
-    def __init__(self, workspace: Workspace, count: int) -> None:
+    def __init__(self, workspace: Workspace, count: int, *, kind: str = "slot") -> None:
         self._folder = workspace.ledger.layout.local / "live"
+        self._kind = kind
         self.count = count
 
     def take(self) -> LiveLock | None:
         """Return a free slot, held until released, or None when all are taken."""
         for number in range(self.count):
             try:
-                return LiveLock(self._folder / f"slot-{number}")
+                return LiveLock(self._folder / f"{self._kind}-{number}")
             except BusyError:
                 continue
         return None
