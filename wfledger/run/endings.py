@@ -76,7 +76,7 @@ class JobTree:
     def members(self, table: proctree.Table) -> list[Process]:
         """Return the processes of *table* that belong, zombies too, the root not."""
         found: dict[int, Process] = {}
-        queue = [process for process in table.processes.values() if self._belongs(process, table)]
+        queue = self._certain(table)
         while queue:
             process = queue.pop()
             if process.pid not in found and process.pid not in self._spared:
@@ -152,16 +152,19 @@ class JobTree:
             running.append(root)
         return running, ended
 
-    def _belongs(self, process: Process, table: proctree.Table) -> bool:
+    def _certain(self, table: proctree.Table) -> list[Process]:
+        """Return the members that are known without looking at their parents."""
         root = self._root
+        certain = table.owned(self._mark, since=root.started if root is not None else 0)
         if root is not None:
-            if process.started < root.started:
-                return False
-            if root.pid in {process.pid, process.session}:
-                return True
-        if self._known.get(process.pid) == process.started:
-            return True
-        return table.owner(process) == self._mark
+            # The root's own entry leads to its children, in whatever session they are.
+            certain += [one for one in (table.processes.get(root.pid),) if one is not None]
+            certain += table.session(root.pid)
+        for pid, started in self._known.items():
+            process = table.processes.get(pid)
+            if process is not None and process.started == started:
+                certain.append(process)
+        return certain
 
 
 class GroupTree:

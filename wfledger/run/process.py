@@ -168,7 +168,7 @@ class _Watch:
         if not isinstance(self._tree, endings.JobTree):
             self._clocks.worked(now)  # CPU time is not known here: only silence and wall hold
             return
-        cpu_s, pids = self._tree.watch(age_s=self._beat_s / 2)
+        cpu_s, pids = self._tree.watch(age_s=self._beat_s)
         if cpu_s - self._seen[0] > passed * _IDLE_SHARE or pids != self._seen[1]:
             self._clocks.worked(now)
         self._seen = (cpu_s, pids)

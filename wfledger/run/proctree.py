@@ -52,18 +52,27 @@ class Process(NamedTuple):
 
 
 class Table:
-    """All processes of one look at /proc."""
+    """All processes of one look at /proc; several threads may ask it at once."""
 
     def __init__(self, processes: Collection[Process]) -> None:
         self.processes = {process.pid: process for process in processes}
         self._children: dict[int, list[Process]] = {}
-        self._owners: dict[int, int] = {}
+        self._sessions: dict[int, list[Process]] = {}
         for process in processes:
             self._children.setdefault(process.parent, []).append(process)
+            self._sessions.setdefault(process.session, []).append(process)
+        self._lock = threading.Lock()
+        self._youngest_last = sorted(processes, key=lambda process: process.started)
+        self._owners: dict[int, int] = {}
+        self._owned: dict[int, list[Process]] = {}
 
     def children(self, pid: int) -> list[Process]:
         """Return the processes whose parent is *pid*."""
         return self._children.get(pid, [])
+
+    def session(self, number: int) -> list[Process]:
+        """Return the processes of the session *number*."""
+        return self._sessions.get(number, [])
 
     def owner(self, process: Process) -> int:
         """Return the mark of the job that *process* says it belongs to, or 0."""
@@ -71,6 +80,15 @@ class Table:
         if owner is None:
             owner = self._owners[process.pid] = _read_owner(process)
         return owner
+
+    def owned(self, mark: int, *, since: int) -> list[Process]:
+        """Return the processes, none started before *since*, that say they belong to *mark*."""
+        with self._lock:
+            # Each process is asked once for all jobs, and none that is older than all of them.
+            while self._youngest_last and self._youngest_last[-1].started >= since:
+                process = self._youngest_last.pop()
+                self._owned.setdefault(self.owner(process), []).append(process)
+            return list(self._owned.get(mark, ()))
 
 
 class Looks:
