@@ -27,6 +27,12 @@ def missing_keeps(layout: Layout) -> list[Path]:
     return [keep for keep in keeps if not keep.exists()]
 
 
+def create_local(layout: Layout) -> None:
+    """Make what is missing of this machine's own state."""
+    for name in LOCAL_FOLDERS:
+        (layout.local / name).mkdir(parents=True, exist_ok=True)
+
+
 def create(layout: Layout) -> None:
     """Make what is missing; called when a ledger is made or repaired, never in passing."""
     for folder in needed(layout):

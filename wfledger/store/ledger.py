@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from wfledger import faults
 from wfledger.clock import Clock
@@ -44,6 +44,19 @@ _LOOK: Final = (
 _LOOKS: Final = 3
 
 
+class Guard(Protocol):
+    """What says before each change whether the ledger is whole, and makes it so."""
+
+    def is_whole(self) -> bool:
+        """Whether changes may be made; asked under the ledger lock.
+
+        Raises `LedgerDamagedError` where only `doctor --fix` may go on.
+        """
+
+    def make_whole(self) -> None:
+        """Redo what power loss or a rebuild that was killed left; called without the lock."""
+
+
 class Ledger:
     """One ledger on this machine."""
 
@@ -55,6 +68,8 @@ class Ledger:
         self.locks = locks or Locks(local / "locks")
         self.journal = Journal(self.layout.journal, self.locks)
         self.marker = Marker(local / "marker")
+        #: None where nobody knows the branch; nothing is redone then.
+        self.guard: Guard | None = None
 
     @classmethod
     def open(cls, root: Path, local: Path, *, clock: Clock) -> "Ledger":
@@ -202,27 +217,53 @@ class Ledger:
     # -- changing --------------------------------------------------------------------------------
 
     @contextmanager
-    def transaction(self, by: str, *, timeout: float = 30.0) -> Iterator[Transaction]:
+    def transaction(
+        self, by: str, *, timeout: float = 30.0, guarded: bool = True
+    ) -> Iterator[Transaction]:
         """Hold the ledger lock for a few changes; durable when the block has been left.
 
-        *by* is written into the history. What an earlier holder left half done is finished first.
-        Raises `BusyError` when the lock is not free in time. When the block raises, what was done
-        in it up to then stands.
+        *by* is written into the history. After a power loss the ledger is redone first
+        (WFL-REC-005), and what an earlier holder left half done is finished; recovery itself is
+        not *guarded*. Raises `BusyError` when the lock is not free in time, `LedgerDamagedError`
+        when the ledger's folders are gone. When the block raises, what was done in it up to then
+        stands.
         """
         mark = None
         try:
-            with self.locks.hold("ledger", timeout=timeout):
+            with self._held(timeout, guarded=guarded):
                 faults.point("ledger.lock.taken")
                 changes = Transaction(self, by)
-                changes.finish_interrupted()
                 try:
+                    changes.finish_interrupted()
                     yield changes
+                except OSError as error:
+                    self._need_folders(error)
+                    raise
                 finally:
                     mark = changes.mark
             faults.point("ledger.lock.released")
         finally:
             if mark is not None:
                 self.journal.sync(mark)
+
+    @contextmanager
+    def _held(self, timeout: float, *, guarded: bool) -> Iterator[None]:
+        """Hold the lock of a whole ledger."""
+        guard = self.guard if guarded else None
+        for _ in range(_LOOKS):
+            with self.locks.hold("ledger", timeout=timeout):
+                if guard is None or guard.is_whole():
+                    yield
+                    return
+            guard.make_whole()
+        raise LedgerDamagedError("the ledger cannot be made whole", hint="wfledger doctor --fix")
+
+    def _need_folders(self, error: OSError) -> None:
+        """Say so where *error* came of folders that somebody removed meanwhile."""
+        if missing_folders(self.layout):
+            raise LedgerDamagedError(
+                f"folders of the ledger are gone: {error}", hint="wfledger doctor --fix"
+            ) from error
 
     def token_matches(self, token: str, sha256: str) -> bool:
         """Whether *token* is the secret whose digest the ledger holds."""

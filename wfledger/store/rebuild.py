@@ -7,7 +7,7 @@ empty, undone or doubled; the journal and the branch are what was promised (WFL-
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from wfledger import faults
@@ -24,9 +24,13 @@ from wfledger.store.repair import discard, mend
 from wfledger.store.settling import Origin, Settled
 from wfledger.store.transaction import Transaction
 
-faults.register("rebuild.strays", "rebuild.tasks", "rebuild.documents")
+faults.register(
+    "rebuild.folders", "rebuild.strays", "rebuild.tasks", "rebuild.documents",
+)
 
 _WHY: Final = "rebuilt"
+#: What the note of the boot says while a rebuild is under way.
+_BEGUN: Final = "rebuilding"
 
 
 @dataclass
@@ -46,24 +50,40 @@ class Rebuilt:
 def needs_redo(ledger: Ledger) -> bool:
     """Whether power may have been lost since the ledger was last known to be whole.
 
-    False where the system cannot tell one boot from another.
+    True as well while a rebuild has begun and not ended. Else False where the system cannot tell
+    one boot from another.
     """
     present = boot_id()
     try:
-        noted = (ledger.layout.local / "boot").read_text("ascii").strip()
+        noted = note_path(ledger).read_text("ascii").strip()
     except (FileNotFoundError, UnicodeDecodeError):
         noted = ""
-    return present not in {"", noted}
+    return noted == _BEGUN or present not in {"", noted}
+
+
+def note_path(ledger: Ledger) -> Path:
+    """Return the file that says for which boot the ledger is whole."""
+    return ledger.layout.local / "boot"
+
+
+def begin_redo(ledger: Ledger) -> None:
+    """Let nobody change the ledger before it was redone, also when the caller dies."""
+    layout = ledger.layout
+    atomic.replace(note_path(ledger), _BEGUN.encode() + b"\n", tmp=layout.tmp)
 
 
 def note_boot(ledger: Ledger) -> None:
     """Note that the ledger is whole as of this boot."""
     layout = ledger.layout
-    atomic.replace(layout.local / "boot", boot_id().encode() + b"\n", tmp=layout.tmp)
+    atomic.replace(note_path(ledger), boot_id().encode() + b"\n", tmp=layout.tmp)
 
 
 def redo(
-    ledger: Ledger, committed_files: Iterable[tuple[str, bytes]], *, by: str = "doctor"
+    ledger: Ledger,
+    committed_files: Iterable[tuple[str, bytes]],
+    *,
+    by: str = "doctor",
+    only_if_needed: bool = False,
 ) -> Rebuilt:
     """Make the ledger's files what journal, directory and branch together say; durable on return.
 
@@ -71,12 +91,18 @@ def redo(
     An open task that only the branch has gets a higher attempt number, since what was promised
     after the last commit is gone: its offer is withdrawn, its attempt counts as lost, and a result
     that was about to land is accepted to land. One whose claim record is still on this machine goes
-    on as it is. `.wfledger/.git` must be the right pointer already.
+    on as it is. `.wfledger/.git` must be the right pointer already, and the caller keeps the journal
+    from being committed meanwhile: a record dropped after the branch was read would be missed.
     """
     branch = dict(committed_files)
-    folders.create(ledger.layout)
+    folders.create_local(ledger.layout)
     done = Rebuilt()
-    with ledger.transaction(by) as changes:
+    with ledger.transaction(by, guarded=False) as changes:
+        if only_if_needed and not needs_redo(ledger):
+            return done
+        # Under the lock: nobody may find the empty folders and believe them.
+        folders.create(ledger.layout)
+        faults.point("rebuild.folders")
         ledger.journal.rotate()  # what comes now must not follow a torn line
         evidence = gather(ledger, committed=branch.get)
         _clear_strays(changes, evidence, done)
@@ -92,7 +118,7 @@ def redo(
                 _raise(ledger, changes, settled, claimed=numbers.get(task_id, 0))
                 done.raised.append(task_id)
         faults.point("rebuild.tasks")
-    note_boot(ledger)
+        note_boot(ledger)
     return done
 
 

@@ -39,9 +39,11 @@ def repair(
     what was repaired. A ledger whose folders are gone is for `rebuild.redo`.
     """
     wanted = None if findings is None else {finding.subject for finding in findings}
-    if folders.missing(ledger.layout):
-        folders.create(ledger.layout)  # the lock needs its own folder first
     done: list[Finding] = []
+    if folders.missing(ledger.layout):
+        before = inspect(ledger, committed=committed)
+        done = [item for item in before if item.code in {"missing-folder", "missing-keep"}]
+        folders.create(ledger.layout)  # the lock needs its own folder first
     with ledger.transaction(by) as changes:
         for _ in range(_ROUNDS):
             found = inspect(ledger, committed=committed)

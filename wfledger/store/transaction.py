@@ -89,7 +89,7 @@ class Transaction:
         if ledger.find(task.id) is not None:
             raise TransitionError(f"the id {task.id} is taken", task=task.id)
         path = layout.task(Status.WAITING, task.id)
-        path.parent.mkdir(exist_ok=True)
+        self._make_inner(path)
         self._begin(task=task.id, source=None, target=Status.WAITING.value, seq=task.seq)
         faults.point("ledger.add.marked")
         atomic.write_new(path, raw, tmp=layout.tmp)
@@ -130,7 +130,7 @@ class Transaction:
         """Return where a task goes to; raises when it must not go there."""
         layout = self.ledger.layout
         goal = layout.task(target, task.id)
-        goal.parent.mkdir(exist_ok=True)
+        self._make_inner(goal)
         if os.path.lexists(goal):
             raise LedgerDamagedError(
                 f"{task.id} is in {target.value} already and somewhere else too",
@@ -199,6 +199,14 @@ class Transaction:
         faults.point("ledger.claim.journalled")
         return entry
 
+    def _make_inner(self, path: Path) -> None:
+        """Make the folder of *path* for a run or task; never one of the ledger's own.
+
+        WFL-LEDGER-012: where the ledger was removed, nothing brings it back in passing.
+        """
+        if path.parent.parent not in {self.ledger.layout.root, self.ledger.layout.root.parent}:
+            path.parent.mkdir(exist_ok=True)
+
     def _put(self, path: Path, raw: bytes) -> None:
         atomic.replace(path, raw, tmp=self.ledger.layout.tmp)
 
@@ -224,7 +232,7 @@ class Transaction:
         if len(raw) > limit:
             raise InvalidDocumentError(f"{relative} would be {len(raw)} bytes; at most {limit}")
         path = self.ledger.layout.root / relative
-        path.parent.mkdir(exist_ok=True)
+        self._make_inner(path)
         self._begin(file=relative)
         faults.point("ledger.file.marked")
         self._put(path, raw)
@@ -249,7 +257,7 @@ class Transaction:
         layout = self.ledger.layout
         raw = _bytes_of(task)
         goal = layout.task(status, task.id)
-        goal.parent.mkdir(exist_ok=True)
+        self._make_inner(goal)
         self._begin(
             task=task.id, source=source.value if source else None, target=status.value, seq=task.seq
         )
