@@ -125,7 +125,8 @@ def find_violations(
 
 def refusal_of(task: Task, found: Sequence[Violation]) -> Refusal:
     """Return the refusal that names all of *found* and the command that helps."""
-    reason = f"{len(found)} violations of the task's scope:\n{_listed(map(str, found))}"
+    count = "1 violation" if len(found) == 1 else f"{len(found)} violations"
+    reason = f"{count} of the task's scope:\n{_listed(map(str, found))}"
     facts = {"violations": _facts(found)}
     paths = tuple(dict.fromkeys(violation.path for violation in found))
     room = min(_NAMED_PATHS, bounds.PATTERNS - len(task.spec.write))

@@ -1,0 +1,65 @@
+"""Every example runs to its end, as its page says; the demonstration's plan is the one shown."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import run_cli
+from tests.support.repos import git
+from tests.support.sealed import ROOT
+
+EXAMPLES = ROOT / "examples"
+
+
+def run_example(repo: Path, folder: str, plan: str) -> dict[str, object]:
+    assert run_cli("init", cwd=repo).status == 0
+    fleet = EXAMPLES / folder / "fleet.toml"
+    if fleet.exists():
+        (repo / ".wfledger/fleet.toml").write_bytes(fleet.read_bytes())
+    done = run_cli("run", str(EXAMPLES / folder / plan), "--workers", "2", "--json", cwd=repo)
+    assert done.status == 0, done.err
+    outcome: dict[str, object] = json.loads(done.out)
+    return outcome
+
+
+def test_quick_example_lands_what_its_role_and_its_command_write(repo: Path) -> None:
+    outcome = run_example(repo, "quick", "plan.yaml")
+    names = git(repo, "ls-tree", "-r", "--name-only", f"wf/{outcome['run']}").splitlines()
+    assert {"src/models.txt", "src/api.txt", "docs.md"} <= set(names)
+
+
+def test_phases_example_lands_both_sides_before_its_test_phase(repo: Path) -> None:
+    outcome = run_example(repo, "phases", "plan.json")
+    assert outcome["verdict"] == "succeeded"
+    names = git(repo, "ls-tree", "-r", "--name-only", f"wf/{outcome['run']}").splitlines()
+    assert {"out/left.txt", "out/right.txt"} <= set(names)
+
+
+def test_demo_example_is_the_plan_that_the_demo_runs() -> None:
+    shipped = ROOT / "wfledger/cli/demo_files/plan.yaml"
+    assert (EXAMPLES / "demo/plan.yaml").read_bytes() == shipped.read_bytes()
+
+
+def test_demo_runs_twice_in_a_row_in_a_path_with_a_space(tmp_path: Path) -> None:
+    for number in ("one", "two"):
+        folder = tmp_path / f"the demo {number}"
+        done = run_cli("demo", str(folder), cwd=tmp_path)
+        assert done.status == 0, done.err
+        assert "waits: " in done.err  # the collision was seen
+        assert "tries again" in done.err  # the transport failure was retried
+        assert "wfledger widen" in done.out  # the step out of scope names its way on
+        assert git(folder, "status", "--porcelain") == ""
+
+
+def test_demo_refuses_a_folder_that_is_not_empty(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/file").touch()
+    done = run_cli("demo", "full", cwd=tmp_path)
+    assert done.status == 2
+    assert sorted(path.name for path in (tmp_path / "full").iterdir()) == ["file"]
+
+
+@pytest.mark.parametrize("plan", sorted(EXAMPLES.glob("*/plan.*")), ids=lambda p: p.parent.name)
+def test_example_plans_check(plan: Path, tmp_path: Path) -> None:
+    assert run_cli("check", str(plan), cwd=tmp_path).status == 0
