@@ -13,7 +13,7 @@ from wfledger.clock import iso
 from wfledger.core import bounds, outcome
 from wfledger.core.admission import Admission, Claimed, Room, admit, in_order, lacking
 from wfledger.core.documents import ClaimNote, Hold, Policy, Run, Task
-from wfledger.core.graph import Readiness, aborts, readiness
+from wfledger.core.graph import Readiness, Standing, aborts, readiness
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import StaleError, TransitionError
 from wfledger.run.liveness import Observations
@@ -189,6 +189,8 @@ class _Pass:
                 self.finished.waits[task.id] = f"the run is {run.state if run else 'unknown'}"
                 continue
             found = readiness(task, self._standings)
+            if found.kind == "never" or found.missing:
+                found = readiness(task, self._fresh_standings(task))
             if found.kind == "never" and task.accepted is None:
                 reason = f"it needs {found.on[0]}, which will not be done"
                 block = outcome.block(task, "dependency_cancelled", reason)
@@ -198,6 +200,19 @@ class _Pass:
             elif not self._backs_off(task) and not self._lacks(task):
                 ready.append((task, found))
         return ready
+
+    def _fresh_standings(self, task: Task) -> dict[str, Standing]:
+        """Return where the dependencies of *task* stand under the lock.
+
+        The view was taken without it: a task that went back meanwhile (a retry) may be in none of
+        its folders, and a block may have been lifted.
+        """
+        found = {}
+        for dependency in task.spec.after:
+            entry = self._workspace.ledger.find(dependency)
+            if entry is not None:
+                found[dependency] = Standing.of(entry.task, entry.status)
+        return found
 
     def _backs_off(self, task: Task) -> bool:
         longest = task.spec.retry.backoff_max_s
