@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import processes
-from tests.support.faults import kill_at, trace_to
+from tests.support.faults import kill_at, raise_at, trace_to
 from tests.support.landings import announce, assert_landed_once, land, land_there, places
 from tests.support.repos import git
 from tests.support.workspaces import BRANCH, make_workspace, move_branch, put_merging
@@ -15,12 +15,13 @@ from wfledger import faults
 from wfledger.core.documents import Check, GatePolicy, Policy, Task
 from wfledger.core.statuses import Status
 from wfledger.run import worktrees
+from wfledger.run.landing import Deferred
 from wfledger.run.workspace import Workspace
 
 FILES = {"src/a.py": "A = 1\n", "src/b.py": "B = 1\n"}
 OWN = {name for name in faults.names() if name.startswith(("landing.", "cleanroom."))}
 #: How the points that a landing passes are shared out, so that each test is short.
-SHARES = 16
+SHARES = 8
 
 
 def _fresh(tmp_path: Path) -> tuple[Workspace, Task]:
@@ -114,6 +115,18 @@ def test_landing_killed_at_a_point_of_its_own_is_made_good(
 
 
 @pytest.mark.requirement("WFL-REC-001")
+@pytest.mark.parametrize(("scene", "point"), CASES)
+def test_landing_that_fails_at_a_point_of_its_own_is_put_off_and_made_good(
+    tmp_path: Path, scene: Scene, point: str
+) -> None:
+    workspace, task = scene(tmp_path)
+    child = processes.start(land_there, workspace.main, task.id, env=raise_at(point))
+    landing = child.result()
+    assert isinstance(landing, Deferred)
+    assert "fault ordered" in landing.reason
+    _assert_over(workspace, task, scene)
+
+
 @pytest.mark.parametrize("second", ["landing.leased", "landing.proof-made", "landing.noted"])
 def test_recovery_that_is_killed_is_made_good(tmp_path: Path, second: str) -> None:
     workspace, task = _fresh(tmp_path)
@@ -124,7 +137,7 @@ def test_recovery_that_is_killed_is_made_good(tmp_path: Path, second: str) -> No
 
 @pytest.mark.long
 @pytest.mark.parametrize("share", range(SHARES))
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", [_fresh, _happened, _conflicting])
 def test_landing_killed_at_any_point_is_made_good(tmp_path: Path, scene: Scene, share: int) -> None:
     workspace, task = scene(tmp_path / "traced")
     trace = tmp_path / "trace"

@@ -181,6 +181,15 @@ def test_landers_of_different_tasks_wait_for_each_other(workspace: Workspace) ->
         assert_landed_once(workspace, task)
 
 
+def test_landers_of_one_task_come_to_one_end(workspace: Workspace) -> None:
+    task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
+    calls = [(workspace.main, task.id, 30.0)] * 3
+    first, *others = processes.race(land_there, calls)
+    assert isinstance(first, Done)
+    assert others == [first, first]
+    assert_landed_once(workspace, task)
+
+
 def test_busy_target_defers_and_changes_nothing(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
     stop = threading.Event()

@@ -19,6 +19,7 @@ from tests.support.workspaces import (
 )
 from wfledger.core.documents import Policy
 from wfledger.run.landing import Blocked, Done
+from wfledger.run.scopecheck import Judged, escape_of, judge, subject_of
 from wfledger.run.workspace import Workspace
 
 FILES = {
@@ -168,6 +169,21 @@ def test_merge_driver_of_the_tree_does_not_settle_a_conflict(tmp_path: Path) -> 
     landing = land(workspace, task)
     assert isinstance(landing, Blocked)
     assert landing.code == "conflict"
+
+
+def test_merge_that_goes_beyond_the_result_is_not_trusted(workspace: Workspace) -> None:
+    task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
+    subject = subject_of(workspace, task)
+    judged = judge(workspace, task, subject)
+    assert isinstance(judged, Judged)
+    tip = git(workspace.main, "rev-parse", BRANCH)
+    assert subject.head is not None
+    assert escape_of(workspace, task, tip, subject.head, judged=judged) is None
+    more = move_branch(workspace.main, {"src/deep/d.py": "D = 2\n"})
+    refusal = escape_of(workspace, task, tip, more, judged=judged)
+    assert refusal is not None
+    assert refusal.code == "out_of_scope"
+    assert "src/deep/d.py" in refusal.reason
 
 
 def test_history_of_the_result_does_not_matter(workspace: Workspace) -> None:

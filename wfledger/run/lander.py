@@ -12,7 +12,7 @@ from wfledger.clock import iso
 from wfledger.core import bounds
 from wfledger.core.documents import Intent, Landed
 from wfledger.core.text import clean_line
-from wfledger.errors import BusyError, EnvironmentFailedError
+from wfledger.errors import BusyError, EnvironmentFailedError, StaleError
 from wfledger.run import cleanroom, targets
 from wfledger.run.cleanroom import Report, Verdict
 from wfledger.run.gate import gate, known_good
@@ -284,5 +284,7 @@ class Lander:
         self._report(f"put off: {reason}")
         try:
             return defer(self._errand, reason)
-        except (EnvironmentFailedError, BusyError, OSError):
-            return Deferred(reason)  # the trouble is the ledger's own; there is nowhere to note it
+        except (EnvironmentFailedError, BusyError, OSError, StaleError):
+            # The trouble is the ledger's own, or came when all was done: nothing more is said
+            # about a task than what is known to be durable.
+            return Deferred(reason)

@@ -14,7 +14,7 @@ from wfledger.clock import iso
 from wfledger.core import outcome
 from wfledger.core.documents import Landed, Task
 from wfledger.core.statuses import Actor, Status
-from wfledger.errors import BusyError, StaleError, TransitionError
+from wfledger.errors import BusyError, EnvironmentFailedError, StaleError, TransitionError
 from wfledger.run import targets
 from wfledger.run.cleanroom import Report
 from wfledger.run.lander import Lander
@@ -23,6 +23,7 @@ from wfledger.run.merging import (
     Blocked,
     Deferred,
     Done,
+    Errand,
     Landing,
     Retried,
     drop_intent,
@@ -68,7 +69,8 @@ def land_task(
     refused it already, that is returned. Raises `StaleError` when the task is elsewhere, or was
     taken away meanwhile.
     """
-    entry = workspace.ledger.get(task_id)
+    with workspace.ledger.transaction(f"merger:{owner}") as changes:
+        entry = changes.get(task_id)  # what somebody who died began with it is finished by now
     over = _outcome_of(entry)
     if over is not None:
         return over
@@ -83,10 +85,21 @@ def land_task(
             targets.hold_target(workspace, branch, wait_s=wait_for_target, stop=stop),
             _alive(workspace, entry.task),
         ):
-            errand = lease(workspace, task_id, owner=owner)
-            return Lander(errand, stop, report).land()
-    except BusyError as error:
-        return Deferred(error.message)
+            taken = _take_up(workspace, task_id, owner)
+            return Lander(taken, stop, report).land() if isinstance(taken, Errand) else taken
+    except (BusyError, EnvironmentFailedError, OSError) as error:
+        return Deferred(str(error))
+
+
+def _take_up(workspace: Workspace, task_id: str, owner: str) -> Errand | Landing:
+    """Lease the task, or return what became of it while we waited for the target."""
+    try:
+        return lease(workspace, task_id, owner=owner)
+    except StaleError:
+        over = _outcome_of(workspace.ledger.get(task_id))
+        if over is None:
+            raise
+        return over
 
 
 def _outcome_of(entry: Entry) -> Landing | None:
