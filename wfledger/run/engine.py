@@ -35,6 +35,8 @@ faults.register("engine.claimed")
 
 #: Longest time between two ticks; whatever finishes wakes the engine at once.
 PULSE_S: Final = 0.5
+#: Seconds that a landing waits for another process's on the same branch, before it is tried anew.
+_LAND_WAIT_S: Final = 2.0
 _RECOVER_EVERY_S: Final = 2.0
 _COMMIT_EVERY_S: Final = 1.0
 
@@ -218,7 +220,7 @@ class Engine:
             return
         future: Future[object] = self._lander.submit(
             land_task, self.workspace, due[0], owner=self._worker, stop=self._stop_landing,
-            report=partial(self._report, due[0]),
+            report=partial(self._report, due[0]), wait_for_target=_LAND_WAIT_S,
         )
         future.add_done_callback(lambda _: self._wake.set())
         self._landing = (due[0], future)
