@@ -70,19 +70,21 @@ def widen(app: App, *, task: str, patterns: tuple[str, ...], as_json: bool) -> N
 
 @click.command("accept")
 @click.argument("task")
-@click.option("--waive", multiple=True, metavar="CHECK", help="Let this check pass: verification, "
-              "gate or no_change. May be given again.")  # fmt: skip
+@click.option("--waive", multiple=True, type=click.Choice(["verification", "gate", "no_change"]),
+              help="Let this check pass; may be given again.")  # fmt: skip
 @json_option
 @pass_app
 def accept(app: App, *, task: str, waive: tuple[str, ...], as_json: bool) -> None:
     """Land what a blocked task's last attempt made, or what was mended in its `open` worktree.
 
-    Scope, verification, merge and gate are checked as ever; no attempt is spent.
+    Scope, verification, merge and gate are checked as ever; no attempt is spent. Of a task without
+    a write scope only the report counts; what it changed is kept and does not land.
     """
     from wfledger.run import people
 
     done = people.accept(app.workspace, app.task_id(task), waive=waive)
-    _told(app, done, "its result goes on to be landed", as_json=as_json)
+    what = "its result goes on to be landed" if done.spec.writes else "its report counts"
+    _told(app, done, what, as_json=as_json)
 
 
 @click.command("open")
@@ -92,16 +94,23 @@ def accept(app: App, *, task: str, waive: tuple[str, ...], as_json: bool) -> Non
 def open_(app: App, *, task: str, as_json: bool) -> None:
     """Make a worktree with a task's kept work, to look at or to mend; prints its path.
 
-    `wfledger accept TASK` lands what is in it.
+    Where the work conflicts with what has landed, the merge is begun there. `wfledger accept TASK`
+    lands what is in it.
     """
-    from wfledger.run import people
+    from wfledger.run.mending import open_worktree
 
     task_id = app.task_id(task)
-    place = people.open_worktree(app.workspace, task_id)
+    opened = open_worktree(app.workspace, task_id)
+    place = opened.place
     if as_json:
-        emit({"task": task_id, "worktree": place.path, "head": place.base})
+        emit({
+            "task": task_id, "worktree": place.path, "head": place.base,
+            "conflicts": list(opened.conflicts),
+        })  # fmt: skip
         return
     say(place.path)
+    for path in opened.conflicts:
+        say(f"conflict: {path}", err=True)
     say(f"when it is mended: wfledger accept {task_id}", err=True)
 
 

@@ -5,18 +5,25 @@ new frozen spec: its digest goes into the history with the reason (WFL-TASK-011)
 """
 
 from collections.abc import Sequence
+from typing import Any, Final
 
-from wfledger.core.documents import Accepted, Task, TaskSpec
+from wfledger.core.documents import Accepted, Result, Task, TaskSpec
 from wfledger.core.scopes import parse_all
 from wfledger.core.statuses import Actor, Status
-from wfledger.errors import NotFoundError, TransitionError, UsageError
-from wfledger.run import worktrees
-from wfledger.run.keeping import keep, kept_head
+from wfledger.errors import BusyError, NotFoundError, TransitionError, UsageError
+from wfledger.run import mending, worktrees
+from wfledger.run.keeping import kept_head
 from wfledger.run.stopping import stop
+from wfledger.run.submitted import submitted_spec
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
+from wfledger.store.transaction import Transaction
 
-_BY = "person"
+_BY: Final = "person"
+#: Where failures come from that say nothing against the worker having finished.
+_AFTER_WORK: Final = frozenset({"verification", "merge"})
+#: Moves of others that a cancel follows before it gives up.
+_CHASES: Final = 5
 
 
 def _blocked(workspace: Workspace, task_id: str) -> Entry:
@@ -29,13 +36,21 @@ def _blocked(workspace: Workspace, task_id: str) -> Entry:
     return entry
 
 
+def _lift(changes: Transaction, task_id: str, *, why: str, **values: Any) -> Task:
+    """Move a blocked task to waiting/ as a person decided."""
+    return changes.move(
+        task_id, Status.WAITING, actor=Actor.PERSON, why=why, block=None, hold=None, claim=None,
+        **values,
+    )
+
+
 def retry(workspace: Workspace, task_id: str) -> Task:
     """Let a blocked task be attempted again from the start; earlier failures are forgiven."""
+    spec = submitted_spec(workspace, _blocked(workspace, task_id).task)
     with workspace.ledger.transaction(_BY) as changes:
         entry = _blocked(workspace, task_id)
-        return changes.move(
-            task_id, Status.WAITING, actor=Actor.PERSON, why="retry",
-            block=None, hold=None, accepted=None, forgiven=entry.task.attempt, claim=None,
+        return _lift(
+            changes, task_id, why="retry", spec=spec, accepted=None, forgiven=entry.task.attempt
         )
 
 
@@ -43,31 +58,42 @@ def answer(workspace: Workspace, task_id: str, text: str) -> Task:
     """Answer a blocked task's question; the next attempt is given the answer."""
     if not text.strip():
         raise UsageError("an answer says something")
+    spec = submitted_spec(workspace, _blocked(workspace, task_id).task)
     with workspace.ledger.transaction(_BY) as changes:
         entry = _blocked(workspace, task_id)
-        return changes.move(
-            task_id, Status.WAITING, actor=Actor.PERSON, why="answered",
-            answers=(*entry.task.answers, text), block=None, hold=None,
-            forgiven=entry.task.attempt, claim=None,
+        return _lift(
+            changes, task_id, why="answered", spec=spec, accepted=None,
+            answers=(*entry.task.answers, text), forgiven=entry.task.attempt,
         )
 
 
 def widen(workspace: Workspace, task_id: str, patterns: Sequence[str]) -> Task:
     """Add *patterns* to a blocked task's write scope.
 
-    Where its last attempt's work is kept, that result goes on to merging once the wider scope is
-    free; else the task is attempted again.
+    Where its worker was finished and changed something, that result goes on to merging once the
+    wider scope is free; else the task is attempted again.
     """
     parsed = parse_all(patterns)
+    entry = _blocked(workspace, task_id)
+    spec = _wider(
+        submitted_spec(workspace, entry.task), [pattern.text for pattern in parsed]
+    )
+    parse_all(spec.write)
+    accepted = _finished_work(workspace, entry.task)
+    values: dict[str, Any] = {"accepted": accepted}
+    if accepted is None:
+        values["forgiven"] = entry.task.attempt
     with workspace.ledger.transaction(_BY) as changes:
-        entry = _blocked(workspace, task_id)
-        spec = _wider(entry.task.spec, [pattern.text for pattern in parsed])
-        parse_all(spec.write)
-        accepted = _kept_result(workspace, entry.task)
-        return changes.move(
-            task_id, Status.WAITING, actor=Actor.PERSON, why="widened", spec=spec,
-            spec_sha256=spec.digest(), accepted=accepted, block=None, hold=None, claim=None,
+        _unchanged(workspace, entry)
+        return _lift(
+            changes, task_id, why="widened", spec=spec, spec_sha256=spec.digest(), **values
         )
+
+
+def _unchanged(workspace: Workspace, entry: Entry) -> None:
+    """Check under the lock that the blocked task is as it was when it was looked at."""
+    if _blocked(workspace, entry.task.id).task.seq != entry.task.seq:
+        raise BusyError(f"{entry.task.id} was changed meanwhile", hint="look again")
 
 
 def _wider(spec: TaskSpec, patterns: list[str]) -> TaskSpec:
@@ -75,13 +101,21 @@ def _wider(spec: TaskSpec, patterns: list[str]) -> TaskSpec:
     return spec.but(write=(*spec.write, *new))
 
 
-def _kept_result(workspace: Workspace, task: Task) -> Accepted | None:
-    """Return the last attempt's kept work as something to land, where the worker was finished."""
-    result = workspace.ledger.result(task.id, task.attempt)
+def _finished_work(workspace: Workspace, task: Task) -> Accepted | None:
+    """Return what the last attempt changed as something to land, if its worker was finished."""
+    result = workspace.ledger.result(task.id, task.attempt) if task.attempt else None
     head = kept_head(workspace, task.id, task.attempt)
     if result is None or result.base is None or head is None or head == result.base:
         return None
-    return Accepted(attempt=task.attempt, head=head, base=result.base)
+    if not _was_finished(result):
+        return None
+    base = mending.base_of(workspace, result.base, head, task)
+    return Accepted(attempt=task.attempt, head=head, base=base)
+
+
+def _was_finished(result: Result) -> bool:
+    why = result.failure
+    return why is None or why.source in _AFTER_WORK or why.failure_class == "no_change"
 
 
 def accept(workspace: Workspace, task_id: str, *, waive: Sequence[str] = ()) -> Task:
@@ -89,78 +123,43 @@ def accept(workspace: Workspace, task_id: str, *, waive: Sequence[str] = ()) -> 
 
     What was mended by hand in the worktree of `open` is taken as the result. Scope check,
     verification, merge and gate are done as ever, but for the checks in *waive*; accepting a task
-    that changed nothing waives just that.
+    that changed nothing waives just that. Of a task without a write scope nothing but its report
+    is taken. Raises `UsageError` while conflicts are left in that worktree.
     """
     entry = _blocked(workspace, task_id)
     task = entry.task
-    accepted = _mended(workspace, task) or _kept_result(workspace, task)
-    if accepted is None:
-        accepted = _nothing_changed(workspace, task)
-    accepted = accepted.but(waive=(*accepted.waive, *waive))
+    spec = submitted_spec(workspace, task)
+    place = mending.opened(workspace, task) if spec.writes else None
+    accepted = mending.take(workspace, place, task) if place is not None else None
+    accepted = accepted or _to_accept(workspace, task, spec)
+    accepted = accepted.but(waive=tuple(dict.fromkeys((*accepted.waive, *waive))))
     with workspace.ledger.transaction(_BY) as changes:
-        _blocked(workspace, task_id)
-        return changes.move(
-            task_id, Status.WAITING, actor=Actor.PERSON, why="accepted", accepted=accepted,
-            block=None, hold=None, claim=None,
-        )
+        _unchanged(workspace, entry)
+        done = _lift(changes, task_id, why="accepted", spec=spec, accepted=accepted)
+    if place is not None:
+        worktrees.discard(workspace, place)
+    return done
 
 
-def _nothing_changed(workspace: Workspace, task: Task) -> Accepted:
+def _to_accept(workspace: Workspace, task: Task, spec: TaskSpec) -> Accepted:
+    """Return what the last attempt left, as it is."""
     result = workspace.ledger.result(task.id, task.attempt) if task.attempt else None
-    code = task.block.code if task.block else ""
-    if result is None or result.base is None or code not in {"no_change", "read_only_violation"}:
-        raise NotFoundError(
-            f"{task.id} has no result to accept", hint=f"wfledger retry {task.id}", task=task.id
-        )
-    return Accepted(
-        attempt=task.attempt, head=result.base, base=result.base, waive=("no_change",)
+    base = result.base if result is not None else None
+    if result is None or base is None:
+        raise _no_result(task)
+    head = kept_head(workspace, task.id, task.attempt) or base
+    if spec.writes and head != base:
+        based = mending.base_of(workspace, base, head, task)
+        return Accepted(attempt=task.attempt, head=head, base=based)
+    if not _was_finished(result):
+        raise _no_result(task)
+    return Accepted(attempt=task.attempt, head=base, base=base, waive=("no_change",))
+
+
+def _no_result(task: Task) -> NotFoundError:
+    return NotFoundError(
+        f"{task.id} has no result to accept", hint=f"wfledger retry {task.id}", task=task.id
     )
-
-
-def open_name(task: Task) -> str:
-    """Return the name of the worktree that `open` makes of a task's last attempt."""
-    return f"{task.id}.{task.attempt}.open"
-
-
-def _mended(workspace: Workspace, task: Task) -> Accepted | None:
-    place = worktrees.find(workspace, open_name(task))
-    result = workspace.ledger.result(task.id, task.attempt) if task.attempt else None
-    if place is None or not place.folder.exists() or result is None or result.base is None:
-        return None
-    kept = keep(workspace, place, task_id=task.id, attempt=task.attempt)
-    worktrees.discard(workspace, place)
-    base = _base_of(workspace, result.base, kept.head, task)
-    return Accepted(attempt=task.attempt, head=kept.head, base=base)
-
-
-def _base_of(workspace: Workspace, base: str, head: str, task: Task) -> str:
-    """Return what a mended result is to be compared with.
-
-    Where a person merged the run's branch in to resolve a conflict, that is the merged tip: what
-    came from there is not the task's change.
-    """
-    tip = workspace.repo.tip(workspace.ledger.run(task.run).branch)
-    if tip is not None and workspace.repo.is_ancestor(tip, head):
-        return tip
-    return base
-
-
-def open_worktree(workspace: Workspace, task_id: str) -> worktrees.Place:
-    """Return a worktree with the task's kept work, to look at and to mend; made once.
-
-    `accept` takes what is in it.
-    """
-    task = workspace.ledger.get(task_id).task
-    name = open_name(task)
-    place = worktrees.find(workspace, name)
-    if place is not None and place.folder.exists():
-        return place
-    head = kept_head(workspace, task_id, task.attempt)
-    if head is None:
-        raise NotFoundError(
-            f"{task_id} has no kept work", hint=f"wfledger why {task_id}", task=task_id
-        )
-    return worktrees.make(workspace, name, base=head, branch=None, purpose="open")
 
 
 def cancel(workspace: Workspace, task_id: str, *, reason: str = "") -> Task:
@@ -170,15 +169,34 @@ def cancel(workspace: Workspace, task_id: str, *, reason: str = "") -> Task:
     """
     from wfledger.run.landing import cancel_merging
 
-    entry = workspace.ledger.get(task_id)
-    if entry.status is Status.IN_PROGRESS:
-        stop(workspace, task_id, reason=reason or "cancelled")
-    if entry.status is Status.MERGING:
-        return cancel_merging(workspace, task_id, by=_BY, why=reason or "cancelled")
+    for _ in range(_CHASES):
+        status = workspace.ledger.get(task_id).status
+        if status is Status.MERGING:
+            return cancel_merging(workspace, task_id, by=_BY, why=reason or "cancelled")
+        if status is Status.IN_PROGRESS:
+            _stop(workspace, task_id, reason or "cancelled")
+            continue
+        done = _cancel_idle(workspace, task_id, reason)
+        if done is not None:
+            return done
+    raise BusyError(f"{task_id} does not stand still", hint="try again")
+
+
+def _stop(workspace: Workspace, task_id: str, reason: str) -> None:
+    try:
+        stop(workspace, task_id, reason=reason)
+    except TransitionError:
+        return  # its attempt ended by itself meanwhile
+
+
+def _cancel_idle(workspace: Workspace, task_id: str, reason: str) -> Task | None:
+    """Cancel a task that nobody works on; None when somebody does by now."""
     with workspace.ledger.transaction(_BY) as changes:
         entry = workspace.ledger.get(task_id)
         if entry.status is Status.CANCELLED:
             return entry.task
+        if entry.status in {Status.IN_PROGRESS, Status.MERGING}:
+            return None
         return changes.move(
             task_id, Status.CANCELLED, actor=Actor.PERSON, why=reason or "cancelled", block=None,
             hold=None,

@@ -1,0 +1,48 @@
+"""The spec that a task was submitted with, where its file says something else by now.
+
+Workers can reach the ledger's files. A task whose spec does not have the digest that was frozen is
+never run or landed as it is (WFL-TASK-011); a person's decision about it puts back the spec that
+has, from the ledger's history.
+"""
+
+from wfledger.core.documents import Task, TaskSpec, parse
+from wfledger.core.statuses import Status
+from wfledger.errors import InvalidDocumentError, NotFoundError
+from wfledger.run.commit import commit_journal
+from wfledger.run.workspace import Workspace
+
+#: Commits that name the task and are looked into, newest first.
+_COMMITS = 500
+
+
+def submitted_spec(workspace: Workspace, task: Task) -> TaskSpec:
+    """Return the spec whose digest is frozen in *task*; raises `NotFoundError` where it is lost."""
+    if task.spec.digest() == task.spec_sha256:
+        return task.spec
+    commit_journal(workspace)
+    for commit in workspace.history.log(task=task.id, limit=_COMMITS):
+        for path in _paths(task):
+            found = _spec_in(workspace.history.read(path, commit.oid))
+            if found is not None and found.digest() == task.spec_sha256:
+                return found
+    raise NotFoundError(
+        f"the spec of {task.id} was changed past the verbs, and what was submitted is not in the "
+        "history", hint=f"wfledger cancel {task.id}", task=task.id,
+    )  # fmt: skip
+
+
+def _paths(task: Task) -> list[str]:
+    return [
+        f"{status.value}/{task.run}/{task.id}.json" if status.is_cold
+        else f"{status.value}/{task.id}.json"
+        for status in Status
+    ]  # fmt: skip
+
+
+def _spec_in(raw: bytes | None) -> TaskSpec | None:
+    if raw is None:
+        return None
+    try:
+        return parse(Task, raw).spec
+    except InvalidDocumentError:
+        return None
