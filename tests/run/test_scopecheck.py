@@ -171,6 +171,7 @@ def test_merge_driver_of_the_tree_does_not_settle_a_conflict(tmp_path: Path) -> 
     assert landing.code == "conflict"
 
 
+@pytest.mark.requirement("WFL-LAND-007")
 def test_merge_that_goes_beyond_the_result_is_not_trusted(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
     subject = subject_of(workspace, task)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -49,14 +49,23 @@ def hold_target(
     with ExitStack() as held:
         for left in range(int(wait_s / _SLICE_S), -1, -1):
             is_last = left == 0 or stop.is_set()
-            try:
-                timeout = 0.0 if is_last else _SLICE_S
-                held.enter_context(locks.hold("target", name, timeout=timeout))
+            lock = locks.hold("target", name, timeout=0.0 if is_last else _SLICE_S)
+            if _entered(held, lock, is_last=is_last):
                 break
-            except BusyError:
-                if is_last:
-                    raise
         yield
+
+
+def _entered(
+    held: ExitStack, lock: AbstractContextManager[None], *, is_last: bool
+) -> bool:
+    """Take *lock* if it is free; raises `BusyError` where it is not and this was the last try."""
+    try:
+        held.enter_context(lock)
+    except BusyError:
+        if is_last:
+            raise
+        return False
+    return True
 
 
 def checked_out_at(repo: Repository, branch: str) -> Path | None:
