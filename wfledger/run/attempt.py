@@ -8,9 +8,11 @@ import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from wfledger import faults
+from wfledger.clock import iso
 from wfledger.core.documents import Limits, Result, Task, canonical
 from wfledger.errors import EnvironmentFailedError, StaleError, WfledgerError
 from wfledger.run import worktrees
@@ -21,7 +23,7 @@ from wfledger.run.envelope import read_envelope
 from wfledger.run.environment import build
 from wfledger.run.inputs import prompt_with_inputs, write_inputs
 from wfledger.run.judging import judge
-from wfledger.run.keeping import UnkeepableError, changed_paths, keep
+from wfledger.run.keeping import UnkeepableError, WorkGoneError, changed_paths, keep, keep_commits
 from wfledger.run.preparation import PreparationFailed
 from wfledger.run.process import Job, ProcessLimits, run_job
 from wfledger.run.ready import make_ready
@@ -105,9 +107,9 @@ class _Attempt:
             result = self._failed("environment", str(error))
         try:
             result = self._keep(place, result)
-        except WfledgerError as error:
+        except (WfledgerError, OSError) as error:
             kind = "out_of_scope" if isinstance(error, UnkeepableError) else "environment"
-            message = f"{error.message}; the worktree stays at {place.path}"
+            message = f"{error}; the worktree stays at {place.path}"
             close(self.workspace, self._failed(kind, message), by=self._by)
             return
         faults.point("attempt.kept")
@@ -233,9 +235,10 @@ class _Attempt:
 
     def _variables(self, limits: ProcessLimits) -> dict[str, str]:
         spec, clock = self.task.spec, self.workspace.clock
-        deadline = ""
+        deadline = {}
         if limits.wall_s is not None:
-            deadline = str(int(clock.now().timestamp() + limits.wall_s))
+            end = clock.now() + timedelta(seconds=limits.wall_s)
+            deadline = {"WFLEDGER_DEADLINE": iso(end)}
         return {
             "WFLEDGER_DIR": str(self.workspace.ledger.layout.root),
             "WFLEDGER_RUN": self.task.run,
@@ -246,12 +249,18 @@ class _Attempt:
             "WFLEDGER_INPUTS": str(self.desk.inputs),
             "WFLEDGER_RESULT_FILE": str(self.desk.result),
             "WFLEDGER_SCOPE": "\n".join(spec.write),
-            "WFLEDGER_DEADLINE": deadline,
+            **deadline,
         }
 
     def _keep(self, place: Place, result: Result) -> Result:
         place = worktrees.find(self.workspace, self.name) or place
-        kept = keep(self.workspace, place, task_id=self.task.id, attempt=self.claim.attempt)
+        number = self.claim.attempt
+        try:
+            kept = keep(self.workspace, place, task_id=self.task.id, attempt=number)
+        except WorkGoneError as error:
+            kept = keep_commits(self.workspace, place, task_id=self.task.id, attempt=number)
+            if result.failure is None:
+                result = result.but(status="failed", failure=failure("task", error.message))
         paths = changed_paths(self.workspace, kept, self.task)
         return result.but(base=kept.base, head=kept.head, changed=paths)
 

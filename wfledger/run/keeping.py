@@ -12,23 +12,38 @@ from wfledger.core.changes import to_changed
 from wfledger.core.documents import Changed, Task
 from wfledger.core.scopes import parse_all
 from wfledger.core.text import clean_line
-from wfledger.errors import ScopeError
+from wfledger.errors import EnvironmentFailedError, ScopeError
 from wfledger.run.refnames import keep_ref
 from wfledger.run.workspace import Workspace
 from wfledger.run.worktrees import Place
 from wfledger.vcs.history import AUTHOR
 from wfledger.vcs.refs import RefUpdate, swap
-from wfledger.vcs.trees import ForbiddenPath, Outset, Snapshot, diff, snapshot
+from wfledger.vcs.trees import (
+    ForbiddenPath,
+    Outset,
+    Snapshot,
+    SnapshotRefused,
+    diff,
+    snapshot,
+)
+from wfledger.vcs.worktree import UNFINISHED, find
 
 faults.register("keep.snapshot", "keep.ref")
 
 SNAPSHOT_TIMEOUT_S: Final = 600.0
+_GONE: Final = frozenset({"worktree_missing", "worktree_replaced"})
 
 
 class UnkeepableError(ScopeError):
     """The worktree holds a path that git refuses in any tree; it stays where it is."""
 
     code = "unkeepable"
+
+
+class WorkGoneError(EnvironmentFailedError):
+    """The worktree is not there any more; what was committed in it may be."""
+
+    code = "work_gone"
 
 
 @dataclass(frozen=True)
@@ -44,36 +59,79 @@ def kept_head(workspace: Workspace, task_id: str, attempt: int) -> str | None:
     return workspace.repo.tip(keep_ref(task_id, attempt))
 
 
-def keep(workspace: Workspace, place: Place, *, task_id: str, attempt: int) -> Kept:
+def keep(
+    workspace: Workspace, place: Place, *, task_id: str, attempt: int, merged: str | None = None
+) -> Kept:
     """Record everything in *place* as a commit under the attempt's keep ref.
 
-    Doing it again moves the ref to what is there now. Raises `EnvironmentFailedError` when the
-    worktree cannot be read whole and `UnkeepableError` when it holds what no tree may hold; then
-    the worktree itself must stay.
+    Doing it again moves the ref to what is there now. *merged* is a commit that a person has merged
+    there without committing it yet; what is recorded reaches it. Raises `EnvironmentFailedError`
+    when the worktree cannot be read whole and `UnkeepableError` when it holds what no tree may
+    hold; then the worktree itself must stay. `WorkGoneError`: there is no worktree any more.
     """
     repo = workspace.repo
-    taken = snapshot(
-        repo, place.folder, index_dir=workspace.ledger.layout.tmp, exclude=place.excluded,
-        timeout=SNAPSHOT_TIMEOUT_S, outset=Outset(place.base, place.ignore),
-    )
+    info = find(repo, place.folder)
+    if info is not None and info.locked in UNFINISHED:
+        # Its files are not all there: whoever made or removed it died at that.
+        raise WorkGoneError(f"{place.path} is half a worktree", path=place.path)
+    try:
+        taken = snapshot(
+            repo, place.folder, index_dir=workspace.ledger.layout.tmp, exclude=place.excluded,
+            timeout=SNAPSHOT_TIMEOUT_S, outset=Outset(place.base, place.ignore),
+        )
+    except SnapshotRefused as error:
+        if error.facts.get("kind") in _GONE:
+            raise WorkGoneError(error.message, path=place.path) from error
+        raise
     if isinstance(taken, ForbiddenPath):
         raise UnkeepableError(
             f"{clean_line(taken.path)}: {taken.reason}", path=taken.path, place=place.path
         )
     faults.point("keep.snapshot")
-    head = _commit_of(workspace, place, taken, f"{task_id} attempt {attempt}")
+    subject = f"{task_id} attempt {attempt}"
+    head = _commit_of(workspace, place, taken, subject, merged=merged)
     _point(workspace, keep_ref(task_id, attempt), head)
     faults.point("keep.ref")
     return Kept(place.base, head)
 
 
-def _commit_of(workspace: Workspace, place: Place, taken: Snapshot, subject: str) -> str:
+def keep_what_is_left(
+    workspace: Workspace, place: Place, *, task_id: str, attempt: int
+) -> Kept:
+    """Keep the worktree, or the commits of one that is gone; raises as `keep` does."""
+    try:
+        return keep(workspace, place, task_id=task_id, attempt=attempt)
+    except WorkGoneError:
+        return keep_commits(workspace, place, task_id=task_id, attempt=attempt)
+
+
+def keep_commits(workspace: Workspace, place: Place, *, task_id: str, attempt: int) -> Kept:
+    """Keep what was committed in a worktree that is gone; what was kept before stays."""
+    repo, known = workspace.repo, kept_head(workspace, task_id, attempt)
+    if known is not None:
+        return Kept(place.base, known)
+    info = find(repo, place.folder)
+    head = info.head if info else None
+    if head is None and place.branch is not None:
+        head = repo.tip(place.branch)
+    if head is None or head == place.base or not repo.is_ancestor(place.base, head):
+        return Kept(place.base, place.base)
+    _point(workspace, keep_ref(task_id, attempt), head)
+    return Kept(place.base, head)
+
+
+def _commit_of(
+    workspace: Workspace, place: Place, taken: Snapshot, subject: str, *, merged: str | None
+) -> str:
     """Return a commit with the snapshot's tree that reaches all that the worker committed."""
     repo, head = workspace.repo, taken.head or place.base
     descends = repo.is_ancestor(place.base, head)
-    if descends and taken.tree == repo.tree_of(head):
+    if merged is not None and repo.is_ancestor(merged, head):
+        merged = None
+    if descends and merged is None and taken.tree == repo.tree_of(head):
         return head
     parents = [head] if descends else [place.base, head]
+    parents += [merged] if merged is not None else []
     return repo.commit_tree(
         taken.tree, parents, message=f"{subject}\n", author=repo.identity() or AUTHOR,
         committer=AUTHOR, when=workspace.clock.now(),

@@ -7,13 +7,19 @@ work is under a ref (WFL-REC-012). One process recovers an attempt at a time, by
 from wfledger import faults
 from wfledger.core.documents import Hold, Result, Task
 from wfledger.core.statuses import Actor, Status
-from wfledger.errors import BusyError, NotFoundError, StaleError, WfledgerError
+from wfledger.errors import (
+    BusyError,
+    EnvironmentFailedError,
+    NotFoundError,
+    StaleError,
+    WfledgerError,
+)
 from wfledger.run import worktrees
 from wfledger.run.attempt import Report, clear_away
 from wfledger.run.claims import closed
 from wfledger.run.closing import close, failure
 from wfledger.run.commanding import tag_for
-from wfledger.run.keeping import changed_paths, keep
+from wfledger.run.keeping import changed_paths, keep_what_is_left, kept_head
 from wfledger.run.liveness import Observations, Owner, owner_of
 from wfledger.run.process import sweep
 from wfledger.run.workspace import Workspace
@@ -87,14 +93,22 @@ def _recover_one(workspace: Workspace, task: Task, owner: Owner, report: Report)
         return False
     try:
         report(task.id, "its worker is gone; ending what is left of it")
-        sweep(tag_for(workspace, name), grace_s=_GRACE_S)
-        if is_alive(layout.tree(task.id, task.attempt)):
+        if not _is_swept(workspace, name) or is_alive(layout.tree(task.id, task.attempt)):
             report(task.id, "a process of the lost attempt still runs; not offered again yet")
             return False
         faults.point("recovery.swept")
         return _hand_on(workspace, task, owner, name)
     finally:
         mine.release()
+
+
+def _is_swept(workspace: Workspace, name: str) -> bool:
+    """End every process of the job *name*; False when one does not end."""
+    try:
+        sweep(tag_for(workspace, name), grace_s=_GRACE_S)
+    except EnvironmentFailedError:
+        return False
+    return True
 
 
 def _hand_on(workspace: Workspace, task: Task, owner: Owner, name: str) -> bool:
@@ -104,7 +118,7 @@ def _hand_on(workspace: Workspace, task: Task, owner: Owner, name: str) -> bool:
         failure=failure("lost", f"attempt {task.attempt}: {said}"),
     )
     place = worktrees.find(workspace, name)
-    if place is not None and place.folder.exists():
+    if place is not None:
         result = _with_work(workspace, task, place, result)
     faults.point("recovery.kept")
     try:
@@ -120,7 +134,7 @@ def _with_work(
     workspace: Workspace, task: Task, place: worktrees.Place, result: Result
 ) -> Result:
     try:
-        kept = keep(workspace, place, task_id=task.id, attempt=task.attempt)
+        kept = keep_what_is_left(workspace, place, task_id=task.id, attempt=task.attempt)
     except WfledgerError as error:
         message = f"lost, and {error.message}; the worktree stays at {place.path}"
         return result.but(failure=failure("environment", message))
@@ -140,15 +154,26 @@ def sweep_worktrees(workspace: Workspace) -> int:
         task_id, attempt = _attempt_of(place)
         if _is_in_use(workspace, place, task_id, attempt):
             continue
-        sweep(tag_for(workspace, place.name), grace_s=_GRACE_S)
-        if place.purpose == "attempt" and place.folder.exists():
-            try:
-                keep(workspace, place, task_id=task_id, attempt=attempt)
-            except WfledgerError:
-                continue  # it stays where it is; `doctor` names it
-        clear_away(workspace, place)
-        count += 1
+        if _is_swept(workspace, place.name) and _is_kept(workspace, place, task_id, attempt):
+            clear_away(workspace, place)
+            count += 1
     return count
+
+
+def _is_kept(workspace: Workspace, place: worktrees.Place, task_id: str, attempt: int) -> bool:
+    """Keep what is in *place* unless that was done; False when it must stay where it is.
+
+    Not twice: the attempt is over, so what is there now may be half removed.
+    """
+    if place.purpose != "attempt":
+        return True
+    if kept_head(workspace, task_id, attempt) is not None:
+        return True
+    try:
+        keep_what_is_left(workspace, place, task_id=task_id, attempt=attempt)
+    except WfledgerError:
+        return False  # `doctor` names it
+    return True
 
 
 def _attempt_of(place: worktrees.Place) -> tuple[str, int]:
@@ -164,6 +189,8 @@ def _is_in_use(
         entry = workspace.ledger.get(task_id)
     except NotFoundError:
         return True  # not ours to judge; `doctor` looks at it
+    if is_alive(workspace.ledger.layout.live(task_id, attempt)):
+        return True  # its runtime clears away itself
     if place.purpose == "attempt":
         return entry.status is Status.IN_PROGRESS and entry.task.attempt == attempt
     return entry.status is Status.MERGING

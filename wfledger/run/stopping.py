@@ -4,21 +4,23 @@ The request is a file that the attempt's runtime looks for. Where no runtime liv
 ended from here, the way a lost one is.
 """
 
+from contextlib import suppress
 from typing import Final
 
-from wfledger.core.documents import Result, Task
+from wfledger.core.documents import Hold, Result, Task
 from wfledger.core.statuses import Actor, Status
 from wfledger.core.text import clean_line
-from wfledger.errors import BusyError, TransitionError
+from wfledger.errors import BusyError, StaleError, TransitionError
 from wfledger.run import worktrees
 from wfledger.run.attempt import clear_away
 from wfledger.run.closing import close, failure
 from wfledger.run.commanding import tag_for
-from wfledger.run.keeping import changed_paths, keep
+from wfledger.run.keeping import changed_paths, keep_what_is_left
 from wfledger.run.process import sweep
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.store.locks import is_alive
+from wfledger.store.transaction import Transaction
 
 #: Longest wait for a runtime to end its attempt.
 WAIT_S: Final = 30.0
@@ -61,8 +63,8 @@ def _end_from_here(workspace: Workspace, task: Task, reason: str) -> None:
         failure=failure("stopped", f"stopped: {reason}"),
     )
     place = worktrees.find(workspace, name)
-    if place is not None and place.folder.exists():
-        kept = keep(workspace, place, task_id=task.id, attempt=task.attempt)
+    if place is not None:
+        kept = keep_what_is_left(workspace, place, task_id=task.id, attempt=task.attempt)
         paths = changed_paths(workspace, kept, task)
         result = result.but(base=kept.base, head=kept.head, changed=paths)
     close(workspace, result, by="person", actor=Actor.FINDER)
@@ -79,6 +81,7 @@ def stop_run(workspace: Workspace, run_id: str, *, reason: str = "") -> list[str
         run = workspace.ledger.run(run_id)
         paused = run.but(seq=run.seq + 1, state="paused", reason=clean_line(reason)[:_REASON_CHARS])
         changes.put_run(paused, why="stopped")
+        _withdraw_offers(workspace, changes, run_id)
     ended = []
     for task_id in workspace.ledger.names(Status.IN_PROGRESS, run=run_id):
         try:
@@ -87,6 +90,15 @@ def stop_run(workspace: Workspace, run_id: str, *, reason: str = "") -> list[str
             continue  # it ended by itself meanwhile
         ended.append(task_id)
     return ended
+
+
+def _withdraw_offers(workspace: Workspace, changes: Transaction, run_id: str) -> None:
+    hold = Hold(code="withdrawn", reason="the run was stopped")
+    for task_id in workspace.ledger.names(Status.PENDING, run=run_id):
+        with suppress(StaleError):  # claimed meanwhile; then it is stopped
+            changes.move(
+                task_id, Status.WAITING, actor=Actor.SCHEDULER, why="the run was stopped", hold=hold
+            )
 
 
 def reopen_run(workspace: Workspace, run_id: str) -> None:

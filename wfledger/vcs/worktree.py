@@ -34,7 +34,7 @@ from wfledger.vcs.sealed import sealed
 from wfledger.vcs.trees import Outset, Snapshot, snapshot
 
 __all__ = [
-    "WorktreeInfo", "WorktreeOccupiedError", "add", "checkout_tree", "exclude_path",
+    "UNFINISHED", "WorktreeInfo", "WorktreeOccupiedError", "add", "checkout_tree", "exclude_path",
     "expected_pointer", "find", "listed", "remove",
 ]  # fmt: skip
 
@@ -42,7 +42,7 @@ _HEADS: Final = "refs/heads/"
 _MAKING: Final = "wfledger: being made"
 _REMOVING: Final = "wfledger: being removed"
 #: What says that nobody works there: ours, and what git itself writes first.
-_UNFINISHED: Final = frozenset({_MAKING, _REMOVING, "initializing"})
+UNFINISHED: Final = frozenset({_MAKING, _REMOVING, "initializing"})
 _PAUSE_S: Final = 0.05
 _CLEAR_S: Final = 60.0
 _SNAPSHOT_S: Final = 300.0
@@ -154,7 +154,7 @@ def _is_there(repo: Repository, path: Path, name: str | None, base: str) -> bool
         if os.path.lexists(path) and not _is_empty(path):
             raise _occupied("path_occupied", f"{path} exists and is no worktree of ours", path)
         return False
-    if info.locked in _UNFINISHED:
+    if info.locked in UNFINISHED:
         remove(repo, path)
         return False
     if not os.path.lexists(path):
@@ -217,7 +217,7 @@ def _check_removable(repo: Repository, path: Path, info: WorktreeInfo | None) ->
     around = [repo.common_dir, *([main] if main else [])]
     if any(path == place or path in place.parents for place in around):
         raise EnvironmentFailedError(f"{path} is no linked worktree", kind="not_a_worktree")
-    if info is not None and info.branch == LEDGER_BRANCH and info.locked not in _UNFINISHED:
+    if info is not None and info.branch == LEDGER_BRANCH and info.locked not in UNFINISHED:
         raise EnvironmentFailedError(f"{path} is the ledger", kind="is_ledger")
     known = info is not None or not os.path.lexists(path) or _is_empty(path)
     if not known and not _pointed_into(repo, path):
