@@ -191,7 +191,7 @@ class Journal:
         is not: the change is made then and may or may not outlive a power loss.
         """
         try:
-            with self._locks.hold("sync"):
+            with self._locks.hold_briefly("sync"):
                 self._sync_held(mark)
         except BusyError as error:
             raise EnvironmentFailedError(
@@ -262,7 +262,7 @@ class Journal:
         if os.fstat(descriptor).st_size == 0:
             return None
         number = self._number
-        with self._locks.hold("sync"):
+        with self._locks.hold_briefly("sync"):
             try:
                 os.fdatasync(descriptor)
             except OSError:
