@@ -14,7 +14,7 @@ from tests.support.invariants import check_ledger
 from tests.support.ledgers import make_ledger, make_task, open_ledger, record
 from wfledger.core.documents import LedgerConfig, Result, Run, canonical, canonical_json
 from wfledger.core.statuses import Actor, Status
-from wfledger.store import boot, folders, journal, rebuild
+from wfledger.store import boot, folders, journal
 from wfledger.store.claiming import take
 from wfledger.store.ledger import Ledger
 from wfledger.store.rebuild import Rebuilt, needs_redo, note_boot, redo
@@ -318,11 +318,11 @@ def test_another_boot_calls_for_a_look_and_the_look_settles_it(
     assert needs_redo(ledger)
     note_boot(ledger)
     assert not needs_redo(ledger)
-    monkeypatch.setattr(rebuild, "boot_id", lambda: "another")
+    monkeypatch.setattr(boot, "boot_id", lambda: "another")
     assert needs_redo(ledger)
     redo(ledger, [])
     assert not needs_redo(ledger)
-    monkeypatch.setattr(rebuild, "boot_id", lambda: "")
+    monkeypatch.setattr(boot, "boot_id", lambda: "")
     assert not needs_redo(ledger)
 
 

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Final
 
 from wfledger.clock import Clock, iso
-from wfledger.core.documents import LedgerConfig, Policy, canonical
+from wfledger.core.documents import LedgerConfig, Policy, canonical, parse
 from wfledger.core.statuses import Status
-from wfledger.errors import EnvironmentFailedError, RepositoryError
+from wfledger.errors import EnvironmentFailedError, LedgerDamagedError, RepositoryError
+from wfledger.run.mounts import network_kind
 from wfledger.run.proposals import found_in
 from wfledger.run.roles import propose
-from wfledger.run.workspace import FOLDER, LOCAL, points_home
+from wfledger.run.workspace import FOLDER, LOCAL, POINTER, points_home
 from wfledger.store import atomic
+from wfledger.store.boot import note_boot
 from wfledger.store.layout import LOCAL_FOLDERS, OTHER_FOLDERS, Layout
+from wfledger.store.ledger import Ledger
 from wfledger.vcs.history import ATTRIBUTES, History
 from wfledger.vcs.repo import Repository
 from wfledger.vcs.worktree import exclude_path
@@ -48,10 +51,11 @@ def initialise(start: Path, *, clock: Clock, policy: Policy | None = None) -> Cr
     if main is None:
         raise RepositoryError("a bare repository has no place for .wfledger/", kind="bare")
     root, local = main / FOLDER, repo.common_dir / LOCAL
-    pointer = local / "ledger-path.json"
-    if pointer.exists() and points_home(root, repo.common_dir):
-        facts = json.loads(pointer.read_text("utf-8"))
-        return Created(root, facts["ledger"], fresh=False)
+    known = _known(local)
+    if known is not None and points_home(root, repo.common_dir):
+        return Created(root, known, fresh=False)
+    if known is not None and not root.exists():
+        raise LedgerDamagedError(f"{root} is gone", hint="wfledger doctor --fix", path=str(root))
     history = History(repo)
     _refuse_foreign(root, repo)
     layout = Layout(root, local)
@@ -60,28 +64,59 @@ def initialise(start: Path, *, clock: Clock, policy: Policy | None = None) -> Cr
     except OSError as error:
         message = f"{local} cannot be written: {error.strerror}"
         raise EnvironmentFailedError(message, path=str(local)) from error
-    if main.stat().st_dev != local.stat().st_dev:
-        raise EnvironmentFailedError(
-            "the checkout and its git directory lie on different file systems; "
-            "a claim is a rename between them",
-            path=str(root),
-        )
+    refuse_unsound(main, local)
     names = tuple(sorted(path.name for path in main.iterdir()))
     if history.tip() is None:
         config = LedgerConfig(id=clock.short_id(12), created=iso(clock.now()),
                               policy=policy or Policy())
         files = first_files(config, propose(names))
         history.create(files, message="A new ledger\n", when=clock.now())
-    raw = history.read("ledger.json") or b"{}"
-    ledger_id = json.loads(raw)["id"]
     exclude_path(repo, f"/{FOLDER}")
     history.attach(root)
     for relative in folders():
         (root / relative).mkdir(exist_ok=True)
+    note_boot(Ledger(root, local, clock=clock))
+    return Created(root, write_pointer(repo, main, layout), fresh=True, hints=found_in(names))
+
+
+def _known(local: Path) -> str | None:
+    """Return the id of the ledger that is known here already."""
+    try:
+        return str(json.loads((local / POINTER).read_text("utf-8"))["ledger"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        raise LedgerDamagedError(
+            f"{local / POINTER} cannot be read", hint="wfledger doctor --fix"
+        ) from None
+
+
+def write_pointer(repo: Repository, main: Path, layout: Layout) -> str:
+    """Make the ledger known to this repository; returns its id."""
+    config = parse(LedgerConfig, History(repo).read("ledger.json") or b"{}")
     folds = (repo.config_get("core.ignorecase") or "").lower() == "true"
-    facts = {"root": str(root), "main": str(main), "ledger": ledger_id, "folds_case": folds}
-    atomic.replace(pointer, json.dumps(facts).encode() + b"\n", tmp=layout.tmp)
-    return Created(root, ledger_id, fresh=True, hints=found_in(names))
+    facts = {"root": str(layout.root), "main": str(main), "ledger": config.id, "folds_case": folds}
+    raw = json.dumps(facts).encode() + b"\n"
+    atomic.replace(layout.local / POINTER, raw, tmp=layout.tmp)
+    return config.id
+
+
+def refuse_unsound(main: Path, local: Path) -> None:
+    """Refuse file systems on which a claim could not be one rename (WFL-LEDGER-016)."""
+    if main.stat().st_dev != local.stat().st_dev:
+        raise EnvironmentFailedError(
+            "the checkout and its git directory lie on different file systems; "
+            "a claim is a rename between them",
+            path=str(main),
+        )
+    kind = network_kind(main)
+    if kind is not None:
+        raise EnvironmentFailedError(
+            f"{main} lies on a network file system ({kind}), whose renames and locks are not known "
+            "to exclude each other",
+            hint="use a clone on a disk of this machine",
+            path=str(main),
+        )
 
 
 def _refuse_foreign(root: Path, repo: Repository) -> None:

@@ -4,7 +4,6 @@ Opening one is cheap: git is opened only when something asks for it.
 """
 
 import json
-import os
 import threading
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,8 +13,11 @@ from typing import TYPE_CHECKING
 from wfledger.clock import Clock
 from wfledger.core.documents import LedgerConfig, Policy
 from wfledger.errors import LedgerDamagedError, NoLedgerError
+from wfledger.run.wholeness import Guard, points_home, require_home
 from wfledger.store.ledger import Ledger
 from wfledger.vcs.locate import Located, locate
+
+__all__ = ["FOLDER", "LOCAL", "POINTER", "Machine", "Workspace", "boot_id", "points_home"]
 
 if TYPE_CHECKING:
     from wfledger.run.roles import Fleet
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 #: Name of the ledger's folder in the main checkout, and of the local state in the common directory.
 FOLDER = ".wfledger"
 LOCAL = "wfledger"
+#: In the local state: where the ledger is, and its identity.
+POINTER = "ledger-path.json"
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,7 @@ class Workspace:
         located = locate(start)
         workspace = cls._at(located, clock=clock, state_home=state_home)
         root = workspace.ledger.layout.root
-        if not points_home(root, located.common_dir):
-            raise LedgerDamagedError(
-                f"{root} is not the worktree of the ledger's branch",
-                hint="wfledger doctor --fix",
-                path=str(root),
-            )
+        require_home(root, located.common_dir)
         Ledger.open(root, workspace.ledger.layout.local, clock=clock)
         return workspace
 
@@ -79,13 +78,20 @@ class Workspace:
     def _at(cls, located: Located, *, clock: Clock, state_home: Path) -> "Workspace":
         local = located.common_dir / LOCAL
         try:
-            facts = json.loads((local / "ledger-path.json").read_text("utf-8"))
+            facts = json.loads((local / POINTER).read_text("utf-8"))
+            root, main, name = Path(facts["root"]), Path(facts["main"]), str(facts["ledger"])
         except FileNotFoundError:
             raise NoLedgerError("this repository has no ledger", hint="wfledger init") from None
-        ledger = Ledger(Path(facts["root"]), local, clock=clock)
-        state = state_home / "wfledger" / facts["ledger"]
+        except (ValueError, KeyError, TypeError):
+            raise LedgerDamagedError(
+                f"{local / POINTER} cannot be read", hint="wfledger doctor --fix"
+            ) from None
+        ledger = Ledger(root, local, clock=clock)
         folds = bool(facts.get("folds_case", False))
-        return cls(ledger, located.common_dir, Path(facts["main"]), state, clock, folds)
+        state = state_home / "wfledger" / name
+        workspace = cls(ledger, located.common_dir, main, state, clock, folds)
+        ledger.guard = Guard(workspace)
+        return workspace
 
     @property
     def repo(self) -> "Repository":
@@ -123,19 +129,6 @@ class Workspace:
         from wfledger.run.roles import load
 
         return load(self.ledger.read_text("fleet.toml") or "")
-
-
-def points_home(root: Path, common_dir: Path) -> bool:
-    """Whether *root*`/.git` points to a worktree of *common_dir*; git there is foreign else."""
-    try:
-        text = (root / ".git").read_text("utf-8").strip()
-    except OSError:
-        return False
-    prefix = "gitdir: "
-    if not text.startswith(prefix):
-        return False
-    git_dir = Path(os.path.normpath(root / text.removeprefix(prefix)))
-    return git_dir.parent == common_dir / "worktrees" and (git_dir / "HEAD").is_file()
 
 
 def boot_id() -> str:

@@ -7,7 +7,7 @@ empty, undone or doubled; the journal and the branch are what was promised (WFL-
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from wfledger import faults
@@ -15,8 +15,8 @@ from wfledger.clock import iso
 from wfledger.core.documents import Accepted, Attempt, Record, Run, Task, parse
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
-from wfledger.store import atomic, claiming, folders
-from wfledger.store.boot import boot_id
+from wfledger.store import claiming, folders
+from wfledger.store.boot import needs_redo, note_boot
 from wfledger.store.evidence import Evidence, gather, read_document
 from wfledger.store.layout import SUFFIX, Layout, is_id
 from wfledger.store.ledger import Ledger
@@ -24,13 +24,13 @@ from wfledger.store.repair import discard, mend
 from wfledger.store.settling import Origin, Settled
 from wfledger.store.transaction import Transaction
 
+__all__ = ["Rebuilt", "needs_redo", "note_boot", "redo"]
+
 faults.register(
     "rebuild.folders", "rebuild.strays", "rebuild.tasks", "rebuild.documents",
 )
 
 _WHY: Final = "rebuilt"
-#: What the note of the boot says while a rebuild is under way.
-_BEGUN: Final = "rebuilding"
 
 
 @dataclass
@@ -47,37 +47,6 @@ class Rebuilt:
     quarantined: list[str] = field(default_factory=list)
 
 
-def needs_redo(ledger: Ledger) -> bool:
-    """Whether power may have been lost since the ledger was last known to be whole.
-
-    True as well while a rebuild has begun and not ended. Else False where the system cannot tell
-    one boot from another.
-    """
-    present = boot_id()
-    try:
-        noted = note_path(ledger).read_text("ascii").strip()
-    except (FileNotFoundError, UnicodeDecodeError):
-        noted = ""
-    return noted == _BEGUN or present not in {"", noted}
-
-
-def note_path(ledger: Ledger) -> Path:
-    """Return the file that says for which boot the ledger is whole."""
-    return ledger.layout.local / "boot"
-
-
-def begin_redo(ledger: Ledger) -> None:
-    """Let nobody change the ledger before it was redone, also when the caller dies."""
-    layout = ledger.layout
-    atomic.replace(note_path(ledger), _BEGUN.encode() + b"\n", tmp=layout.tmp)
-
-
-def note_boot(ledger: Ledger) -> None:
-    """Note that the ledger is whole as of this boot."""
-    layout = ledger.layout
-    atomic.replace(note_path(ledger), boot_id().encode() + b"\n", tmp=layout.tmp)
-
-
 def redo(
     ledger: Ledger,
     committed_files: Iterable[tuple[str, bytes]],
@@ -91,8 +60,8 @@ def redo(
     An open task that only the branch has gets a higher attempt number, since what was promised
     after the last commit is gone: its offer is withdrawn, its attempt counts as lost, and a result
     that was about to land is accepted to land. One whose claim record is still on this machine goes
-    on as it is. `.wfledger/.git` must be the right pointer already, and the caller keeps the journal
-    from being committed meanwhile: a record dropped after the branch was read would be missed.
+    on as it is. `.wfledger/.git` must be the right pointer already, and the caller keeps the
+    journal from being committed meanwhile: what is dropped after the branch was read is missed.
     """
     branch = dict(committed_files)
     folders.create_local(ledger.layout)

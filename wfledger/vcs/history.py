@@ -130,6 +130,41 @@ class History:
             self._move((self.repo.tip(self.branch), self.repo.tip(self.pin)), tip, "attach")
             add(self.repo, path, branch=self.branch, base=tip, lock="the ledger of wfledger")
 
+    def align(self) -> None:
+        """Bring branch and pin together where one was left behind, rewound or deleted.
+
+        Where they have gone different ways the pin decides, which nobody but us moves; what the
+        branch was at stays under `refs/wfledger/strayed/<commit>`. May be repeated.
+        """
+        branch, pin = self.repo.tip(self.branch), self.repo.tip(self.pin)
+        if branch and pin and not self._follow(branch, pin):
+            strayed = f"refs/wfledger/strayed/{branch}"
+            updates = [RefUpdate(self.branch, pin, branch)]
+            if self.repo.tip(strayed) is None:
+                updates.append(RefUpdate(strayed, branch, None))
+            tip: str | None = pin
+        else:
+            tip = self._newest(branch, pin)
+            seen = ((self.branch, branch), (self.pin, pin))
+            updates = [RefUpdate(ref, tip, old) for ref, old in seen if old != tip]
+        if tip is not None and not swap(self.repo, updates, reason="wfledger: align"):
+            raise BusyError("the ledger's history kept moving; try again")
+
+    def _follow(self, one: str, other: str) -> bool:
+        """Whether one of two commits follows from the other."""
+        return self.repo.is_ancestor(one, other) or self.repo.is_ancestor(other, one)
+
+    def index_lags(self, worktree: Path) -> bool:
+        """Whether the index of the ledger's worktree is another tree than the tip's."""
+        info, tip = find(self.repo, worktree), self.tip()
+        if info is None or tip is None:
+            return False
+        with sealed(self.repo) as private:
+            done = private.run(
+                ["diff-index", "--cached", "--quiet", tip], index=info.entry / "index", check=False
+            )
+        return done.status != 0
+
     def refresh_index(self, worktree: Path) -> bool:
         """Set the index of the ledger's worktree to the tip, a courtesy to `git status`.
 

@@ -4,24 +4,20 @@ import os
 import re
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from wfledger.clock import SystemClock
 from wfledger.errors import BusyError, GitError
 from wfledger.vcs.proc import Finished, failure, run_git
 from wfledger.vcs.repo import Repository
+from wfledger.vcs.stale import OURS, is_stale
 
 _NAME: Final = re.compile(r"refs/[^\x00-\x20\x7f]+\Z")
 _OID: Final = re.compile(r"[0-9a-f]{40}\Z")
 _ABSENT: Final = "0" * 40
 _CONTENTION: Final = (b"Unable to create", b"unable to lock", b"but expected")
 _ROUNDS: Final = 5
-#: Refs that only wfledger moves; git itself holds a lock for milliseconds.
-_OURS: Final = ("refs/wfledger/", "refs/heads/wfledger", "refs/heads/wf/", "refs/heads/wf-try/")
-_STALE_S: Final = 30.0
 _CLOCK: Final = SystemClock()
 
 
@@ -103,33 +99,12 @@ def _line(update: RefUpdate) -> str:
 def _clear_stale(repo: Repository, updates: Sequence[RefUpdate]) -> bool:
     """Remove the locks that dead processes left on refs of ours; nobody else ever would."""
     locks = [
-        repo.common_dir / f"{update.ref}.lock" for update in updates if update.ref.startswith(_OURS)
+        repo.common_dir / f"{update.ref}.lock" for update in updates if update.ref.startswith(OURS)
     ]
-    stale = [lock for lock in locks if _is_stale(lock)]
+    stale = [lock for lock in locks if is_stale(lock)]
     for lock in stale:
         lock.unlink(missing_ok=True)
     return bool(stale)
-
-
-def _is_stale(lock: Path) -> bool:
-    try:
-        facts = lock.lstat()
-    except OSError:
-        return False
-    age = _CLOCK.now().timestamp() - facts.st_mtime
-    return age > _STALE_S and not _is_open(facts)
-
-
-def _is_open(facts: os.stat_result) -> bool:
-    """Whether a process that we can see has the file open; yes where that cannot be told."""
-    if not Path("/proc/self/fd").is_dir():
-        return True
-    for handle in Path("/proc").glob("[0-9]*/fd/*"):
-        with suppress(OSError):
-            other = handle.stat()
-            if (other.st_dev, other.st_ino) == (facts.st_dev, facts.st_ino):
-                return True
-    return False
 
 
 def _one_line(text: str) -> str:

@@ -1,0 +1,56 @@
+"""Lock files that git processes left when they died; git itself never removes one."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from wfledger.clock import SystemClock
+
+#: Git holds a lock on a ref or index for milliseconds.
+STALE_S: Final = 30.0
+#: Refs that only wfledger moves.
+OURS: Final = ("refs/wfledger/", "refs/heads/wfledger", "refs/heads/wf/", "refs/heads/wf-try/")
+#: Files of the ledger's own worktree entry that git locks.
+_OF_ENTRY: Final = ("index.lock", "HEAD.lock", "ORIG_HEAD.lock")
+_CLOCK: Final = SystemClock()
+
+
+def is_stale(lock: Path) -> bool:
+    """Whether *lock* is old and no process that we can see has it open."""
+    try:
+        facts = lock.lstat()
+    except OSError:
+        return False
+    age = _CLOCK.now().timestamp() - facts.st_mtime
+    return age > STALE_S and not _is_open(facts)
+
+
+def stale_locks(common_dir: Path, entry: Path | None) -> list[Path]:
+    """Return the stale locks on refs of ours and on the ledger's worktree *entry*."""
+    found = [entry / name for name in _OF_ENTRY] if entry is not None else []
+    for prefix in OURS:
+        place = common_dir / prefix.rstrip("/")
+        if prefix.endswith("/"):
+            found += sorted(place.rglob("*.lock")) if place.is_dir() else []
+        else:
+            found.append(place.with_name(f"{place.name}.lock"))
+    return [lock for lock in found if lock.is_file() and is_stale(lock)]
+
+
+def foreign_locks(common_dir: Path) -> list[Path]:
+    """Return stale locks that keep wfledger from its refs, and that others may have left."""
+    locks = [common_dir / name for name in ("packed-refs.lock", "config.lock", "shallow.lock")]
+    return [lock for lock in locks if is_stale(lock)]
+
+
+def _is_open(facts: os.stat_result) -> bool:
+    """Whether a process that we can see has the file open; yes where that cannot be told."""
+    if not Path("/proc/self/fd").is_dir():
+        return True
+    for handle in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            other = handle.stat()
+            if (other.st_dev, other.st_ino) == (facts.st_dev, facts.st_ino):
+                return True
+    return False
