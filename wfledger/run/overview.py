@@ -14,7 +14,7 @@ from wfledger.clock import iso
 from wfledger.core import outcome
 from wfledger.core.documents import Run, Task
 from wfledger.core.statuses import Status
-from wfledger.errors import WfledgerError
+from wfledger.errors import InvalidDocumentError, WfledgerError
 from wfledger.run.explain import since
 from wfledger.run.needs import Need, needs
 from wfledger.run.refnames import HEADS
@@ -132,7 +132,7 @@ def _lines(
 def _verdicts(workspace: Workspace, runs: Sequence[Run]) -> dict[str, str]:
     view = Scheduler(workspace).look(runs)
     paused = workspace.config().paused is not None
-    offers = workspace.fleet().offers
+    offers = _offers(workspace)
     stuck = waiting_on_person(view, runs, paused=paused, offers=offers)
     return {run.id: run_verdict(view, run, waiting_on_person=stuck).state for run in runs}
 
@@ -177,3 +177,11 @@ def page(
             if entry is not None and entry.status in statuses:
                 entries.append(entry)
     return entries, None
+
+
+def _offers(workspace: Workspace) -> frozenset[str]:
+    """Return what workers here can do; a broken fleet.toml stops who acts, not who looks."""
+    try:
+        return workspace.fleet().offers
+    except InvalidDocumentError:
+        return frozenset()
