@@ -54,4 +54,5 @@ def add(  # noqa: PLR0917
         emit({"task": {"status": "waiting", **task.model_dump(mode="json", by_alias=True)}})
         return
     say(task.id)
-    say(f"next: wfledger run {task.run}", err=True)
+    after = f"claim {task.id} --worktree" if spec.manual else f"run {task.run}"
+    say(f"next: wfledger {after}", err=True)
