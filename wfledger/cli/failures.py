@@ -3,7 +3,6 @@
 Only here are messages of errors printed. What nobody expected leaves its traceback in a file.
 """
 
-import errno
 import json
 import os
 import platform
@@ -30,6 +29,10 @@ NO_READER: Final = 141
 _SHOWN: Final = 20
 
 
+class NoReaderError(Exception):
+    """Whoever was to read our output has gone."""
+
+
 def exit_status_of(error: BaseException, args: Sequence[str]) -> int:
     """Print *error* as the command line *args* wants it and return the status to exit with."""
     options = args[: args.index("--")] if "--" in args else args
@@ -39,7 +42,7 @@ def exit_status_of(error: BaseException, args: Sequence[str]) -> int:
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    if isinstance(error, OSError) and error.errno == errno.EPIPE:
+    if isinstance(error, NoReaderError):
         return NO_READER
     if isinstance(error, WfledgerError):
         _say(error, as_json=as_json)

@@ -16,7 +16,7 @@ import click
 
 from wfledger import __version__
 from wfledger.cli.common import App
-from wfledger.cli.failures import exit_status_of
+from wfledger.cli.failures import NoReaderError, exit_status_of
 
 
 class Verb(NamedTuple):
@@ -97,6 +97,17 @@ class Program(click.Group):
             with formatter.section(title):
                 formatter.write_dl([(name, verb.short) for name, verb in verbs.items()], col_max=12)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; click would make an unspecific failure of a pipe without a reader."""
+        try:
+            found = super().invoke(ctx)
+            sys.stdout.flush()
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise NoReaderError from error
+            raise
+        return found
+
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> Any:
         """Run a command line and exit with its status; whatever is raised ends here."""
         given = list(sys.argv[1:] if args is None else args)
@@ -104,9 +115,8 @@ class Program(click.Group):
         try:
             found = super().main(given, **extra)
             status = found if isinstance(found, int) else 0
-            sys.stdout.flush()
         except BaseException as error:  # noqa: BLE001 - the boundary
-            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            if isinstance(error, NoReaderError):
                 _hush()
             status = exit_status_of(error, given)
         sys.exit(status)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from wfledger.clock import iso
 from wfledger.core import outcome
-from wfledger.core.admission import Obstacle
+from wfledger.core.admission import Obstacle, lacking
 from wfledger.core.documents import Run
 from wfledger.core.graph import Readiness, readiness
 from wfledger.core.statuses import Status
@@ -123,7 +123,15 @@ class _Explainer:
 
     def _waiting(self, entry: Entry) -> Why:
         found = self._halted(entry) or self._dependencies(entry) or self._held_back(entry)
-        return found or self._admission(entry)
+        return found or self._unmet(entry) or self._admission(entry)
+
+    def _unmet(self, entry: Entry) -> Why | None:
+        missing = lacking(entry.task, self._workspace.fleet().offers)
+        if not missing or entry.task.accepted is not None:
+            return None
+        path = self._ledger.layout.root / "fleet.toml"
+        reason = f"no worker offers {', '.join(missing)}; `offers` in {path} says what they do"
+        return self._say(entry, "needs", reason)
 
     def _halted(self, entry: Entry) -> Why | None:
         """Return why nothing of the ledger or of the run may start, if so."""
@@ -139,9 +147,10 @@ class _Explainer:
             return None
         state = f"is {run.state}" if run else "has no document, so it was never submitted whole"
         reason = f"; {run.reason}" if run and run.reason else ""
-        return self._say(
-            entry, "run", f"its run {task.run} {state}{reason}", f"wfledger cancel {task.id}"
-        )
+        verb = "run" if run and run.state == "paused" else "cancel"
+        name = task.run if verb == "run" else task.id
+        said = f"its run {task.run} {state}{reason}"
+        return self._say(entry, "run", said, f"wfledger {verb} {name}")
 
     def _closed_run(self, run_id: str) -> Run | None:
         try:

@@ -12,10 +12,11 @@ from wfledger.core.graph import Verdict
 from wfledger.core.statuses import Status
 from wfledger.run.engine import Engine, Pulse
 from wfledger.run.naming import task_ids
-from wfledger.run.needs import Need, needs
+from wfledger.run.needs import Need, needs, obstacles
 from wfledger.run.people import retry
 from wfledger.run.refnames import HEADS
 from wfledger.run.stopping import reopen_run
+from wfledger.run.submit import follow_target
 from wfledger.run.workspace import Workspace
 
 
@@ -113,7 +114,11 @@ class Session:
 
 
 def reopen(workspace: Workspace, run: Run) -> Run:
-    """Let a stopped run go on, with the tasks that were stopped; any other is left as it is."""
+    """Let a stopped run go on, with the tasks that were stopped; any other is left as it is.
+
+    A standing run goes on from where its target is now, unless something unlanded is on it.
+    """
+    follow_target(workspace, run)
     if run.state != "paused":
         return run
     reopen_run(workspace, run.id)
@@ -130,12 +135,15 @@ def conclude(
     ledger = workspace.ledger
     run = ledger.run(run_id)
     cancelled = ledger.names(Status.CANCELLED, run=run_id)
+    wanted = needs(workspace, run_id)
+    if verdict.state == "waits":
+        wanted += obstacles(workspace, run_id)
     if verdict.state == "succeeded" and any(
         task.missing for task in ledger.tasks(Status.DONE, run=run_id)
     ):
         verdict = replace(verdict, state="degraded")  # something was done without its input
     return Outcome(
-        run, verdict, task_ids(workspace, run), needs(workspace, run_id), tuple(cancelled),
+        run, verdict, task_ids(workspace, run), wanted, tuple(cancelled),
         interrupted=interrupted and verdict.state == "running",
         unlanded=_unlanded(workspace, run),
     )  # fmt: skip
