@@ -79,6 +79,23 @@ def readiness(task: Task, standings: Mapping[str, Standing]) -> Readiness:
     return Readiness("ready", tuple(missing))
 
 
+def is_lifted(task: Task) -> bool:
+    """Whether a person has decided that *task* goes on, and no attempt has ended since."""
+    if task.accepted is not None:
+        return True
+    return task.forgiven > 0 and all(a.number <= task.forgiven for a in task.attempts)
+
+
+def is_halted(task: Task, run_state: str) -> bool:
+    """Whether its run keeps a waiting *task* from going on.
+
+    An abort gives up what nobody has decided on since; a pause holds everything.
+    """
+    if run_state == "aborted":
+        return not is_lifted(task)
+    return run_state != "open"
+
+
 def aborts(standings: Iterable[Standing]) -> bool:
     """Whether a task whose failure aborts its run has failed for good."""
     return any(s.on_failure == "abort" and s.failed_for_good for s in standings)

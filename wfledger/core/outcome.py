@@ -30,6 +30,7 @@ SOURCES: Final[dict[str, Literal["transport", "task", "verification", "merge", "
     "gate": "merge",
     "environment": "runtime",
     "stopped": "runtime",
+    "spec_changed": "runtime",
 }
 
 #: Failure class -> the verb that lifts the block; `retry` where nothing is said.
@@ -39,6 +40,9 @@ _VERBS: Final = {
     "conflict": "open",
     "gate": "open",
     "no_change": "accept",
+    # Its report counts; what it changed stays kept and does not land.
+    "read_only_violation": "accept",
+    "result_changed": "open",
     "dependency_cancelled": "cancel",
 }
 
@@ -57,12 +61,12 @@ def counted_attempts(task: Task) -> int:
 
     Attempts that a person has forgiven (`retry`), released, or stopped do not.
     """
-    free = {"succeeded", "released", "stopped", "environment"}
+    free = {"succeeded", "released", "stopped", "environment", "spec_changed"}
     return sum(1 for a in task.attempts if a.number > task.forgiven and a.outcome not in free)
 
 
 def backoff_s(task: Task, failures: int) -> float:
-    """Return the seconds to wait after the *failures*th failure: doubled each time, up to a bound."""
+    """Return the seconds to wait after that many failures: doubled each time, up to a bound."""
     retry = task.spec.retry
     return float(min(retry.backoff_max_s, retry.backoff_s * 2 ** max(failures - 1, 0)))
 
@@ -87,16 +91,22 @@ def block(
     task: Task, code: str, reason: str, *, paths: tuple[str, ...] = (), **facts: object
 ) -> Block:
     """Return the block of *task*, ending with the command that lifts it (WFL-STATUS-020)."""
-    return Block(
-        code=code, reason=reason, command=command_for(task.id, code, paths), facts=dict(facts)
-    )
+    command = command_for(task.id, code, paths, writes=task.spec.writes)
+    return Block(code=code, reason=reason, command=command, facts=dict(facts))
 
 
-def command_for(task_id: str, code: str, paths: tuple[str, ...] = ()) -> str:
-    """Return the command that lifts a block, ready to paste."""
+def command_for(
+    task_id: str, code: str, paths: tuple[str, ...] = (), *, writes: bool = True
+) -> str:
+    """Return the command that lifts a block, ready to paste.
+
+    Of a task that writes nothing there is no work to open and mend.
+    """
     if code == "out_of_scope" and paths:
         return f"wfledger widen {task_id} {shlex.join(paths)}"
     verb = _VERBS.get(code, "retry")
+    if verb == "open" and not writes:
+        verb = "retry"
     tail = " 'YOUR ANSWER'" if verb == "answer" else ""
     return f"wfledger {verb} {task_id}{tail}"
 

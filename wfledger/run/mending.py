@@ -16,6 +16,8 @@ from wfledger.run.worktrees import Place
 from wfledger.store.entries import Entry
 from wfledger.vcs import resolving
 
+#: Blocks over what came of the work together with what had landed before.
+_MERGED_FIRST: Final = frozenset({"conflict", "gate"})
 #: Paths that a message names.
 _NAMED: Final = 10
 
@@ -43,8 +45,8 @@ def opened(workspace: Workspace, task: Task) -> Place | None:
 def open_worktree(workspace: Workspace, task_id: str) -> Opened:
     """Return a worktree with the task's kept work, to look at and to mend; made once.
 
-    Of a task that is blocked by a conflict the merge is begun there, so that editing the files
-    resolves it.
+    Of a task that is blocked by a conflict or by the gate the merge is begun there, so that editing
+    the files resolves it.
     """
     entry = workspace.ledger.get(task_id)
     attempt = last_attempt(entry)
@@ -54,7 +56,9 @@ def open_worktree(workspace: Workspace, task_id: str) -> Opened:
         merging = resolving.merging_with(workspace.repo, place.folder)
         left = resolving.unresolved(workspace.repo, place.folder, merging) if merging else ()
         return Opened(task_id, place, left)
+    result = workspace.ledger.result(task_id, attempt) if attempt else None
     head = kept_head(workspace, task_id, attempt) if attempt else None
+    head = head or (result.head if result else None)
     if head is None:
         raise NotFoundError(
             f"{task_id} has no kept work", hint=f"wfledger why {task_id}", task=task_id
@@ -65,7 +69,7 @@ def open_worktree(workspace: Workspace, task_id: str) -> Opened:
 
 def _begin_merge(workspace: Workspace, place: Place, entry: Entry) -> tuple[str, ...]:
     block = entry.task.block
-    if block is None or block.code != "conflict":
+    if block is None or block.code not in _MERGED_FIRST:
         return ()
     tip = workspace.repo.tip(workspace.ledger.run(entry.task.run).branch)
     if tip is None:

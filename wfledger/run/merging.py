@@ -230,7 +230,9 @@ def _after(errand: Errand, task: Task, subject: Subject, *, refusal: Refusal) ->
         return after
     block = after.block.but(facts=facts)
     if block.code == refusal.code:
-        command = refusal.command or outcome.command_for(task.id, refusal.code, refusal.widen)
+        command = refusal.command or outcome.command_for(
+            task.id, refusal.code, refusal.widen, writes=task.spec.writes
+        )
         block = block.but(command=command)
     return replace(after, block=block)
 

@@ -13,7 +13,14 @@ from wfledger.clock import iso
 from wfledger.core import bounds, outcome
 from wfledger.core.admission import Admission, Claimed, Room, admit, in_order, lacking
 from wfledger.core.documents import ClaimNote, Hold, Policy, Run, Task
-from wfledger.core.graph import Readiness, Standing, aborts, readiness
+from wfledger.core.graph import (
+    Readiness,
+    Standing,
+    aborts,
+    is_halted,
+    is_lifted,
+    readiness,
+)
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import StaleError, TransitionError
 from wfledger.run.liveness import Observations
@@ -69,9 +76,13 @@ class Scheduler:
         runs = self.open_runs()
         before = self.look(runs)
         with self._workspace.ledger.transaction(_BY) as changes:
+            runs = self.open_runs()  # one may have been stopped since
             observations = Observations.load(self._workspace)
             hot = self._hot_again(before)
-            one = _Pass(self._workspace, config.policy, changes, observations, hot, runs)
+            one = _Pass(
+                self._workspace, changes, policy=config.policy, observations=observations,
+                view=hot, runs=runs,
+            )  # fmt: skip
             one.paused = config.paused is not None
             one.fold_claims()
             one.abort_runs()
@@ -109,7 +120,7 @@ class _Pass:
     """One step under the lock."""
 
     def __init__(
-        self, workspace: Workspace, policy: Policy, changes: Transaction,
+        self, workspace: Workspace, changes: Transaction, *, policy: Policy,
         observations: Observations, view: View, runs: list[Run],
     ) -> None:
         self._workspace = workspace
@@ -156,7 +167,8 @@ class _Pass:
     def abort_runs(self) -> None:
         """Give up what is left of a run one of whose tasks aborts it (WFL-STATUS-028).
 
-        What runs is stopped by its runtime, its work kept; then it is given up as well.
+        What runs is stopped by its runtime, its work kept; then it is given up as well. What a
+        person has decided on since goes on all the same.
         """
         for run in list(self._runs.values()):
             if run.state in {"open", "paused"} and self._is_to_abort(run):
@@ -175,7 +187,7 @@ class _Pass:
         tasks = self._view.tasks
         stopped = [t for t in tasks[Status.BLOCKED] if t.block and t.block.code == "stopped"]
         for task in (*tasks[Status.WAITING], *tasks[Status.PENDING], *stopped):
-            if task.run == run.id:
+            if task.run == run.id and not is_lifted(task):
                 self._try_move(
                     task.id, Status.CANCELLED, why="the run aborts", block=None, hold=None
                 )
@@ -185,7 +197,7 @@ class _Pass:
         ready = []
         for task in self._view.tasks[Status.WAITING]:
             run = self._runs.get(task.run)
-            if run is None or run.state != "open":
+            if run is None or is_halted(task, run.state):
                 self.finished.waits[task.id] = f"the run is {run.state if run else 'unknown'}"
                 continue
             found = readiness(task, self._standings)
@@ -254,6 +266,10 @@ class _Pass:
         self._withdraw_stale_offers(decided)
 
     def _promote_one(self, task: Task, missing: tuple[str, ...]) -> None:
+        if task.spec.digest() != task.spec_sha256:
+            block = outcome.block(task, "spec_changed", "its spec was changed past the verbs")
+            self._try_move(task.id, Status.BLOCKED, why="not what was submitted", block=block)
+            return
         if task.accepted is not None:
             self._try_move(task.id, Status.MERGING, why="land-only: accepted", hold=None)
             return
@@ -312,17 +328,15 @@ def waiting_on_person(
     That is a block, a stopped run, a task for people, or a need that no worker offers to meet.
     """
     standings = view.standings()
-    halted = {run.id for run in runs if run.state != "open"}
-    waiting = [task for task in view.tasks[Status.WAITING] if task.accepted is None]
+    states = {run.id: run.state for run in runs}
+    every = view.tasks[Status.WAITING]
+    waiting = [task for task in every if task.accepted is None]
     behind: dict[str, list[str]] = {}
     for task in waiting:
         for dependency in readiness(task, standings).on:
             behind.setdefault(dependency, []).append(task.id)
-    stuck = {
-        task.id
-        for task in waiting
-        if paused or task.run in halted or lacking(task, offers)
-    }
+    stuck = {task.id for task in every if paused or is_halted(task, states.get(task.run, "open"))}
+    stuck |= {task.id for task in waiting if lacking(task, offers)}
     reached = [k for k, s in standings.items() if s.status is Status.BLOCKED] + list(stuck)
     reached += [task.id for task in view.tasks[Status.PENDING] if task.spec.manual]
     while reached:

@@ -11,7 +11,9 @@ from typing import Final
 from wfledger.core import bounds
 from wfledger.core.changes import Change, Rules, Violation, violations
 from wfledger.core.documents import Policy, Task
-from wfledger.core.scopes import parse_all
+from wfledger.core.scopes import parse, parse_all
+from wfledger.core.segments import is_ledger_name
+from wfledger.errors import InvalidPatternError
 from wfledger.run.keeping import kept_head
 from wfledger.run.merging import Refusal, Subject
 from wfledger.run.workspace import Workspace
@@ -47,7 +49,8 @@ def record_problem(workspace: Workspace, task: Task, subject: Subject) -> Refusa
     """
     if task.spec.digest() != task.spec_sha256:
         reason = "the task's spec is not what was submitted; it was changed past the verbs"
-        return Refusal("spec_changed", reason)
+        # Its work was done for what was submitted, which `accept` puts back.
+        return Refusal("spec_changed", reason, command=f"wfledger accept {task.id}")
     if subject.result is None and not subject.accepted:
         return Refusal("task", f"attempt {subject.attempt} handed in no result")
     if subject.head is None or subject.head == subject.base:
@@ -56,7 +59,8 @@ def record_problem(workspace: Workspace, task: Task, subject: Subject) -> Refusa
     if not subject.accepted and kept != subject.head:
         found = kept[:12] if kept else "nothing"
         reason = f"the result names {subject.head[:12]}; what was kept is {found}"
-        return Refusal("result_changed", reason)
+        command = None if kept else f"wfledger retry {task.id}"
+        return Refusal("result_changed", reason, command=command)
     if subject.base is None or not workspace.repo.is_ancestor(subject.base, subject.head):
         based = subject.base[:12] if subject.base else "no commit"
         reason = f"the result does not build on {based}, from which the attempt started"
@@ -130,9 +134,20 @@ def refusal_of(task: Task, found: Sequence[Violation]) -> Refusal:
     facts = {"violations": _facts(found)}
     paths = tuple(dict.fromkeys(violation.path for violation in found))
     room = min(_NAMED_PATHS, bounds.PATTERNS - len(task.spec.write))
-    if all(violation.code in _WIDENABLE for violation in found) and len(paths) <= room:
+    if all(_is_widenable(violation) for violation in found) and len(paths) <= room:
         return Refusal("out_of_scope", reason, widen=paths, facts=facts)
     return Refusal("out_of_scope", reason, command=f"wfledger open {task.id}", facts=facts)
+
+
+def _is_widenable(violation: Violation) -> bool:
+    """Whether `widen` with the path as it is printed allows it."""
+    path = violation.path
+    if violation.code not in _WIDENABLE or is_ledger_name(path.split("/", 1)[0]):
+        return False
+    try:
+        return parse(path).text == path
+    except InvalidPatternError:
+        return False
 
 
 def _facts(found: Sequence[Violation]) -> list[dict[str, str]]:

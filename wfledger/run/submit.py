@@ -83,7 +83,7 @@ def submit(workspace: Workspace, submission: Submission) -> Run:
     now = iso(workspace.clock.now())
     ids = {task.node: f"{run_id}.{task.node}" for task in plan.tasks}
     tasks = [
-        new_task(ids[item.node], _with_role(_renamed(item.spec, ids), submission.role, fleet), now)
+        new_task(ids[item.node], as_submitted(item.spec, ids, submission.role, fleet), now)
         for item in plan.tasks
     ]
     run = Run(
@@ -108,6 +108,13 @@ def _renamed(spec: TaskSpec, ids: dict[str, str]) -> TaskSpec:
     after = tuple(ids[node] for node in spec.after)
     inputs = tuple(ids[node] for node in spec.inputs)
     return spec.but(after=after, inputs=inputs)
+
+
+def as_submitted(
+    spec: TaskSpec, ids: dict[str, str], role: str | None, fleet: Fleet
+) -> TaskSpec:
+    """Return a compiled spec as it goes into the ledger: full ids, and the role that runs it."""
+    return _with_role(_renamed(spec, ids), role, fleet)
 
 
 def _with_role(spec: TaskSpec, role: str | None, fleet: Fleet) -> TaskSpec:
@@ -147,14 +154,15 @@ def standing_run(workspace: Workspace, target: str | None) -> Run:
             id=run_id, seq=1, name=branch.removeprefix(HEADS), branch=f"{HEADS}wf/{run_id}",
             created=iso(workspace.clock.now()), target=branch, base=tip,
         )
-    _follow_target(workspace, run, tip)
+    follow_target(workspace, run)
     return run
 
 
-def _follow_target(workspace: Workspace, run: Run, tip: str) -> None:
+def follow_target(workspace: Workspace, run: Run) -> None:
+    """Bring a standing run's branch to its target, while nothing unlanded is on it."""
     repo = workspace.repo
-    mine = repo.tip(run.branch)
-    if mine and mine != tip and repo.is_ancestor(mine, tip):
+    mine, tip = repo.tip(run.branch), repo.tip(run.target)
+    if run.plan is None and mine and tip and mine != tip and repo.is_ancestor(mine, tip):
         swap(repo, [RefUpdate(run.branch, tip, mine)], reason="wfledger: follow the target")
 
 

@@ -2,13 +2,14 @@
 
 Workers can reach the ledger's files. A task whose spec does not have the digest that was frozen is
 never run or landed as it is (WFL-TASK-011); a person's decision about it puts back the spec that
-has, from the ledger's history.
+has, from the ledger's history or from the plan of its run.
 """
 
 from wfledger.core.documents import Task, TaskSpec, parse
 from wfledger.core.statuses import Status
 from wfledger.errors import InvalidDocumentError, NotFoundError
 from wfledger.run.commit import commit_journal
+from wfledger.run.submit import as_submitted
 from wfledger.run.workspace import Workspace
 
 #: Commits that name the task and are looked into, newest first.
@@ -25,10 +26,30 @@ def submitted_spec(workspace: Workspace, task: Task) -> TaskSpec:
             found = _spec_in(workspace.history.read(path, commit.oid))
             if found is not None and found.digest() == task.spec_sha256:
                 return found
+    planned = _planned(workspace, task)
+    if planned is not None:
+        return planned
     raise NotFoundError(
         f"the spec of {task.id} was changed past the verbs, and what was submitted is not in the "
         "history", hint=f"wfledger cancel {task.id}", task=task.id,
     )  # fmt: skip
+
+
+def _planned(workspace: Workspace, task: Task) -> TaskSpec | None:
+    """Return the spec as the plan of its run gives it, if that has the frozen digest."""
+    from wfledger.plans.checking import check_text
+
+    run = workspace.ledger.run(task.run)
+    if run.plan is None:
+        return None
+    plan = check_text(run.plan.encode(), run.plan_source or "plan", lenient=True).plan
+    tasks = plan.tasks if plan else ()
+    ids = {one.node: f"{run.id}.{one.node}" for one in tasks}
+    for item in tasks:
+        if ids[item.node] == task.id:
+            found = as_submitted(item.spec, ids, task.spec.role, workspace.fleet())
+            return found if found.digest() == task.spec_sha256 else None
+    return None
 
 
 def _paths(task: Task) -> list[str]:
