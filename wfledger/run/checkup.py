@@ -1,0 +1,188 @@
+"""`doctor`: everything that is looked at, in the order in which it has to be put right.
+
+Looking changes nothing. Repairs are made one after the other, each under the locks of what it
+changes, and everything is looked at again after them; so a repair that was killed is simply found
+again.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from wfledger.clock import Clock
+from wfledger.core.statuses import Status
+from wfledger.errors import GitError, WfledgerError
+from wfledger.run.commit import commit_journal
+from wfledger.run.grounds import Ground
+from wfledger.run.places import Places
+from wfledger.run.proofs import Proofs
+from wfledger.run.trouble import Mend, Trouble, mendable, note
+from wfledger.run.wholeness import redo_all
+from wfledger.run.workspace import Workspace
+from wfledger.store.inspect import Finding, inspect
+from wfledger.store.layout import SUFFIX, is_id
+from wfledger.store.repair import repair
+
+#: Looks after which repairing stops; one repair may lay bare what the next look finds.
+ROUNDS: Final = 8
+_ORDER: Final = {"error": 0, "warning": 1, "note": 2}
+#: Findings about files that are put right by redoing the whole ledger.
+_REDONE: Final = frozenset({"missing-folder", "missing-task"})
+
+
+@dataclass
+class Repaired:
+    """What `fix` did."""
+
+    done: list[Finding] = field(default_factory=list)
+    #: What could not be repaired, with the reason.
+    failed: list[tuple[Finding, str]] = field(default_factory=list)
+    left: list[Finding] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """The check-up of the ledger of the repository that *start* is in."""
+
+    start: Path
+    clock: Clock
+    state_home: Path
+
+    def look(self) -> list[Finding]:
+        """Return every finding, worst first; changes nothing.
+
+        Raises `RepositoryError` outside of a repository and `NoLedgerError` where there is no
+        ledger at all.
+        """
+        found = (trouble.finding for trouble in self._troubles())
+        return sorted(found, key=lambda item: (_ORDER[item.severity], item.code, item.subject))
+
+    def fix(self, report: Callable[[str], None]) -> Repaired:
+        """Repair what needs no decision, look again, and say what is left."""
+        repaired = Repaired()
+        tried: set[tuple[str, str]] = set()
+        for _ in range(ROUNDS):
+            todo = [t for t in self._troubles() if t.mend and _key(t.finding) not in tried]
+            if not todo:
+                break
+            tried |= {_key(trouble.finding) for trouble in todo}
+            _mend(todo, repaired, report)
+        self._commit()
+        repaired.left = self.look()
+        left = {_key(finding) for finding in repaired.left}
+        repaired.done = [item for item in repaired.done if _key(item) not in left]
+        return repaired
+
+    def _commit(self) -> None:
+        try:
+            workspace = self._ground().workspace()
+            commit_journal(workspace)
+            workspace.history.refresh_index(workspace.ledger.layout.root)
+        except (WfledgerError, OSError):
+            return  # what stands in the way is a finding
+
+    def _ground(self) -> Ground:
+        return Ground(self.start, clock=self.clock, state_home=self.state_home)
+
+    def _troubles(self) -> Iterator[Trouble]:
+        ground = self._ground()
+        for trouble in ground.troubles():
+            yield trouble
+            if trouble.stops:
+                return
+        workspace = ground.workspace()
+        yield from _files(workspace)
+        yield from Proofs(workspace).troubles()
+        yield from Places(workspace, ground.local / "aside").troubles()
+        yield from _history(workspace)
+
+
+def _key(finding: Finding) -> tuple[str, str]:
+    return finding.code, finding.subject
+
+
+def _mend(todo: list[Trouble], repaired: Repaired, report: Callable[[str], None]) -> None:
+    """Make each repair once, though several findings may share it."""
+    results: dict[Mend, str | None] = {}
+    for trouble in todo:
+        if trouble.mend is None:
+            continue
+        if trouble.mend not in results:
+            try:
+                trouble.mend()
+                results[trouble.mend] = None
+            except (WfledgerError, OSError) as error:
+                results[trouble.mend] = str(error)
+        finding, problem = trouble.finding, results[trouble.mend]
+        if problem is None:
+            repaired.done.append(finding)
+            report(f"{finding.subject}: {finding.message}: {finding.repair}")
+        else:
+            repaired.failed.append((finding, problem))
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+def _files(workspace: Workspace) -> Iterator[Trouble]:
+    ledger = workspace.ledger
+    try:
+        branch: dict[str, bytes] | None = dict(workspace.history.files())
+    except GitError as error:
+        yield Trouble(Finding("history-unreadable", "error", workspace.history.branch, str(error)))
+        branch = None
+    committed = branch.get if branch is not None else None
+    found = inspect(ledger, committed=committed)
+
+    def redo() -> None:
+        redo_all(workspace, by="doctor")
+
+    def put_right() -> None:
+        repair(ledger, found, committed=committed)
+
+    for finding in found:
+        if finding.repair is None:
+            yield Trouble(finding)
+        else:
+            yield Trouble(finding, redo if finding.code in _REDONE else put_right)
+    named = {finding.subject for finding in found}
+    for task_id in _only_committed(workspace, branch or {}):
+        if task_id not in named:
+            yield mendable(
+                "missing-task", "error", task_id, "its file is gone; only the branch has it",
+                repair="write it anew, with a higher attempt number while it is open", mend=redo,
+            )
+
+
+def _only_committed(workspace: Workspace, branch: dict[str, bytes]) -> Iterator[str]:
+    """Yield the tasks that the branch has and no folder; one that moves is looked for again."""
+    ledger = workspace.ledger
+    present = {name for status in Status for name in ledger.names(status)}
+    folders = {status.value for status in Status}
+    for path in branch:
+        folder, _, rest = path.partition("/")
+        name = rest.rpartition("/")[2].removesuffix(SUFFIX)
+        if folder in folders and path.endswith(SUFFIX) and name not in present and is_id(name):
+            layout = ledger.layout
+            if not any(layout.task(status, name).exists() for status in Status):
+                yield name
+
+
+def _history(workspace: Workspace) -> Iterator[Trouble]:
+    waiting = sum(1 for _ in workspace.ledger.journal.records())
+    if waiting:
+        yield note(
+            "uncommitted", workspace.history.branch,
+            f"{waiting} records of the journal wait to be committed, as they may",
+        )
+        return
+    root = workspace.ledger.layout.root
+    if workspace.history.index_lags(root):
+        yield mendable(
+            "index-lags", "note", "index", "git status in .wfledger/ shows what is not so",
+            repair="set it to the branch",
+            mend=lambda: workspace.history.refresh_index(root),
+        )
+
+
