@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support.cli import contents, plan, wf, wf_json
 from tests.support.repos import commit, git
 from wfledger.plans.checking import check_text
@@ -52,6 +54,8 @@ def test_check_needs_no_ledger(tmp_path: Path) -> None:
     assert wf_json(tmp_path, "check", path) == {"ok": True, "errors": [], "warnings": []}
 
 
+@pytest.mark.requirement("WFL-CLI-001")
+@pytest.mark.requirement("WFL-CLI-002")
 def test_check_lists_all_errors_with_kind_and_place(tmp_path: Path) -> None:
     path = plan(tmp_path, {"a": {"command": "true", "after": ["b"]}, "c": {"command": "true", "after": ["d"]}})
     found = wf_json(tmp_path, "check", path, status=7)
@@ -95,6 +99,7 @@ def test_plan_draws_depth_width_and_collisions(repo: Path) -> None:
     assert "a and b both may write src/app.py" in wf(repo, "plan", path).out
 
 
+@pytest.mark.requirement("WFL-CLI-004")
 def test_plan_changes_nothing(repo: Path) -> None:
     wf(repo, "init")
     path = plan(repo, {"a": {"command": "true", "write": ["x"]}})

@@ -25,6 +25,7 @@ def mixed(repo: Path) -> tuple[Path, str]:
     return repo, wf_json(repo, "run", plan(repo, MIXED), status=10)["run"]
 
 
+@pytest.mark.requirement("WFL-CLI-010")
 def test_counts_are_disjoint_and_sum_to_the_total(mixed: tuple[Path, str]) -> None:
     repo, run_id = mixed
     found = wf_json(repo, "status")
@@ -102,6 +103,7 @@ def test_show_has_the_document_and_the_last_result(mixed: tuple[Path, str]) -> N
     assert wf(repo, "show", "absent").status == 2
 
 
+@pytest.mark.requirement("WFL-CLI-008")
 def test_show_prints_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     add_task(workspace, "a", command="echo \x1b[2J\u202eevil", title="\x1b]0;t\x07plain")
@@ -111,6 +113,7 @@ def test_show_prints_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
         assert "\u202e" not in out
 
 
+@pytest.mark.requirement("WFL-CLI-009")
 def test_why_follows_a_dependency_to_the_command_that_ends_the_wait(mixed: tuple[Path, str]) -> None:
     repo, run_id = mixed
     found = wf_json(repo, "why", "later")
@@ -127,6 +130,7 @@ READING = (
 )  # fmt: skip
 
 
+@pytest.mark.requirement("WFL-CLI-004")
 def test_reading_verbs_change_nothing(
     mixed: tuple[Path, str], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,7 @@ def test_a_call_that_makes_no_sense_has_status_2(repo: Path, args: list[str]) ->
     assert "hint: wfledger" in done.err
 
 
+@pytest.mark.requirement("WFL-CLI-003")
 def test_usage_error_with_json_is_an_object(repo: Path) -> None:
     done = wf(repo, "list", "--limit", "none", "--json")
     assert done.status == 2
@@ -114,6 +115,7 @@ def test_no_ledger_says_init(repo: Path) -> None:
     assert done.out == ""
 
 
+@pytest.mark.requirement("WFL-CLI-003")
 def test_no_repository_has_status_2(tmp_path: Path) -> None:
     found = json.loads(wf(tmp_path, "status", "--json").out)
     assert (found["error"], found["kind"]) == ("repository", "not_a_repository")
@@ -124,6 +126,7 @@ def test_directory_may_be_given(repo: Path, tmp_path: Path) -> None:
     assert (repo / ".wfledger").is_dir()
 
 
+@pytest.mark.requirement("WFL-CLI-001")
 @pytest.mark.parametrize(
     ("error", "status"),
     [(StaleError("x"), 4), (InvalidDocumentError("x"), 7), (BusyError("x"), 75),
@@ -142,6 +145,7 @@ def test_message_hint_and_all_problems_are_printed(capsys: pytest.CaptureFixture
     assert err.endswith("hint: mend it\n")
 
 
+@pytest.mark.requirement("WFL-CLI-008")
 def test_what_is_printed_of_an_error_cannot_drive_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -56,6 +56,7 @@ def test_diff_of_what_was_never_attempted(tmp_path: Path) -> None:
     assert "has not been attempted" in done.err
 
 
+@pytest.mark.requirement("WFL-CLI-008")
 def test_logs_are_made_safe_unless_raw(repo: Path) -> None:
     command = "printf 'one\\033[31m\\ntwo'"
     wf(repo, "run", plan(ready(repo), {"a": {"command": command}}))

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.cli import contents, plan, wf, wf_json
 from tests.support.repos import commit, files_at, git, make_repo
 from tests.support.workspaces import open_workspace
@@ -16,6 +18,8 @@ def ready(repo: Path, fleet: str = "") -> Path:
     return repo
 
 
+@pytest.mark.requirement("WFL-CLI-002")
+@pytest.mark.requirement("WFL-CLI-006")
 def test_run_lands_each_task_on_the_branch_of_the_run(repo: Path) -> None:
     path = plan(ready(repo), {
         "a": {"command": "echo 1 > a", "write": ["a"]},
@@ -49,6 +53,8 @@ def test_history_is_committed_and_the_ledger_clean_when_run_returns(repo: Path) 
     assert open_workspace(repo).ledger.journal.is_empty()
 
 
+@pytest.mark.requirement("WFL-CLI-006")
+@pytest.mark.requirement("WFL-CLI-007")
 def test_failed_task_waits_for_a_person_with_its_command(repo: Path) -> None:
     path = plan(ready(repo), {"a": {"command": "exit 3"}, "b": {"command": "true", "after": ["a"]}})
     found = wf_json(repo, "run", path, status=10)
@@ -60,6 +66,7 @@ def test_failed_task_waits_for_a_person_with_its_command(repo: Path) -> None:
     assert need["command"] in done.out
 
 
+@pytest.mark.requirement("WFL-CLI-006")
 def test_missing_result_that_the_plan_allows_is_degraded(repo: Path) -> None:
     tasks = {
         "a": {"command": "false", "on_failure": "skip_continue"},
@@ -70,6 +77,7 @@ def test_missing_result_that_the_plan_allows_is_degraded(repo: Path) -> None:
     assert [need["task"] for need in found["needs"]] == [f"{found['run']}.a"]
 
 
+@pytest.mark.requirement("WFL-CLI-006")
 def test_run_that_aborts_has_failed(repo: Path) -> None:
     tasks = {
         "a": {"command": "false", "on_failure": "abort"},

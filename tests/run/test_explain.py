@@ -52,6 +52,7 @@ def test_task_that_may_start_waits_for_the_next_pass(workspace: Workspace) -> No
     assert found.since is not None
 
 
+@pytest.mark.requirement("WFL-CLI-009")
 def test_dependency_names_who_works_on_it(workspace: Workspace) -> None:
     start(workspace, add_task(workspace, "a").id)
     add_task(workspace, "b", after=("r1.a",))
@@ -69,6 +70,7 @@ def test_dependency_that_will_not_be_done(workspace: Workspace) -> None:
     assert (found.code, found.command) == ("dependency_cancelled", "wfledger cancel r1.a")
 
 
+@pytest.mark.requirement("WFL-CLI-009")
 def test_held_scope_is_shown_with_a_witness(workspace: Workspace) -> None:
     start(workspace, add_task(workspace, "a", write=("src/**",)).id)
     add_task(workspace, "b", write=("src/*.py",))
@@ -162,8 +164,10 @@ def test_cancelled_waits_for_nothing(workspace: Workspace) -> None:
         changes.move(task.id, Status.CANCELLED, actor=Actor.PERSON, why="enough")
     found = why(workspace, "a")
     assert (found.code, found.command) == ("cancelled", None)
+    assert "enough" in found.reason
 
 
+@pytest.mark.requirement("WFL-CLI-004")
 def test_explaining_changes_nothing(workspace: Workspace) -> None:
     start(workspace, add_task(workspace, "a", write=("src",)).id)
     add_task(workspace, "b", write=("src",))

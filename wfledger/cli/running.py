@@ -141,11 +141,10 @@ def _stoppable(session: "Session") -> Iterator[None]:
     def terminate(_signal: int, _frame: object) -> None:
         session.stop_requests += 2
 
-    before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, interrupt),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, terminate),
-        signal.SIGHUP: signal.signal(signal.SIGHUP, terminate),
-    }
+    wanted = {signal.SIGINT: interrupt, signal.SIGTERM: terminate, signal.SIGHUP: terminate}
+    # What is ignored, such as hanging up under nohup, stays ignored.
+    wanted = {n: found for n, found in wanted.items() if signal.getsignal(n) is not signal.SIG_IGN}
+    before = {number: signal.signal(number, found) for number, found in wanted.items()}
     try:
         yield
     finally:

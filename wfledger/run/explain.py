@@ -13,7 +13,7 @@ from wfledger.clock import iso
 from wfledger.core import outcome
 from wfledger.core.admission import Obstacle, lacking
 from wfledger.core.documents import Run
-from wfledger.core.graph import Readiness, readiness
+from wfledger.core.graph import Readiness, is_halted, readiness
 from wfledger.core.statuses import Status
 from wfledger.errors import NotFoundError
 from wfledger.run.liveness import Observations, owner_of
@@ -143,7 +143,7 @@ class _Explainer:
                 entry, "paused", f"dispatch is paused: {paused}; `paused` in {path} says so"
             )
         run = self._runs.get(task.run) or self._closed_run(task.run)
-        if run is not None and run.state == "open":
+        if run is not None and not is_halted(task, run.state):
             return None
         state = f"is {run.state}" if run else "has no document, so it was never submitted whole"
         reason = f"; {run.reason}" if run and run.reason else ""
@@ -286,7 +286,11 @@ class _Explainer:
         return self._say(entry, "done", f"it landed as {landed.commit[:12]} on {branch}")
 
     def _cancelled(self, entry: Entry) -> Why:
-        return self._say(entry, "cancelled", "it was given up and will not be done")
+        from wfledger.run.past import happenings
+
+        last = happenings(self._workspace, task=entry.task.id, limit=1)
+        by = f" by {last[0].by}: {last[0].why}" if last else ""
+        return self._say(entry, "cancelled", f"it was given up{by}")
 
     # -- facts -----------------------------------------------------------------------------------
 
