@@ -157,11 +157,15 @@ class _Attempt:
         )
 
     def _work(self, place: Place) -> Result:
+        if self.task.spec.digest() != self.task.spec_sha256:
+            return self._failed("spec_changed", "its spec was changed past the verbs")
         fleet = self.workspace.fleet()
         log = self.workspace.ledger.layout.local / "logs" / f"{self.name}.setup.log"
         ready = make_ready(self.workspace, place, log=log, stop=self.stop)
         if isinstance(ready, PreparationFailed):
             return self._failed(ready.failure_class, ready.message)
+        for said in ready.notes:
+            self.report(self.task.id, said)
         worktrees.excluding(self.workspace, place, ready.excluded)
         self._lay_the_desk()
         self.report(self.task.id, "runs")

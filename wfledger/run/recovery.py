@@ -4,6 +4,9 @@ Before a task may be offered again on this machine every process of the old atte
 work is under a ref (WFL-REC-012). One process recovers an attempt at a time, by a lock.
 """
 
+import shutil
+from contextlib import suppress
+
 from wfledger import faults
 from wfledger.core.documents import Hold, Result, Task
 from wfledger.core.statuses import Actor, Status
@@ -29,6 +32,8 @@ from wfledger.store.locks import LiveLock, is_alive
 faults.register("recovery.swept", "recovery.kept")
 
 _GRACE_S = 2.0
+#: Age at which what lies in tmp/ is nobody's: far beyond what a snapshot may take.
+_TMP_S = 86_400.0
 
 
 def recover_lost(workspace: Workspace, *, report: Report) -> int:
@@ -148,6 +153,7 @@ def sweep_worktrees(workspace: Workspace) -> int:
     One that may hold work is kept first; one whose attempt is still open is left alone.
     """
     count = 0
+    _clear_tmp(workspace)
     for place in worktrees.recorded(workspace):
         if place.purpose == "open":
             continue
@@ -158,6 +164,15 @@ def sweep_worktrees(workspace: Workspace) -> int:
             clear_away(workspace, place)
             count += 1
     return count
+
+
+def _clear_tmp(workspace: Workspace) -> None:
+    """Remove the private directories of snapshots that died long ago."""
+    oldest = workspace.clock.now().timestamp() - _TMP_S
+    for path in workspace.ledger.layout.tmp.glob("sealed-*"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < oldest:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_kept(workspace: Workspace, place: worktrees.Place, task_id: str, attempt: int) -> bool:
