@@ -4,6 +4,8 @@ ID and `--token` default to the environment of an attempt, so a worker's script 
 """
 
 import json
+import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +62,7 @@ def claim(
     say(f"export WFLEDGER_TASK={claimed.task.id}")
     say(f"export WFLEDGER_TOKEN={claimed.token}")
     if place is not None:
-        say(f"cd '{place}'")
+        say(f"cd {shlex.quote(place)}")
     say(f"attempt {claimed.attempt} of {claimed.task.id}: {claimed.task.spec.title}", err=True)
 
 
@@ -118,7 +120,7 @@ def fail(
 @_task_argument
 @_token_option
 @click.option("--result", type=click.Path(path_type=Path, exists=True, dir_okay=False),
-              envvar="WFLEDGER_RESULT_FILE", help="The envelope; else $WFLEDGER_RESULT_FILE.")
+              help="The envelope; else $WFLEDGER_RESULT_FILE, if that was written.")
 @click.option("--queue", is_flag=True, help="Only hand in; somebody else lands it.")  # fmt: skip
 @json_option
 @pass_app
@@ -129,21 +131,33 @@ def complete(
     """Hand an attempt in as finished: scope check, verification, merge and gate follow at once.
 
     Exit status 0: done. 1: verification or gate failed. 4: the attempt is over. 5: out of scope or
-    conflict. Every reason is given at once.
+    conflict. 10: the envelope asks a question. Every reason is given at once.
     """
     from wfledger.run import handing
 
     task_id = _task_of(app, task)
     handed = handing.complete(
-        app.workspace, task_id, token, envelope=result, queue=queue,
+        app.workspace, task_id, token, envelope=result or _written(), queue=queue,
         report=lambda text: say(text, err=True),
     )
-    if handed.landing is None:
-        _said(app, task_id, f"{task_id} is handed in", {"landing": None}, as_json=as_json)
-        return 0
-    status, sentence, facts = _landing(handed.landing)
+    if handed.landing is not None:
+        status, sentence, facts = _landing(handed.landing)
+    elif handed.failure is not None:
+        why = handed.failure
+        status = 10 if why.failure_class == "question" else 1
+        sentence = f"has failed: {why.failure_class}: {why.message}"
+        facts = {"landing": None, "code": why.failure_class, "reason": why.message}
+    else:
+        status, sentence, facts = 0, "is handed in", {"landing": None}
     _said(app, task_id, f"{task_id} {sentence}", facts, as_json=as_json)
     return status
+
+
+def _written() -> Path | None:
+    """Return the result file that the runtime named, if the worker has written it."""
+    named = os.environ.get("WFLEDGER_RESULT_FILE")
+    path = Path(named) if named else None
+    return path if path is not None and path.is_file() else None
 
 
 def _landing(landing: "Landing") -> tuple[int, str, dict[str, Any]]:

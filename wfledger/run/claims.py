@@ -10,13 +10,14 @@ import os
 from dataclasses import dataclass
 
 from wfledger.clock import iso
-from wfledger.core.documents import Attempt, Hold, Task
+from wfledger.core.documents import Attempt, Hold, Result, Task
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import NothingToClaimError, PausedError, StaleError
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.store.claims import ClaimRecord
 from wfledger.store.entries import Entry
+from wfledger.store.transaction import Transaction
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def claim(workspace: Workspace, *, worker: str, task_id: str | None = None) -> C
     with workspace.ledger.transaction(f"worker:{worker}") as changes:
         entry = None
         if task_id is not None:
-            entry = changes.claim(task_id, record)
+            entry = _claim_named(workspace, changes, task_id, record)
         for name in workspace.ledger.names(Status.PENDING) if entry is None else ():
             try:
                 entry = changes.claim(name, record)
@@ -54,6 +55,22 @@ def claim(workspace: Workspace, *, worker: str, task_id: str | None = None) -> C
             token.encode(), mode=0o600,
         )
     return Claim(entry.task, entry.task.attempt, token, worker)
+
+
+def _claim_named(
+    workspace: Workspace, changes: Transaction, task_id: str, record: ClaimRecord
+) -> Entry:
+    try:
+        return changes.claim(task_id, record)
+    except StaleError:
+        paused = workspace.config().paused
+        if paused:
+            raise PausedError(f"dispatch is paused: {paused}") from None
+        found = workspace.ledger.get(task_id).status.value
+        raise StaleError(
+            f"{task_id} is not on offer: it is {found}", hint=f"wfledger why {task_id}",
+            task=task_id, status=found,
+        ) from None
 
 
 def _nothing(workspace: Workspace) -> NothingToClaimError | PausedError:
@@ -113,14 +130,22 @@ def heartbeat(workspace: Workspace, task_id: str, token: str | None) -> int:
     return count
 
 
-def release(workspace: Workspace, task_id: str, token: str | None, *, reason: str = "") -> Task:
-    """Give a claimed task back; it counts as no failure."""
+def release(
+    workspace: Workspace, task_id: str, token: str | None, *, reason: str = "",
+    result: Result | None = None,
+) -> Task:  # fmt: skip
+    """Give a claimed task back; it counts as no failure. *result* says what is kept of it."""
     with workspace.ledger.transaction("worker") as changes:
         entry = held_entry(workspace, task_id, token)
+        kept = None
+        if result is not None:
+            changes.put_result(result)
+            kept = result.head if result.head != result.base else None
+        attempt = closed(workspace, entry.task, "released", reason, kept=kept)
         return changes.move(
             task_id, Status.WAITING, actor=Actor.WORKER, why=reason or "released",
-            attempts=(*entry.task.attempts, closed(workspace, entry.task, "released", reason)),
-            claim=None, hold=Hold(code="released", reason=reason),
+            attempts=(*entry.task.attempts, attempt), claim=None,
+            hold=Hold(code="released", reason=reason),
         )
 
 

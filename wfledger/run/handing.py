@@ -17,7 +17,7 @@ from wfledger.run.attempt import clear_away
 from wfledger.run.claims import Claim, held_entry, release
 from wfledger.run.closing import close, failure
 from wfledger.run.envelope import parse_envelope
-from wfledger.run.keeping import changed_paths, keep
+from wfledger.run.keeping import changed_paths, keep, keep_what_is_left
 from wfledger.run.landing import Landing, land_task
 from wfledger.run.preparation import PreparationFailed
 from wfledger.run.ready import make_ready
@@ -29,7 +29,24 @@ _BY = "worker"
 
 
 def give_worktree(workspace: Workspace, claimed: Claim) -> worktrees.Place:
-    """Make the worktree of a claim and prepare it; raises `EnvironmentFailedError`."""
+    """Make the worktree of a claim and prepare it.
+
+    Raises `EnvironmentFailedError`; the attempt is over then, for nobody knows its token.
+    """
+    try:
+        return _prepared(workspace, claimed)
+    except (WfledgerError, OSError) as error:
+        said = failure("environment", str(error))
+        result = Result(
+            task=claimed.task.id, attempt=claimed.attempt, status="failed", failure=said
+        )
+        close(workspace, result, by=_BY)
+        if isinstance(error, WfledgerError):
+            raise
+        raise EnvironmentFailedError(str(error)) from error
+
+
+def _prepared(workspace: Workspace, claimed: Claim) -> worktrees.Place:
     task = claimed.task
     name = workspace.ledger.layout.attempt_name(task.id, claimed.attempt)
     run = workspace.ledger.run(task.run)
@@ -50,9 +67,12 @@ def give_back(
 ) -> Task:
     """Give a claimed task back; what is in its worktree is kept."""
     entry = held_entry(workspace, task_id, token)
-    empty = Result(task=task_id, attempt=entry.task.attempt, status="succeeded")
-    _, place = _with_work(workspace, entry.task, empty)
-    task = release(workspace, task_id, token, reason=reason)
+    given = Result(
+        task=task_id, attempt=entry.task.attempt, status="failed",
+        failure=failure("stopped", reason or "released"),
+    )
+    result, place = _with_work(workspace, entry.task, given)
+    task = release(workspace, task_id, token, reason=reason, result=result)
     if place is not None:
         clear_away(workspace, place)
     return task
@@ -64,6 +84,8 @@ class Handed:
 
     task: Task
     landing: Landing | None
+    #: Why the envelope says that the attempt failed.
+    failure: Failure | None = None
 
 
 def complete(
@@ -82,7 +104,7 @@ def complete(
     if place is not None:
         clear_away(workspace, place)
     if queue or result.failure is not None:
-        return Handed(task, None)
+        return Handed(task, None, result.failure)
     landing = land_task(
         workspace, task_id, owner=_BY, stop=threading.Event(), report=report,
         wait_for_target=60.0,
@@ -123,14 +145,18 @@ def fail(
 def _with_work(
     workspace: Workspace, task: Task, result: Result
 ) -> tuple[Result, worktrees.Place | None]:
-    """Keep what is in the attempt's worktree, if it was given one."""
+    """Keep what is in the attempt's worktree, if it was given one.
+
+    Nothing succeeds in a worktree that is gone; what was committed there is kept all the same.
+    """
     name = workspace.ledger.layout.attempt_name(task.id, task.attempt)
     place = worktrees.find(workspace, name)
     if place is None:
         base = workspace.repo.tip(workspace.ledger.run(task.run).branch)
         return result.but(base=base, head=base), None
+    keep_it = keep_what_is_left if result.failure is not None else keep
     try:
-        kept = keep(workspace, place, task_id=task.id, attempt=task.attempt)
+        kept = keep_it(workspace, place, task_id=task.id, attempt=task.attempt)
     except WfledgerError as error:
         raise EnvironmentFailedError(
             f"the work cannot be kept: {error.message}; nothing was handed in",
