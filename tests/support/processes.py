@@ -119,7 +119,9 @@ class Worker:
 
     def ready(self) -> None:
         """Return when the process has imported everything and waits for `go`."""
-        readable, _, _ = select.select([self._ready], [], [], PATIENCE_S)
+        waiting = select.poll()
+        waiting.register(self._ready, select.POLLIN | select.POLLHUP)
+        readable = waiting.poll(PATIENCE_S * 1000)
         if not readable or not os.read(self._ready, 1):
             raise WorkerFailedError(f"{self.name} did not start:\n{self.output()}")
 

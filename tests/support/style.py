@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.imports import SHIPPED
+
 _BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.Match)
 _BRANCHES = (
     ast.If, ast.For, ast.AsyncFor, ast.While,
@@ -45,7 +47,8 @@ class Module:
 
 def measure(root: Path) -> list[Module]:
     """Measure every module under *root*, in the order of their paths."""
-    return [_module(path, root.parent) for path in sorted(root.rglob("*.py"))]
+    paths = (path for path in sorted(root.rglob("*.py")) if SHIPPED not in path.parts)
+    return [_module(path, root.parent) for path in paths]
 
 
 def percentile(values: Sequence[int], share: float) -> int:

@@ -4,6 +4,7 @@ import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app
 from wfledger.cli.render import say
+from wfledger.core import bounds
 from wfledger.core.documents import Check, Limits, TaskSpec
 from wfledger.errors import UsageError
 
@@ -12,20 +13,22 @@ from wfledger.errors import UsageError
 @click.argument("title")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.option("--id", "node", help="Name of the task; else one is made up.")
-@click.option("--prompt", help="What an agent is to do; run by the role of --role, or claimed.")
-@click.option("--role", help="Role of fleet.toml that runs the prompt.")
+@click.option("--prompt", help="What an agent is to do; where no role runs it, for whoever claims it.")
+@click.option("--role", help="Role of fleet.toml that runs the prompt; else its default one.")
 @click.option("--write", multiple=True, metavar="PATTERN", help="Path that it may write; repeat.")
 @click.option("--after", multiple=True, metavar="TASK", help="Task that comes first; repeat.")
 @click.option("--verify", multiple=True, metavar="COMMAND", help="Must pass on the result; repeat.")
 @click.option("--needs", multiple=True, metavar="NAME", help="What a worker must offer; repeat.")
-@click.option("--priority", type=int, default=0, help="Higher goes first.")
-@click.option("--timeout", type=float, metavar="SECONDS", help="Wall time of an attempt.")
+@click.option("--priority", type=click.IntRange(-1_000_000, 1_000_000), default=0,
+              help="Higher goes first.")
+@click.option("--timeout", type=click.FloatRange(0, bounds.MAX_SECONDS, min_open=True),
+              metavar="SECONDS", help="Wall time of an attempt.")
 @click.option("--allow-no-change", is_flag=True, help="Changing nothing is a success.")
 @click.option("--target", metavar="BRANCH", help="Branch that the result is for.")
 @json_option
 @pass_app
-def add(  # noqa: PLR0917
-    app: App, title: str, command: tuple[str, ...], node: str | None, prompt: str | None,
+def add(
+    app: App, *, title: str, command: tuple[str, ...], node: str | None, prompt: str | None,
     role: str | None, write: tuple[str, ...], after: tuple[str, ...], verify: tuple[str, ...],
     needs: tuple[str, ...], priority: int, timeout: float | None, allow_no_change: bool,
     target: str | None, as_json: bool,
@@ -42,6 +45,10 @@ def add(  # noqa: PLR0917
 
     if command and prompt:
         raise UsageError("a task has a command or a prompt, not both")
+    if role and not prompt:
+        raise UsageError("a role runs prompts; say which: --prompt TEXT")
+    if prompt:
+        role = submit.role_for(app.workspace, role)
     spec = TaskSpec(
         title=title, prompt=prompt, role=role, write=write, after=after, inputs=after,
         command=(command[0] if len(command) == 1 else command) or None,
@@ -54,5 +61,5 @@ def add(  # noqa: PLR0917
         emit({"task": {"status": "waiting", **task.model_dump(mode="json", by_alias=True)}})
         return
     say(task.id)
-    after = f"claim {task.id} --worktree" if spec.manual else f"run {task.run}"
-    say(f"next: wfledger {after}", err=True)
+    following = f"claim {task.id} --worktree" if spec.manual else f"run {task.run}"
+    say(f"next: wfledger {following}", err=True)

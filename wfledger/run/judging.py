@@ -36,23 +36,33 @@ def judge(task: Task, envelope: Envelope, ended: Ended) -> Result:
 
 
 def _problem(task: Task, envelope: Envelope, ended: Ended) -> tuple[str, str] | None:
+    """Return class and message of the failure: what the process says goes before its envelope."""
     if ended.left:
         return "environment", f"processes {ended.left} could not be ended"
     if ended.reason != "exited":
         return _ENDED_BY_US[ended.reason], ended.message
-    given = envelope.result
+    return _said(envelope.result) or _shown(task, envelope, ended)
+
+
+def _said(given: Result) -> tuple[str, str] | None:
+    """Return the failure that the worker itself names."""
     if given.status == "blocked":
         return "question", "; ".join(given.open_questions) or given.summary or "a question"
     if given.failure is not None:
         return given.failure.failure_class, given.failure.message or given.summary
+    return None
+
+
+def _shown(task: Task, envelope: Envelope, ended: Ended) -> tuple[str, str] | None:
+    """Return the failure that the exit status or the envelope shows."""
     if ended.status == TEMPORARY:
         return "transport", "exit status 75: a passing trouble"
     if ended.status not in _expected(task):
         return "task", ended.message
     if envelope.problem is not None:
         return "task", envelope.problem
-    if given.status == "failed":
-        return "task", given.summary or "the worker says that it failed"
+    if envelope.result.status == "failed":
+        return "task", envelope.result.summary or "the worker says that it failed"
     return None
 
 

@@ -120,6 +120,10 @@ class Journal:
         #: Where our own last line ended; a file that is longer was appended to by others.
         self._end = -1
 
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
     @property
     def active(self) -> Path:
         """The file that is appended to; it need not exist yet."""

@@ -21,6 +21,10 @@ class Marker:
         self._path = path
         self._descriptor = -1
 
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
     def _open(self) -> int:
         if self._descriptor < 0 or not os.fstat(self._descriptor).st_nlink:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
