@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import contents, plan, wf, wf_json
+from tests.support.processes import run_cli
 from tests.support.repos import commit, git
 from wfledger.plans.checking import check_text
 
@@ -66,6 +67,12 @@ def test_check_lists_all_errors_with_kind_and_place(tmp_path: Path) -> None:
     assert done.status == 7
     assert done.out == ""
     assert all(error["message"] in done.err for error in found["errors"])
+
+
+def test_file_is_named_as_seen_from_the_directory_given(tmp_path: Path) -> None:
+    plan(tmp_path, {"a": {"command": "true"}})
+    done = run_cli("-C", tmp_path, "check", "plan.json", cwd=tmp_path.parent)
+    assert done.status == 0, done.err
 
 
 def test_check_reads_standard_input(tmp_path: Path) -> None:

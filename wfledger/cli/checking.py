@@ -27,12 +27,13 @@ _SHOWN: Final = 12
 @click.argument("file", type=_FILE)
 @click.option("--lenient", is_flag=True, help="Warn of unknown fields instead of refusing them.")
 @json_option
-def check(file: Path, lenient: bool, as_json: bool) -> int:
+@pass_app
+def check(app: App, *, file: Path, lenient: bool, as_json: bool) -> int:
     """Say everything that is wrong with a plan, at once.
 
     Exit status 0: it can be run. 7: it has errors.
     """
-    source = read_source(file)
+    source = read_source(file, start=app.start)
     checked = check_text(source.text, source.name, lenient=lenient)
     if as_json:
         emit(checked.as_json())
@@ -56,7 +57,7 @@ def plan(
     app: App, *, file: Path, expand: bool, lenient: bool, target: str | None, as_json: bool
 ) -> None:
     """Show what a plan would do, before anything runs: order, width, who waits for whom."""
-    source = read_source(file)
+    source = read_source(file, start=app.start)
     if expand:
         click.echo(expand_text(source.text, source.name, lenient=lenient), nl=False)
         return

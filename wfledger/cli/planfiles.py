@@ -18,13 +18,16 @@ class Source(NamedTuple):
     name: str
 
 
-def read_source(path: Path) -> Source:
-    """Read a plan file, or standard input for `-`; raises `UsageError` where that cannot be."""
+def read_source(path: Path, *, start: Path) -> Source:
+    """Read a plan file, named as seen from *start*, or standard input for `-`.
+
+    Raises `UsageError` where that cannot be.
+    """
     limit = bounds.PLAN_BYTES + 1
     if str(path) == "-":
         return Source(sys.stdin.buffer.read(limit), "standard input")
     try:
-        with path.open("rb") as file:
+        with (start / path).open("rb") as file:
             return Source(file.read(limit), str(path))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error

@@ -78,7 +78,7 @@ def run(
 def _submitted(app: App, what: str, order: _Order) -> Run:
     """Return the run that is meant: a new one of a plan file, or one that is there."""
     path = Path(what)
-    if what == "-" or path.is_file():
+    if what == "-" or (app.start / path).is_file():
         return _submit(app, path, order)
     from wfledger.run.naming import find_run
 
@@ -100,7 +100,7 @@ def _submit(app: App, path: Path, order: _Order) -> Run:
     from wfledger.plans.checking import check_text
     from wfledger.run.submit import Submission, submit, unlanded_neighbours
 
-    source = read_source(path)
+    source = read_source(path, start=app.start)
     checked = check_text(source.text, source.name, lenient=order.lenient)
     compiled = plan_of(checked, source.name)
     say_problems(checked, source.name)
