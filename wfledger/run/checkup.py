@@ -7,10 +7,12 @@ again.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from wfledger.clock import Clock
+from wfledger.core import bounds
 from wfledger.core.statuses import Status
 from wfledger.errors import GitError, WfledgerError
 from wfledger.run.commit import commit_journal
@@ -20,9 +22,12 @@ from wfledger.run.proofs import Proofs
 from wfledger.run.trouble import Mend, Trouble, mendable, note
 from wfledger.run.wholeness import redo_all
 from wfledger.run.workspace import Workspace
+from wfledger.store import atomic
+from wfledger.store.evidence import read_document
 from wfledger.store.inspect import Finding, inspect
-from wfledger.store.layout import SUFFIX, is_id
+from wfledger.store.layout import EDITABLE, SUFFIX, is_id
 from wfledger.store.repair import repair
+from wfledger.store.replay import replay
 
 #: Looks after which repairing stops; one repair may lay bare what the next look finds.
 ROUNDS: Final = 8
@@ -146,6 +151,7 @@ def _files(workspace: Workspace) -> Iterator[Trouble]:
             yield Trouble(finding)
         else:
             yield Trouble(finding, redo if finding.code in _REDONE else put_right)
+    yield from _edited(workspace, branch)
     named = {finding.subject for finding in found}
     for task_id in _only_committed(workspace, branch or {}):
         if task_id not in named:
@@ -153,6 +159,28 @@ def _files(workspace: Workspace) -> Iterator[Trouble]:
                 "missing-task", "error", task_id, "its file is gone; only the branch has it",
                 repair="write it anew, with a higher attempt number while it is open", mend=redo,
             )
+
+
+def _edited(workspace: Workspace, branch: dict[str, bytes] | None) -> Iterator[Trouble]:
+    """Yield the files that people edit in place and that no record has as they are."""
+    ledger = workspace.ledger
+    said = replay(ledger.journal).files if ledger.layout.journal.is_dir() else {}
+    for name in EDITABLE if branch is not None else ():
+        try:
+            read_document(ledger.layout, name)
+            raw = atomic.read(ledger.layout.root / name, limit=bounds.RUN_BYTES)
+        except (OSError, WfledgerError):
+            continue  # gone, or not what it must be; a finding of its own
+        if raw != said.get(name, (branch or {}).get(name)):
+            yield mendable(
+                "unrecorded-change", "warning", name, "it was edited, and no record has that",
+                repair="record it as it is", mend=partial(_adopt, workspace, name),
+            )
+
+
+def _adopt(workspace: Workspace, name: str) -> None:
+    with workspace.ledger.transaction("doctor") as changes:
+        changes.adopt_file(name, why="edited by hand")
 
 
 def _only_committed(workspace: Workspace, branch: dict[str, bytes]) -> Iterator[str]:
