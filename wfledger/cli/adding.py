@@ -13,7 +13,7 @@ from wfledger.errors import UsageError
 @click.argument("title")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.option("--id", "node", help="Name of the task; else one is made up.")
-@click.option("--prompt", help="What an agent is to do; where no role runs it, for whoever claims it.")
+@click.option("--prompt", help="What an agent is to do; without a role, for whoever claims it.")
 @click.option("--role", help="Role of fleet.toml that runs the prompt; else its default one.")
 @click.option("--write", multiple=True, metavar="PATTERN", help="Path that it may write; repeat.")
 @click.option("--after", multiple=True, metavar="TASK", help="Task that comes first; repeat.")

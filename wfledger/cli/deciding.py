@@ -1,12 +1,13 @@
 """The verbs by which people decide: answer, retry, widen, accept, open, stop, cancel."""
 
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app
 from wfledger.cli.render import say
-from wfledger.errors import UsageError
+from wfledger.errors import TransitionError, UsageError
 
 if TYPE_CHECKING:
     from wfledger.core.documents import Task
@@ -127,7 +128,7 @@ def stop(app: App, *, what: str, reason: str, as_json: bool) -> None:
     from wfledger.run import stopping
 
     workspace = app.workspace
-    if what in {run.id for run in workspace.ledger.runs()}:
+    if what in _runs(app):
         ended = stopping.stop_run(workspace, what, reason=reason)
         if as_json:
             emit({"run": what, "stopped": ended})
@@ -136,7 +137,9 @@ def stop(app: App, *, what: str, reason: str, as_json: bool) -> None:
             say(f"next: wfledger run {what}")
         return
     done = stopping.stop(workspace, app.task_id(what), reason=reason)
-    _told(app, done, "its attempt was ended, its work is kept", as_json=as_json)
+    was_stopped = bool(done.attempts) and done.attempts[-1].outcome == "stopped"
+    what = "its attempt was ended, its work is kept" if was_stopped else "it had ended by itself"
+    _told(app, done, what, as_json=as_json)
 
 
 @click.command("cancel")
@@ -152,9 +155,16 @@ def cancel(app: App, *, tasks: tuple[str, ...], reason: str, as_json: bool) -> N
     names = [name for given in tasks for name in _tasks_of(app, given)]
     if not names:
         raise UsageError("nothing of it is open")
-    for name in names:
-        people.cancel(app.workspace, name, reason=reason)
-    commit_journal(app.workspace)
+    named = {app.task_id(given) for given in tasks if given not in _runs(app)}
+    cancelled = []
+    try:
+        for name in names:
+            with nullcontext() if name in named else suppress(TransitionError):
+                people.cancel(app.workspace, name, reason=reason)
+                cancelled.append(name)
+    finally:
+        commit_journal(app.workspace)
+    names = cancelled
     if as_json:
         emit({"cancelled": names})
         return
@@ -162,12 +172,16 @@ def cancel(app: App, *, tasks: tuple[str, ...], reason: str, as_json: bool) -> N
         say(f"{name} is cancelled")
 
 
+def _runs(app: App) -> set[str]:
+    return {run.id for run in app.workspace.ledger.runs()}
+
+
 def _tasks_of(app: App, given: str) -> list[str]:
     """Return the tasks that are meant: the open ones of a run, last ones first, or one task."""
     from wfledger.core.statuses import Status
 
     ledger = app.workspace.ledger
-    if given not in {run.id for run in ledger.runs()}:
+    if given not in _runs(app):
         return [app.task_id(given)]
     open_statuses = [status for status in Status if not status.is_final]
     return [name for status in open_statuses for name in ledger.names(status, run=given)]

@@ -15,6 +15,7 @@ from wfledger.core.documents import Run, Task, TaskSpec, check_id
 from wfledger.core.scopes import covered, parse_all
 from wfledger.errors import InvalidDocumentError, NotFoundError, RepositoryError, UsageError
 from wfledger.plans.compiling import Plan
+from wfledger.run.naming import resolve
 from wfledger.run.refnames import HEADS
 from wfledger.run.roles import Fleet
 from wfledger.run.workspace import Workspace
@@ -49,6 +50,22 @@ def missing_roles(plan: Plan, fleet: Fleet, role: str | None) -> list[str]:
         elif wanted not in {known.name for known in fleet.roles}:
             problems.append(f"{task.node} names the worker {wanted}, which fleet.toml lacks")
     return problems
+
+
+def role_for(workspace: Workspace, wanted: str | None) -> str | None:
+    """Return the role that runs a prompt: *wanted*, or the default one, or None for people.
+
+    Raises `InvalidDocumentError` for a role that fleet.toml lacks.
+    """
+    fleet = workspace.fleet()
+    if wanted is None:
+        return fleet.default_role
+    if wanted not in {known.name for known in fleet.roles}:
+        raise InvalidDocumentError(
+            f"fleet.toml lacks the role {wanted}",
+            hint=f"declare it in .wfledger/fleet.toml: [role.{wanted}] argv = [...]", role=wanted,
+        )
+    return wanted
 
 
 def target_branch(workspace: Workspace, name: str | None) -> str:
@@ -181,8 +198,8 @@ def add(workspace: Workspace, spec: TaskSpec, *, node: str | None, target: str |
     run = standing_run(workspace, target)
     node = node or workspace.clock.short_id(5)
     spec = spec.but(
-        after=tuple(_qualified(run.id, name) for name in spec.after),
-        inputs=tuple(_qualified(run.id, name) for name in spec.inputs),
+        after=tuple(_qualified(workspace, run.id, name) for name in spec.after),
+        inputs=tuple(_qualified(workspace, run.id, name) for name in spec.inputs),
     )
     _check_edges(workspace, spec)
     task = new_task(f"{run.id}.{node}", spec, iso(workspace.clock.now()))
@@ -201,8 +218,14 @@ def _ensure_run(workspace: Workspace, changes: Transaction, run: Run) -> None:
         changes.put_run(run, why="the standing run of its branch")
 
 
-def _qualified(run_id: str, name: str) -> str:
-    return name if "." in name else f"{run_id}.{name}"
+def _qualified(workspace: Workspace, run_id: str, name: str) -> str:
+    """Return the full id of a task: of the standing run first, then as people mean it elsewhere."""
+    mine = f"{run_id}.{name}"
+    try:
+        workspace.ledger.get(mine)
+    except (NotFoundError, ValueError):
+        return resolve(workspace, name)
+    return mine
 
 
 def _check_edges(workspace: Workspace, spec: TaskSpec) -> None:
