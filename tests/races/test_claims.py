@@ -25,6 +25,8 @@ from wfledger.store.repair import repair
 CLAIMANTS = 5
 #: Changes in one hold of the lock, of those who are not claimants.
 BATCH = 40
+#: The same where there are thousands of tasks: listing them all is most of the work.
+LARGE_BATCH = 500
 
 
 class Won(NamedTuple):
@@ -81,9 +83,10 @@ def _claim_with_lock(folder: Path, worker: str) -> list[Won]:
 def _promote(folder: Path, count: int) -> list[Won]:
     """Promote what waits, until everything was claimed; the last to leave says that it is over."""
     ledger = _opened(folder)
+    batch = BATCH if count < 5 * LARGE_BATCH else LARGE_BATCH
     while len(ledger.names(Status.IN_PROGRESS)) < count:
         with ledger.transaction("promoter") as changes:
-            for name in ledger.names(Status.WAITING)[:BATCH]:
+            for name in ledger.names(Status.WAITING)[:batch]:
                 attempt = changes.get(name).task.attempt + 1
                 changes.move(name, Status.PENDING, actor=Actor.SCHEDULER, why="", attempt=attempt)
     (folder / "over").touch()
@@ -102,16 +105,23 @@ def _withdraw(folder: Path, times: int) -> list[Won]:
     return []
 
 
-def _recover(folder: Path, times: int) -> list[Won]:
+def _recover(folder: Path, _: object) -> list[Won]:
     """Take back, without any grace, claims that are not recorded yet."""
     ledger = _opened(folder)
-    for _ in range(times):
-        for name in ledger.names(Status.IN_PROGRESS):
+    while not _is_over(folder):
+        for name in _unrecorded(ledger):
             with suppress(StaleError, TransitionError, NotFoundError):
                 _take_back(ledger, name)
-        if _is_over(folder):
-            break
     return []
+
+
+def _unrecorded(ledger: Ledger) -> list[str]:
+    found = []
+    for name in ledger.names(Status.IN_PROGRESS):
+        with suppress(FileNotFoundError):
+            if not ledger.is_claimed(name, ledger.load(Status.IN_PROGRESS, name).task.attempt):
+                found.append(name)
+    return found
 
 
 def _take_back(ledger: Ledger, name: str) -> None:
@@ -136,7 +146,7 @@ def _be(folder: Path, kind: str, argument: object) -> list[Won]:
 def _race(folder: Path, count: int, *, claim: str, claimants: int = CLAIMANTS) -> Counter[Won]:
     workers: list[tuple[Path, str, object]] = [(folder, claim, f"w{n}") for n in range(claimants)]
     rest: list[tuple[Path, str, object]] = [
-        (folder, "promote", count), (folder, "withdraw", 20), (folder, "recover", 20),
+        (folder, "promote", count), (folder, "withdraw", 20), (folder, "recover", None),
     ]
     return Counter(win for wins in processes.race(_be, [*workers, *rest]) for win in wins)
 
@@ -155,7 +165,8 @@ def _check(ledger: Ledger, wins: Counter[Won], count: int) -> None:
 
 
 def _without_lock(folder: Path, count: int) -> None:
-    ledger = _filled(folder, count, on_offer=count // 2)
+    # Promotions are what takes time, with everybody listing the folder that they rename into.
+    ledger = _filled(folder, count, on_offer=count - min(count // 2, 1000))
     wins = _race(folder, count, claim="claim")
     _check(ledger, wins, count)
     repair(ledger)  # the claims that no record of the journal explains are adopted

@@ -7,6 +7,7 @@ deleted but our own temporary files of dead processes (WFL-REC-002).
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +48,8 @@ def repair(
     with ledger.transaction(by) as changes:
         for _ in range(_ROUNDS):
             found = inspect(ledger, committed=committed)
-            todo = [item for item in found if item.repair and item not in done]
+            tried = set(done)
+            todo = [item for item in found if item.repair and item not in tried]
             todo = [item for item in todo if wanted is None or item.subject in wanted]
             if not todo:
                 break
@@ -65,6 +67,10 @@ class _Surgeon:
     changes: Transaction
     evidence: Evidence
 
+    @cached_property
+    def _known(self) -> set[str]:
+        return self.evidence.survey.ids() | set(self.evidence.replay.tasks)
+
     def treat(self, finding: Finding) -> None:
         """Do what the finding's `repair` says."""
         treatments: dict[str, Callable[[Finding], None]] = {
@@ -79,7 +85,7 @@ class _Surgeon:
         treatment = treatments.get(finding.code)
         if treatment is not None:
             treatment(finding)
-        elif finding.subject in self.evidence.survey.ids() | set(self.evidence.replay.tasks):
+        elif finding.subject in self._known:
             self._settle(finding.subject)
         else:
             self._of_path(finding)
