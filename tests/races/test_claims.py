@@ -166,7 +166,7 @@ def _check(ledger: Ledger, wins: Counter[Won], count: int) -> None:
 
 def _without_lock(folder: Path, count: int) -> None:
     # Promotions are what takes time, with everybody listing the folder that they rename into.
-    ledger = _filled(folder, count, on_offer=count - min(count // 2, 1000))
+    ledger = _filled(folder, count, on_offer=count - min(count // 4, 1000))
     wins = _race(folder, count, claim="claim")
     _check(ledger, wins, count)
     repair(ledger)  # the claims that no record of the journal explains are adopted
@@ -197,7 +197,7 @@ def _with_lock(folder: Path, count: int) -> None:
 
 
 def test_with_the_lock_every_claim_is_recorded_and_the_ledger_is_whole(tmp_path: Path) -> None:
-    _with_lock(tmp_path, 200)
+    _with_lock(tmp_path, 120)
 
 
 @pytest.mark.long
