@@ -19,6 +19,7 @@ from wfledger.run.refnames import HEADS
 
 if TYPE_CHECKING:
     from wfledger.run.session import Outcome, Session
+    from wfledger.run.workspace import Workspace
 
 
 class _Order(NamedTuple):
@@ -78,7 +79,7 @@ def run(
 def _submitted(app: App, what: str, order: _Order) -> Run:
     """Return the run that is meant: a new one of a plan file, or one that is there."""
     path = Path(what)
-    if what == "-" or (app.start / path).is_file():
+    if what == "-" or _is_file(app.start / path):
         return _submit(app, path, order)
     from wfledger.run.naming import find_run
 
@@ -96,9 +97,16 @@ def _submitted(app: App, what: str, order: _Order) -> Run:
     return reopen(workspace, found)
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
 def _submit(app: App, path: Path, order: _Order) -> Run:
     from wfledger.plans.checking import check_text
-    from wfledger.run.submit import Submission, submit, unlanded_neighbours
+    from wfledger.run.submit import Submission, submit, target_branch, unlanded_neighbours
 
     source = read_source(path, start=app.start)
     checked = check_text(source.text, source.name, lenient=order.lenient)
@@ -115,7 +123,19 @@ def _submit(app: App, path: Path, order: _Order) -> Run:
             f"write; wfledger land {one.run.id}",
             err=True,
         )
+    _say_uncommitted(workspace, target_branch(workspace, order.target))
     return submit(workspace, submission)
+
+
+def _say_uncommitted(workspace: "Workspace", target: str) -> None:
+    changed = workspace.repo.changed_files(target)
+    if changed:
+        verb = "is" if changed == 1 else "are"
+        say(
+            f"{plural(changed, 'file')} {verb} changed and not committed; the run starts from the "
+            f"last commit of {target.removeprefix(HEADS)}",
+            err=True,
+        )
 
 
 def _say_detached(found: Run, *, as_json: bool) -> None:

@@ -238,6 +238,8 @@ class Engine:
                 if self._is_over(pulse):
                     break
                 self._wake.wait(PULSE_S)
+            # What somebody who died had begun may have been finished only since we began.
+            sweep_worktrees(self.workspace)
             if self.draining and self.run_id:
                 self._scheduler.withdraw_offers(self.run_id, reason="its workers have left")
         finally:

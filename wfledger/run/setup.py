@@ -12,7 +12,12 @@ from typing import Final
 from wfledger.clock import Clock, iso
 from wfledger.core.documents import LedgerConfig, Policy, canonical, parse
 from wfledger.core.statuses import Status
-from wfledger.errors import EnvironmentFailedError, LedgerDamagedError, RepositoryError
+from wfledger.errors import (
+    EnvironmentFailedError,
+    InvalidDocumentError,
+    LedgerDamagedError,
+    RepositoryError,
+)
 from wfledger.run.mounts import network_kind
 from wfledger.run.proposals import found_in
 from wfledger.run.roles import propose
@@ -58,6 +63,7 @@ def initialise(start: Path, *, clock: Clock, policy: Policy | None = None) -> Cr
         raise LedgerDamagedError(f"{root} is gone", hint="wfledger doctor --fix", path=str(root))
     history = History(repo)
     _refuse_foreign(root, repo)
+    _refuse_foreign_branch(history)
     layout = Layout(root, local)
     try:
         make_local(layout, clock=clock)
@@ -120,12 +126,28 @@ def refuse_unsound(main: Path, local: Path) -> None:
 
 
 def _refuse_foreign(root: Path, repo: Repository) -> None:
-    if root.exists() and not points_home(root, repo.common_dir) and any(root.iterdir()):
+    foreign = root.is_symlink() or (root.exists() and not root.is_dir())
+    if not foreign and root.exists() and not points_home(root, repo.common_dir):
+        foreign = any(root.iterdir())
+    if foreign:
         raise EnvironmentFailedError(
             f"{root} exists and is not a ledger of this repository",
             hint=f"move it away, e.g. mv {FOLDER} {FOLDER}.old",
             path=str(root),
         )
+
+
+def _refuse_foreign_branch(history: History) -> None:
+    if history.tip() is None:
+        return
+    try:
+        parse(LedgerConfig, history.read("ledger.json") or b"")
+    except InvalidDocumentError as error:
+        name = history.branch.removeprefix("refs/heads/")
+        raise EnvironmentFailedError(
+            f"the branch {name} is there already and holds no ledger: {error.message}",
+            hint=f"give it another name: git branch -m {name} NEW-NAME",
+        ) from None
 
 
 def folders() -> tuple[str, ...]:

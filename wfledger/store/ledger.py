@@ -33,6 +33,7 @@ from wfledger.store.locks import Locks
 from wfledger.store.marker import Marker
 from wfledger.store.transaction import Transaction
 
+_CONFIG: Final = "ledger.json"
 faults.register("ledger.lock.taken", "ledger.lock.released")
 
 #: The order in which a reader looks for a task: against the stream, so that a task that moves on
@@ -90,8 +91,14 @@ class Ledger:
     # -- reading ---------------------------------------------------------------------------------
 
     def config(self) -> LedgerConfig:
-        """Return ledger.json."""
-        return parse(LedgerConfig, self._read("ledger.json", limit=bounds.TASK_BYTES))
+        """Return ledger.json; raises `InvalidDocumentError` that names it."""
+        try:
+            return parse(LedgerConfig, self._read(_CONFIG, limit=bounds.TASK_BYTES))
+        except InvalidDocumentError as error:
+            raise InvalidDocumentError(
+                f"{_CONFIG}: {error.message}", hint=f"mend {self.layout.root / _CONFIG}",
+                **error.facts,
+            ) from None
 
     def _read(self, relative: str, *, limit: int) -> bytes:
         return atomic.read(self.layout.root / relative, limit=limit)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 import pygit2
-from pygit2.enums import FileMode, Option, SortMode
+from pygit2.enums import FileMode, FileStatus, Option, SortMode
 
 from wfledger.errors import GitError
 from wfledger.vcs import proc
@@ -128,6 +128,17 @@ class Repository:
         with translated("read HEAD"):
             target = self.git.lookup_reference("HEAD").target
         return target if isinstance(target, str) else None
+
+    def changed_files(self, branch: str) -> int:
+        """Count tracked files of the main checkout that differ from *branch*, a full name.
+
+        No filter is run to see that, and nothing is written; 0 where another branch is there.
+        """
+        if self.workdir is None or self.head_branch() != branch:
+            return 0
+        with translated("look at the checkout"):
+            found = self.git.status(untracked_files="no", ignored=False)
+        return sum(1 for flags in found.values() if flags != FileStatus.CURRENT)
 
     def tip(self, ref: str) -> str | None:
         """Return the object that *ref* names, None where there is no such ref."""
