@@ -49,7 +49,7 @@ def commit_journal(workspace: Workspace) -> int:
 
 def _commit_once(workspace: Workspace) -> int:
     ledger = workspace.ledger
-    with ledger.locks.hold("ledger"):
+    with ledger.transaction("committer"):  # what was interrupted is finished and recorded first
         ledger.journal.rotate()
     faults.point("commit.rotated")
     count = 0
