@@ -26,12 +26,12 @@ class Terminal:
 
     def __init__(self, root: Path, programs: Path) -> None:
         self.root = root
-        self._programs = programs
+        self.programs = programs
         self._write_program("wfledger", f'exec {shlex.quote(sys.executable)} -m wfledger "$@"')
 
     def _write_program(self, name: str, script: str) -> None:
-        self._programs.mkdir(exist_ok=True)
-        path = self._programs / name
+        self.programs.mkdir(exist_ok=True)
+        path = self.programs / name
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
 
@@ -40,7 +40,7 @@ class Terminal:
         env: Mapping[str, str] | None = None,
     ) -> Cli:  # fmt: skip
         """Type *line* at a shell and check its exit status."""
-        path = f"{self._programs}{os.pathsep}{os.environ['PATH']}"
+        path = f"{self.programs}{os.pathsep}{os.environ['PATH']}"
         variables = {"PATH": path, **(env or {})}
         done = run("/bin/sh", "-c", line, cwd=cwd or self.root, input=stdin, env=variables)
         assert done.status == status, f"{line}: status {done.status}\n{done.out}\n{done.err}"

@@ -25,7 +25,7 @@ _SHOWN: Final = 50
 @pass_app
 def land(
     app: App, *, run: str, yes: bool, branch: str | None, undo: bool, as_json: bool
-) -> None:
+) -> int:
     """Bring a run's results to its branch: shows the commits, asks, then fast-forwards or merges.
 
     Uncommitted work is never touched: where it is in the way, nothing happens and the paths are
@@ -40,21 +40,23 @@ def land(
     found = find_run(workspace, run)
     if undo:
         _said(app, {"run": found.id, "undone_to": bringing.undo(workspace, found.id)}, as_json)
-        return
+        return 0
     if branch:
         commit = bringing.branch_off(workspace, found.id, branch)
         _said(app, {"run": found.id, "branch": branch, "commit": commit}, as_json)
-        return
+        return 0
     plan = bringing.prepare_landing(workspace, found.id)
     _show(plan, err=as_json)
-    if plan.how != "nothing" and not yes:
-        _ask(plan)
+    if plan.how != "nothing" and not yes and not _agreed(plan):
+        say("nothing has changed", err=True)
+        return 1
     done = bringing.bring(workspace, plan)
     facts = {
         "run": done.id, "how": plan.how, "commit": plan.after, "commits": len(plan.commits),
         "target": done.target.removeprefix(HEADS), "state": done.state,
     }  # fmt: skip
     _said(app, facts, as_json)
+    return 0
 
 
 def _said(app: App, facts: dict[str, object], as_json: bool) -> None:
@@ -89,9 +91,9 @@ def _show(plan: "Bringing", *, err: bool) -> None:
         say(f"  and {len(plan.paths) - _SHOWN} more", err=err)
 
 
-def _ask(plan: "Bringing") -> None:
+def _agreed(plan: "Bringing") -> bool:
     if not sys.stdin.isatty():
         raise UsageError(
             "there is no terminal to ask on", hint=f"wfledger land {plan.run.id} --yes"
         )
-    click.confirm("Land them?", abort=True, err=True)
+    return click.confirm("Land them?", err=True)

@@ -5,9 +5,10 @@ in memory; a conflict, or uncommitted changes in the paths concerned, stop it be
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from wfledger.clock import iso
+from wfledger.core.changes import Change
 from wfledger.core.documents import Landed, Run
 from wfledger.core.statuses import Status
 from wfledger.errors import (
@@ -20,11 +21,14 @@ from wfledger.errors import (
 )
 from wfledger.run.refnames import HEADS
 from wfledger.run.workspace import Workspace
-from wfledger.vcs.checkout import checkout_of, fast_forward, reset_keep, uncommitted
+from wfledger.vcs.checkout import checkout_of, fast_forward, in_the_way, reset_keep
 from wfledger.vcs.merge import Conflict, merge_trees
-from wfledger.vcs.refs import RefUpdate, swap
+from wfledger.vcs.refs import RefUpdate, is_branch_name, swap
 from wfledger.vcs.repo import CommitInfo
 from wfledger.vcs.trees import diff
+
+#: Paths that a message names.
+_NAMED: Final = 10
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def prepare_landing(workspace: Workspace, run_id: str) -> Bringing:
         after, how = _merge(workspace, run, tip, before), "merge"
     changes = diff(repo, repo.tree_of(before), repo.tree_of(after))
     paths = tuple(change.text for change in changes)
-    _refuse_uncommitted(workspace, run, paths)
+    _refuse_uncommitted(workspace, run, changes)
     return Bringing(run, before, after, how, commits, paths)  # type: ignore[arg-type]
 
 
@@ -91,15 +95,15 @@ def _merge(workspace: Workspace, run: Run, tip: str, before: str) -> str:
     )
 
 
-def _refuse_uncommitted(workspace: Workspace, run: Run, paths: tuple[str, ...]) -> None:
+def _refuse_uncommitted(workspace: Workspace, run: Run, changes: tuple[Change, ...]) -> None:
     checkout = checkout_of(workspace.repo, run.target)
     if checkout is None:
         return
-    touched = sorted(uncommitted(checkout) & frozenset(paths))
+    touched = in_the_way(checkout, changes)
     if touched:
         raise UsageError(
-            f"uncommitted changes in {', '.join(touched[:10])}, which the run changes too",
-            hint="commit or stash them first", paths=touched,
+            f"uncommitted changes in {', '.join(touched[:_NAMED])}, which the run changes too",
+            hint="commit or stash them first", paths=list(touched),
         )
 
 
@@ -123,14 +127,15 @@ def _note(workspace: Workspace, run: Run, bringing: Bringing) -> Run:
     at = iso(workspace.clock.now())
     how: Literal["merged", "nothing"] = "nothing" if bringing.how == "nothing" else "merged"
     landed = Landed(target=run.target, commit=bringing.after, how=how, at=at)
-    before = {} if bringing.how == "nothing" else {"before": bringing.before}
+    if bringing.how != "nothing":
+        landed = landed.but(before=bringing.before)
     with workspace.ledger.transaction("person") as changes:
         present = workspace.ledger.run(run.id)
         over = present.plan is not None and not _open_tasks(workspace, run.id)
         state = "landed" if over and present.state == "open" else present.state
-        updated = present.but(
-            seq=present.seq + 1, state=state, landed=landed.but(**before) if before else landed
-        )
+        if bringing.how == "nothing" and present.landed is not None:
+            landed = present.landed  # what `--undo` takes back
+        updated = present.but(seq=present.seq + 1, state=state, landed=landed)
         changes.put_run(updated, why="landed")
     return updated
 
@@ -153,6 +158,8 @@ def undo(workspace: Workspace, run_id: str) -> str:
             f"{run.target.removeprefix(HEADS)} has moved on since {run_id} landed",
             hint=f"git revert {run.landed.commit[:12]}", run=run_id,
         )
+    back = diff(repo, repo.tree_of(run.landed.commit), repo.tree_of(before))
+    _refuse_uncommitted(workspace, run, back)
     checkout = checkout_of(repo, run.target)
     if checkout is not None:
         reset_keep(checkout, before)
@@ -172,6 +179,8 @@ def branch_off(workspace: Workspace, run_id: str, name: str) -> str:
     tip = workspace.repo.tip(run.branch)
     if tip is None:
         raise RepositoryError(f"{run.branch} is gone", kind="no_branch")
+    if not is_branch_name(name):
+        raise UsageError(f"{name!r} cannot name a branch")
     ref = f"{HEADS}{name}"
     if not swap(workspace.repo, [RefUpdate(ref, tip, None)], reason=f"wfledger: {run_id}"):
         raise UsageError(f"the branch {name} exists already", hint="choose another name")

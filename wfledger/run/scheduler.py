@@ -62,9 +62,10 @@ class Scheduler:
         ledger = self._workspace.ledger
         return View.load(ledger, self.open_runs() if runs is None else runs, self._cache)
 
-    def open_runs(self) -> list[Run]:
-        """Return the runs that are not landed."""
-        return [run for run in self._workspace.ledger.runs() if run.state != "landed"]
+    def open_runs(self, also: str | None = None) -> list[Run]:
+        """Return the runs that are not landed, and the one asked for."""
+        runs = self._workspace.ledger.runs()
+        return [run for run in runs if run.state != "landed" or run.id == also]
 
     def step(self, *, slots: int, only: str | None = None) -> Step:
         """Do one step; durable on return.
@@ -73,10 +74,10 @@ class Scheduler:
         here would take it.
         """
         config = self._workspace.config()
-        runs = self.open_runs()
+        runs = self.open_runs(only)
         before = self.look(runs)
         with self._workspace.ledger.transaction(_BY) as changes:
-            runs = self.open_runs()  # one may have been stopped since
+            runs = self.open_runs(only)  # one may have been stopped since
             observations = Observations.load(self._workspace)
             hot = self._hot_again(before)
             one = _Pass(

@@ -6,10 +6,11 @@ ever overwritten: git's own `--ff-only` and `--keep` refuse that.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wfledger.core.changes import Change
 from wfledger.vcs.proc import Finished, run_git
 from wfledger.vcs.registry import listed
 from wfledger.vcs.repo import Repository
@@ -59,12 +60,39 @@ def uncommitted(checkout: Checkout) -> frozenset[str]:
     return frozenset(entry[3:] for entry in done.text().split("\0") if entry)
 
 
+def in_the_way(checkout: Checkout, changes: Iterable[Change]) -> tuple[str, ...]:
+    """Return the uncommitted paths that *changes* to the branch would run into.
+
+    Also an ignored file where one is added: git itself would overwrite it.
+    """
+    dirty, found = uncommitted(checkout), set[str]()
+    above = {parent for path in dirty for parent in _parents(path)}
+    for change in changes:
+        path = os.fsdecode(change.path)
+        found |= {path, *_parents(path)} & dirty
+        if path in above:  # a folder with uncommitted files becomes something else
+            found |= {name for name in dirty if name.startswith(f"{path}/")}
+        where = checkout.path / path
+        if change.old is None and os.path.lexists(where) and not _is_folder(where):
+            found.add(path)
+    return tuple(sorted(found))
+
+
+def _parents(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
 def fast_forward(checkout: Checkout, commit: str) -> None:
     """Bring the branch that is checked out forward to *commit*, and the files with it.
 
     Raises `GitError` when git refuses; nothing has changed then.
     """
-    checkout.git(["merge", "--ff-only", "--quiet", commit])
+    checkout.git(["merge", "--ff-only", "--no-overwrite-ignore", "--quiet", commit])
 
 
 def reset_keep(checkout: Checkout, commit: str) -> None:

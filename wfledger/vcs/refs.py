@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import pygit2
+
 from wfledger.clock import SystemClock
 from wfledger.errors import BusyError, GitError
 from wfledger.vcs.proc import Finished, failure, run_git
@@ -70,6 +72,13 @@ def ensure(repo: Repository, updates: Sequence[RefUpdate], *, reason: str) -> bo
     """
     left = [update for update in updates if repo.tip(update.ref) != update.new]
     return swap(repo, left, reason=reason)
+
+
+def is_branch_name(name: str) -> bool:
+    """Whether git takes *name* for a new branch."""
+    if name.startswith("-") or name == "HEAD":
+        return False
+    return pygit2.reference_is_valid_name(f"refs/heads/{name}")
 
 
 def refs_under(repo: Repository, prefix: str) -> dict[str, str]:
