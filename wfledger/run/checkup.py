@@ -22,7 +22,7 @@ from wfledger.run.proofs import Proofs
 from wfledger.run.trouble import Mend, Trouble, mendable, note
 from wfledger.run.wholeness import redo_all
 from wfledger.run.workspace import Workspace
-from wfledger.store import atomic
+from wfledger.store import atomic, folders
 from wfledger.store.evidence import read_document
 from wfledger.store.inspect import Finding, inspect
 from wfledger.store.layout import EDITABLE, SUFFIX, is_id
@@ -33,7 +33,7 @@ from wfledger.store.replay import replay
 ROUNDS: Final = 8
 _ORDER: Final = {"error": 0, "warning": 1, "note": 2}
 #: Findings about files that are put right by redoing the whole ledger.
-_REDONE: Final = frozenset({"missing-folder", "missing-task"})
+_REDONE: Final = frozenset({"missing-task"})
 
 
 @dataclass
@@ -97,6 +97,10 @@ class Checkup:
             if trouble.stops:
                 return
         workspace = ground.workspace()
+        missing = list(_missing(workspace))
+        yield from missing
+        if missing:
+            return
         yield from _files(workspace)
         yield from Proofs(workspace).troubles()
         yield from Places(workspace, ground.local / "aside").troubles()
@@ -130,6 +134,18 @@ def _mend(todo: list[Trouble], repaired: Repaired, report: Callable[[str], None]
 # -- files ---------------------------------------------------------------------------------------
 
 
+def _missing(workspace: Workspace) -> Iterator[Trouble]:
+    """Yield the ledger's own folders that are gone: what was in them is redone with all the rest."""
+    layout = workspace.ledger.layout
+    redo = partial(redo_all, workspace, by="doctor")
+    for folder in folders.missing(layout):
+        if folder.is_relative_to(layout.root):
+            yield mendable(
+                "missing-folder", "error", folder.name, f"{folder} is missing",
+                repair="make it, with all that branch and journal have", mend=redo,
+            )
+
+
 def _files(workspace: Workspace) -> Iterator[Trouble]:
     ledger = workspace.ledger
     try:
@@ -140,8 +156,7 @@ def _files(workspace: Workspace) -> Iterator[Trouble]:
     committed = branch.get if branch is not None else None
     found = inspect(ledger, committed=committed)
 
-    def redo() -> None:
-        redo_all(workspace, by="doctor")
+    redo = partial(redo_all, workspace, by="doctor")
 
     def put_right() -> None:
         repair(ledger, found, committed=committed)
@@ -187,11 +202,11 @@ def _only_committed(workspace: Workspace, branch: dict[str, bytes]) -> Iterator[
     """Yield the tasks that the branch has and no folder; one that moves is looked for again."""
     ledger = workspace.ledger
     present = {name for status in Status for name in ledger.names(status)}
-    folders = {status.value for status in Status}
+    own = {status.value for status in Status}
     for path in branch:
         folder, _, rest = path.partition("/")
         name = rest.rpartition("/")[2].removesuffix(SUFFIX)
-        if folder in folders and path.endswith(SUFFIX) and name not in present and is_id(name):
+        if folder in own and path.endswith(SUFFIX) and name not in present and is_id(name):
             layout = ledger.layout
             if not any(layout.task(status, name).exists() for status in Status):
                 yield name
