@@ -299,3 +299,19 @@ def test_task_that_kills_its_runtime_every_time_is_blocked_in_the_end(tmp_path: 
     assert done.status == 10
     (need,) = json.loads(done.out)["needs"]
     assert (need["task"], need["code"]) == (f"{run}.a", "exhausted")
+
+
+def test_end_that_was_decided_and_not_made_is_no_loss(tmp_path: Path) -> None:
+    root = make_repo(tmp_path / "repo", {"README.md": "# sample\n"})
+    wf_json(root, "init")
+    tasks = {"a": {"command": f"{note(tmp_path)}; echo x > a.txt", "write": ["a.txt"]}}
+    run = wf_json(root, "run", plan(tmp_path, tasks), "--detach")["run"]
+    # The second content that is written before its move is that of the end of the attempt.
+    died = _run(root, run, env=kill_at("ledger.move.content-first", 2))
+    assert died.status == -signal.SIGKILL
+    assert open_workspace(root).ledger.names(Status.IN_PROGRESS) == [f"{run}.a"]
+    assert _run(root, run).status == 0
+    assert noted(tmp_path) == [f"{run}.a"]
+    workspace = open_workspace(root)
+    assert [attempt.outcome for attempt in workspace.ledger.get(f"{run}.a").task.attempts] == ["succeeded"]
+    assert leftovers(workspace) == NOTHING_LEFT

@@ -88,8 +88,9 @@ def keep(
             f"{clean_line(taken.path)}: {taken.reason}", path=taken.path, place=place.path
         )
     faults.point("keep.snapshot")
-    subject = f"{task_id} attempt {attempt}"
-    head = _commit_of(workspace, place, taken, subject, merged=merged)
+    parents = _parents(workspace, place, taken, merged)
+    head = _known(workspace, taken, parents, kept_head(workspace, task_id, attempt))
+    head = head or _commit(workspace, taken, parents, f"{task_id} attempt {attempt}")
     _point(workspace, keep_ref(task_id, attempt), head)
     faults.point("keep.ref")
     return Kept(place.base, head)
@@ -120,18 +121,35 @@ def keep_commits(workspace: Workspace, place: Place, *, task_id: str, attempt: i
     return Kept(place.base, head)
 
 
-def _commit_of(
-    workspace: Workspace, place: Place, taken: Snapshot, subject: str, *, merged: str | None
-) -> str:
-    """Return a commit with the snapshot's tree that reaches all that the worker committed."""
+def _parents(
+    workspace: Workspace, place: Place, taken: Snapshot, merged: str | None
+) -> list[str]:
+    """Return the commits that what is recorded has to reach: all that the worker committed."""
     repo, head = workspace.repo, taken.head or place.base
-    descends = repo.is_ancestor(place.base, head)
-    if merged is not None and repo.is_ancestor(merged, head):
-        merged = None
-    if descends and merged is None and taken.tree == repo.tree_of(head):
-        return head
-    parents = [head] if descends else [place.base, head]
-    parents += [merged] if merged is not None else []
+    parents = [head] if repo.is_ancestor(place.base, head) else [place.base, head]
+    if merged is not None and not repo.is_ancestor(merged, head):
+        parents.append(merged)
+    return parents
+
+
+def _known(
+    workspace: Workspace, taken: Snapshot, parents: list[str], kept: str | None
+) -> str | None:
+    """Return a commit that says all this already: the only parent, or what was kept before.
+
+    A result that is on its way names the commit that was kept; keeping the same again must not
+    make another one.
+    """
+    repo = workspace.repo
+    if len(parents) == 1 and taken.tree == repo.tree_of(parents[0]):
+        return parents[0]
+    if kept is None or taken.tree != repo.tree_of(kept):
+        return None
+    return kept if all(repo.is_ancestor(parent, kept) for parent in parents) else None
+
+
+def _commit(workspace: Workspace, taken: Snapshot, parents: list[str], subject: str) -> str:
+    repo = workspace.repo
     return repo.commit_tree(
         taken.tree, parents, message=f"{subject}\n", author=repo.identity() or AUTHOR,
         committer=AUTHOR, when=workspace.clock.now(),

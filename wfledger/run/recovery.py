@@ -97,6 +97,8 @@ def _recover_one(workspace: Workspace, task: Task, owner: Owner, report: Report)
     except BusyError:
         return False
     try:
+        if not _is_open(workspace, task):
+            return False
         report(task.id, "its worker is gone; ending what is left of it")
         if not _is_swept(workspace, name) or is_alive(layout.tree(task.id, task.attempt)):
             report(task.id, "a process of the lost attempt still runs; not offered again yet")
@@ -105,6 +107,15 @@ def _recover_one(workspace: Workspace, task: Task, owner: Owner, report: Report)
         return _hand_on(workspace, task, owner, name)
     finally:
         mine.release()
+
+
+def _is_open(workspace: Workspace, task: Task) -> bool:
+    """Whether the attempt still is, once what its runtime had begun to record is finished."""
+    with workspace.ledger.transaction("finder") as changes:
+        entry = changes.ledger.find(task.id)
+    if entry is None or entry.status is not Status.IN_PROGRESS:
+        return False
+    return entry.task.attempt == task.attempt
 
 
 def _is_swept(workspace: Workspace, name: str) -> bool:
