@@ -135,7 +135,7 @@ def _mend(todo: list[Trouble], repaired: Repaired, report: Callable[[str], None]
 
 
 def _missing(workspace: Workspace) -> Iterator[Trouble]:
-    """Yield the ledger's own folders that are gone: what was in them is redone with all the rest."""
+    """Yield the ledger's own folders that are gone: what was in them is redone with the rest."""
     layout = workspace.ledger.layout
     redo = partial(redo_all, workspace, by="doctor")
     for folder in folders.missing(layout):
