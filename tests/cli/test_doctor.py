@@ -122,6 +122,8 @@ USER_GIT = {
     "clean": ("clean", "-fdx"),
     "reset": ("reset", "--quiet", "--hard"),
     "switch": ("checkout", "--quiet", "-b", "feature"),
+    "orphan": ("checkout", "--quiet", "--orphan", "pages"),
+    "detach": ("checkout", "--quiet", "--detach"),
     "reflog": ("reflog", "expire", "--expire=now", "--all"),
 }
 

@@ -12,6 +12,7 @@ from tests.support.checkups import STATUSES, branch_tip, codes, fix, lived_in, l
 from tests.support.planting import LEDGER, PIN, PLANTS, REBUILT
 from tests.support.repos import git
 from tests.support.workspaces import BRANCH, add_task, open_workspace
+from wfledger.clock import SystemClock
 from wfledger.core.documents import Landed, canonical
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import LedgerDamagedError, NoLedgerError
@@ -19,6 +20,7 @@ from wfledger.run import worktrees
 from wfledger.run.checkup import Checkup
 from wfledger.run.commit import commit_journal
 from wfledger.run.mounts import kind_of, network_kind, unsure_kind
+from wfledger.run.setup import initialise
 from wfledger.run.workspace import Workspace
 
 
@@ -257,6 +259,15 @@ def test_process_that_had_it_open_goes_on_after_the_rebuild(ws: Workspace) -> No
     fix(ws.main)
     add_task(ws, "late", write=("src/l",))
     assert ws.ledger.get("r1.late").status is Status.WAITING
+
+
+def test_ledger_stands_in_the_main_checkout_wherever_it_was_begun(
+    repo: Path, tmp_path: Path
+) -> None:
+    git(repo, "worktree", "add", "-q", "--detach", str(tmp_path / "other"))
+    made = initialise(tmp_path / "other", clock=SystemClock())
+    assert made.root == repo / ".wfledger"
+    assert look(tmp_path / "other") == []
 
 
 # -- power loss ----------------------------------------------------------------------------------

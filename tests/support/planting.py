@@ -108,6 +108,18 @@ def lock_of(path: str) -> Callable[[Workspace], None]:
     return make
 
 
+def empty_ref(name: str) -> Callable[[Workspace], None]:
+    return lambda ws: (ws.common_dir / name).write_bytes(b"") and None
+
+
+def break_ref(name: str) -> Callable[[Workspace], None]:
+    return lambda ws: (ws.common_dir / name).write_text("0" * 39 + "1\n") and None
+
+
+def garble_index(ws: Workspace) -> None:
+    (entry(ws) / "index").write_bytes(b"garbage")
+
+
 def unlock(ws: Workspace) -> None:
     git(ws.main, "worktree", "unlock", str(root(ws)))
 
@@ -214,6 +226,10 @@ PLANTS = {
     "both": Plant("history-gone", delete_both),
     "rewound": Plant("branch-lost", rewind),
     "diverted": Plant("branch-lost", divert),
+    "branch-empty": Plant("ref-broken", empty_ref("refs/heads/wfledger")),
+    "branch-broken": Plant("ref-broken", break_ref("refs/heads/wfledger")),
+    "pin-empty": Plant("ref-broken", empty_ref("refs/wfledger/ledger")),
+    "index-garbled": Plant("index-lags", garble_index),
     "pin-lock": Plant("stale-lock", lock_of("refs/wfledger/ledger.lock")),
     "branch-lock": Plant("stale-lock", lock_of("refs/heads/wfledger.lock")),
     "keep-lock": Plant("stale-lock", lock_of("refs/wfledger/keep/r1.done/1.lock")),

@@ -28,6 +28,7 @@ from wfledger.store.inspect import Finding, inspect
 from wfledger.store.layout import EDITABLE, SUFFIX, is_id
 from wfledger.store.repair import repair
 from wfledger.store.replay import replay
+from wfledger.vcs.registry import find
 
 #: Looks after which repairing stops; one repair may lay bare what the next look finds.
 ROUNDS: Final = 8
@@ -104,7 +105,7 @@ class Checkup:
         yield from _files(workspace)
         yield from Proofs(workspace).troubles()
         yield from Places(workspace, ground.local / "aside").troubles()
-        yield from _history(workspace)
+        yield from _history(workspace, ground.aside_name("index"))
 
 
 def _key(finding: Finding) -> tuple[str, str]:
@@ -212,7 +213,7 @@ def _only_committed(workspace: Workspace, branch: dict[str, bytes]) -> Iterator[
                 yield name
 
 
-def _history(workspace: Workspace) -> Iterator[Trouble]:
+def _history(workspace: Workspace, aside: Path) -> Iterator[Trouble]:
     waiting = sum(1 for _ in workspace.ledger.journal.records())
     if waiting:
         yield note(
@@ -225,7 +226,19 @@ def _history(workspace: Workspace) -> Iterator[Trouble]:
         yield mendable(
             "index-lags", "note", "index", "git status in .wfledger/ shows what is not so",
             repair="set it to the branch",
-            mend=lambda: workspace.history.refresh_index(root),
+            mend=partial(_set_index, workspace, aside),
         )
+
+
+def _set_index(workspace: Workspace, aside: Path) -> None:
+    """Set the index to the branch; one that git cannot even read is moved out of the way."""
+    root = workspace.ledger.layout.root
+    info = find(workspace.repo, root)
+    if not workspace.history.refresh_index(root) and info is not None:
+        index = info.entry / "index"
+        if index.exists() and not (info.entry / "index.lock").exists():
+            aside.parent.mkdir(exist_ok=True)
+            index.rename(aside)
+            workspace.history.refresh_index(root)
 
 

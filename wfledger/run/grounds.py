@@ -131,6 +131,8 @@ class Ground:
     # -- branch ------------------------------------------------------------------------------------
 
     def _branch(self, history: History) -> Iterator[Trouble]:
+        broken = [ref for ref in (history.branch, history.pin) if not self._is_sound(ref)]
+        yield from map(self._of_broken, broken)
         branch, pin = self.repo.tip(history.branch), self.repo.tip(history.pin)
         if branch is None and pin is None:
             yield from self._without_history(history)
@@ -146,6 +148,24 @@ class Ground:
             repair="bring the branch and its pin together", mend=history.align,
         )
         yield trouble if ahead else _stop(trouble)
+
+    def _is_sound(self, ref: str) -> bool:
+        try:
+            tip = self.repo.tip(ref)
+        except GitError:
+            return False
+        return tip is None or self.repo.has_commit(tip)
+
+    def _of_broken(self, ref: str) -> Trouble:
+        message, path = f"{ref} names no commit, as power loss leaves it", self.common_dir / ref
+        if not path.is_file():
+            return _stop(error("ref-broken", ref, message))
+        return _stop(
+            mendable(
+                "ref-broken", "error", ref, message, repair="move it out of the way",
+                mend=lambda: path.rename(self.aside(path.name)),
+            )
+        )
 
     def _without_history(self, history: History) -> Iterator[Trouble]:
         known = self.local.is_dir() and (self.local / "journal").is_dir()
@@ -280,8 +300,13 @@ class Ground:
 
     def aside(self, name: str) -> Path:
         """Return a free name for what has to be moved out of the way."""
+        found = self.aside_name(name)
+        found.parent.mkdir(parents=True, exist_ok=True)
+        return found
+
+    def aside_name(self, name: str) -> Path:
+        """Return the same name without making the folder that it is in."""
         folder = self.local / "aside"
-        folder.mkdir(parents=True, exist_ok=True)
         names = (name if number == 0 else f"{name}.{number}" for number in itertools.count())
         return next(folder / one for one in names if not os.path.lexists(folder / one))
 

@@ -48,7 +48,7 @@ class Proofs:
 
     def _of_run(self, run: Run) -> Iterator[Trouble]:
         workspace, branch = self.workspace, run.branch
-        if run.state == "landed":
+        if run.state in {"landed", "aborted"}:
             return
         if workspace.repo.tip(branch) is None:
             yield self._without_branch(run)
@@ -133,21 +133,26 @@ class Proofs:
         if run is not None and run.landed is not None and run.landed.target:
             places.append(run.landed.target)
         if not any(place and self._reaches(place, commit, base) for place in places):
-            if run is not None and self.workspace.repo.tip(run.branch) is None:
-                return  # the missing branch is a finding of its own
-            yield error(
-                "landed-lost", task.id,
-                f"it landed as {commit[:12]}, which is on {landed.target} no longer",
-            )
+            yield from self._lost(task, landed, run)
             return
         ref = landed_ref(task.id)
-        if self._refs.get(ref) != commit:
-            update = RefUpdate(ref, commit, self._refs.get(ref))
+        # The refs were listed before the tasks: a task may have landed in between.
+        if self._refs.get(ref) != commit and (old := self.workspace.repo.tip(ref)) != commit:
+            update = RefUpdate(ref, commit, old)
             yield mendable(
                 "missing-proof", "warning", task.id, f"{ref} does not name {commit[:12]}",
                 repair="make the ref",
                 mend=partial(swap, self.workspace.repo, [update], reason="wfledger: proof"),
             )
+
+    def _lost(self, task: Task, landed: Landed, run: Run | None) -> Iterator[Trouble]:
+        commit = (landed.commit or "")[:12]
+        message = f"it landed as {commit}, which is on {landed.target} no longer"
+        is_open = run is not None and run.state == "open"
+        if run is not None and is_open and self.workspace.repo.tip(run.branch) is None:
+            return  # the missing branch is a finding of its own
+        # What was brought to the user's branch is the user's to rewrite.
+        yield (error if is_open else note)("landed-lost", task.id, message)
 
     def _of_landed(self) -> Iterator[Trouble]:
         """Yield the tasks that are open though a ref proves that they landed."""
@@ -249,7 +254,8 @@ class Proofs:
         root = self.workspace.ledger.layout.root / "results"
         for path in sorted(root.glob(f"*/*{SUFFIX}")):
             task_id, number = path.parent.name, path.name.removesuffix(SUFFIX)
-            if not number.isdigit() or f"{KEEP}/{task_id}/{number}" in self._refs:
+            ref = f"{KEEP}/{task_id}/{number}"
+            if not number.isdigit() or ref in self._refs or self._has(ref):
                 continue
             try:
                 result = self.workspace.ledger.result(task_id, int(number))
@@ -257,6 +263,13 @@ class Proofs:
                 continue  # the file itself is a finding
             if result is not None and result.head is not None and result.head != result.base:
                 yield self._unkept(result, result.head)
+
+    def _has(self, ref: str) -> bool:
+        """Whether *ref* is there now; it may have been made since the refs were listed."""
+        try:
+            return self.workspace.repo.tip(ref) is not None
+        except GitError:
+            return False
 
     def _unkept(self, result: Result, head: str) -> Trouble:
         repo, ref = self.workspace.repo, keep_ref(result.task, result.attempt)

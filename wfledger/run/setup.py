@@ -52,7 +52,7 @@ def initialise(start: Path, *, clock: Clock, policy: Policy | None = None) -> Cr
     the file system cannot (read-only, git directory on another file system).
     """
     repo = Repository.discover(start)
-    main = repo.workdir
+    main = repo.main_workdir  # WFL-LEDGER-001: also when started in another worktree
     if main is None:
         raise RepositoryError("a bare repository has no place for .wfledger/", kind="bare")
     root, local = main / FOLDER, repo.common_dir / LOCAL

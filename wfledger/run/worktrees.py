@@ -63,12 +63,15 @@ def remember(workspace: Workspace, place: Place) -> None:
 
 
 def recorded(workspace: Workspace) -> list[Place]:
-    """Return every recorded worktree of this machine."""
+    """Return every recorded worktree of this machine; an unreadable record is left out."""
     places = []
     for path in sorted((workspace.ledger.layout.local / "attempts").glob("*.json")):
-        facts = json.loads(path.read_bytes())
-        facts["excluded"] = tuple(facts.get("excluded", ()))
-        places.append(Place(**facts))
+        try:
+            place = find(workspace, path.name.removesuffix(".json"))
+        except (ValueError, TypeError):
+            continue  # `doctor` names it
+        if place is not None:
+            places.append(place)
     return places
 
 

@@ -102,12 +102,12 @@ def head_of(git_dir: Path) -> str:
         return ""
 
 
-def classify(place: Place, repository: pygit2.Repository) -> None:
-    """Refuse what can be opened and still not be used."""
+def classify(place: Place, repository: pygit2.Repository, *, unborn: bool = False) -> None:
+    """Refuse what can be opened and still not be used; *unborn* allows a HEAD without a commit."""
     settings = repository.config
     if any(item.name.endswith(".promisor") and item.value == "true" for item in settings):
         raise _refusal("partial_clone", place.common_dir)
-    if repository.head_is_unborn:
+    if repository.head_is_unborn and not unborn:
         raise RepositoryError(
             "the current branch has no commit yet",
             hint="run: git commit --allow-empty -m start",

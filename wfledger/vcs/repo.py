@@ -100,8 +100,14 @@ class Repository:
 
     @classmethod
     def open(cls, common_dir: Path) -> "Repository":
-        """Open the repository whose shared directory is *common_dir*, as its main worktree."""
-        return cls.discover(common_dir)
+        """Open the repository whose shared directory is *common_dir*, as its main worktree.
+
+        Raises as `discover` does, but for no_commits: the user may stand on an orphan branch.
+        """
+        place = locate(common_dir)
+        repository = cls(place)
+        classify(place, repository.git, unborn=True)
+        return repository
 
     @property
     def git(self) -> pygit2.Repository:
