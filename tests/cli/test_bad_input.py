@@ -15,6 +15,7 @@ from tests.support.cli import contents, plan, wf, wf_json
 from tests.support.outside import belongings
 from tests.support.processes import run, run_cli
 from tests.support.repos import commit, files_at, git, make_repo, write
+from wfledger.core.documents import Task, TaskSpec, canonical
 
 FILES = {"README.md": "# sample\n", "src/a.txt": "a\n"}
 
@@ -417,3 +418,23 @@ def test_stray_among_the_tasks_disturbs_nobody_and_is_named(
     assert wf_json(root, "run", path)["verdict"] == "succeeded"
     found = wf_json(root, "doctor", status=1)
     assert any("stray" in str(finding["subject"]) for finding in found["findings"]), found
+
+
+@pytest.mark.parametrize("pattern", ["../x", ".wfledger", "a\\b"])
+def test_task_put_in_by_hand_with_a_scope_that_is_none_stops_no_other(
+    tmp_path: Path, pattern: str
+) -> None:
+    root = make_repo(tmp_path / "repo", FILES)
+    wf_json(root, "init")
+    run_id = wf_json(root, "run", plan(tmp_path, {"a": {"command": "true"}}), "--detach")["run"]
+    spec = TaskSpec(command="true", write=(pattern,))
+    task = Task(
+        id=f"{run_id}.b", run=run_id, seq=1, attempt=0, created="2026-01-01T00:00:00Z", spec=spec,
+        spec_sha256=spec.digest(),
+    )  # fmt: skip
+    (root / f".wfledger/waiting/{run_id}/{task.id}.json").write_bytes(canonical(task))
+    found = wf_json(root, "run", run_id, status=10)
+    assert found["done"] == 1
+    (need,) = found["needs"]
+    assert need["task"] == task.id
+    assert pattern in need["reason"] or repr(pattern) in need["reason"]

@@ -44,6 +44,7 @@ _VERBS: Final = {
     "read_only_violation": "accept",
     "result_changed": "open",
     "dependency_cancelled": "cancel",
+    "invalid_scope": "cancel",
 }
 
 

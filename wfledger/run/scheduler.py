@@ -21,8 +21,9 @@ from wfledger.core.graph import (
     is_lifted,
     readiness,
 )
+from wfledger.core.scopes import parse_all
 from wfledger.core.statuses import Actor, Status
-from wfledger.errors import StaleError, TransitionError
+from wfledger.errors import InvalidPatternError, StaleError, TransitionError
 from wfledger.run.liveness import Observations
 from wfledger.run.view import Cache, View
 from wfledger.run.workspace import Workspace
@@ -210,9 +211,19 @@ class _Pass:
                 self._try_move(task.id, Status.BLOCKED, why="can never start", block=block)
             elif found.kind == "waits" and task.accepted is None:
                 self.finished.waits[task.id] = f"waits for {', '.join(found.on[:3])}"
-            elif not self._backs_off(task) and not self._lacks(task):
+            elif not self._backs_off(task) and not self._lacks(task) and self._has_scope(task):
                 ready.append((task, found))
         return ready
+
+    def _has_scope(self, task: Task) -> bool:
+        """Block a task whose scope cannot be read; only one that was put in by hand has such."""
+        try:
+            parse_all(task.spec.write)
+        except InvalidPatternError as error:
+            block = outcome.block(task, "invalid_scope", error.message)
+            self._try_move(task.id, Status.BLOCKED, why="can never start", block=block)
+            return False
+        return True
 
     def _fresh_standings(self, task: Task) -> dict[str, Standing]:
         """Return where the dependencies of *task* stand under the lock.
