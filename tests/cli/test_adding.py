@@ -58,6 +58,10 @@ def test_dependencies_may_be_named_in_short(terminal: Terminal) -> None:
         ("--role agent", 2),
         ("--prompt p --role nobody", 7),
         ("--target nowhere -- true", 2),
+        ("--timeout nan -- true", 2),
+        ("--verify ' ' -- true", 2),
+        ("--wirte src", 2),
+        ("ls --wirte src", 2),
     ],
 )
 def test_bad_task_is_refused_and_changes_nothing(

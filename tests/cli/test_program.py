@@ -48,6 +48,12 @@ def test_first_screen_shows_the_twelve_verbs_before_all_others(tmp_path: Path) -
     assert done.out.startswith(FIRST_SCREEN)
 
 
+def test_bare_call_shows_the_help_and_is_no_success(tmp_path: Path) -> None:
+    done = run_cli(cwd=tmp_path)
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith(FIRST_SCREEN)
+
+
 def test_help_lists_each_verb_once(tmp_path: Path) -> None:
     out = wf(tmp_path, "--help").out
     for name, verb in main.VERBS.items():
@@ -72,6 +78,7 @@ def test_each_verb_has_a_command_with_help(name: str) -> None:
     command = main.program.get_command(context, name)
     assert command is not None
     assert command.help
+    assert "\\b" not in command.get_help(context)
 
 
 def test_reading_verbs_open_no_git(repo: Path) -> None:

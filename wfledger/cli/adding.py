@@ -1,5 +1,8 @@
 """The verb `add`: one task, without a plan."""
 
+import math
+from typing import Final
+
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app
@@ -8,8 +11,14 @@ from wfledger.core import bounds
 from wfledger.core.documents import Check, Limits, TaskSpec
 from wfledger.errors import UsageError
 
+#: The mark keeps click from folding the lines.
+_EXAMPLES: Final = """\b
+For example:
+  wfledger add "Format the code" --write src -- ruff format src
+  wfledger add "Look into the slow test" --id slow-test"""
 
-@click.command("add", context_settings={"ignore_unknown_options": True})
+
+@click.command("add", epilog=_EXAMPLES)
 @click.argument("title")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.option("--id", "node", help="Name of the task; else one is made up.")
@@ -33,18 +42,18 @@ def add(
     needs: tuple[str, ...], priority: int, timeout: float | None, allow_no_change: bool,
     target: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    r"""Add one task: a command after `--`, a prompt, or neither, for whoever claims it.
+    """Add one task: a command after `--`, a prompt, or neither, for whoever claims it.
 
-    It belongs to the standing run of the branch that is checked out. For example:
-
-    \b
-      wfledger add "Format the code" --write src -- ruff format src
-      wfledger add "Look into the slow test" --id slow-test
+    It belongs to the standing run of the branch that is checked out.
     """
     from wfledger.run import submit
 
     if command and prompt:
         raise UsageError("a task has a command or a prompt, not both")
+    if timeout is not None and math.isnan(timeout):
+        raise UsageError("--timeout nan: that is no number of seconds")
+    if not all(line.strip() for line in verify):
+        raise UsageError("--verify without a command would let everything pass")
     if role and not prompt:
         raise UsageError("a role runs prompts; say which: --prompt TEXT")
     if prompt:

@@ -85,6 +85,9 @@ def _say_usage(error: click.ClickException, *, as_json: bool) -> None:
     context = getattr(error, "ctx", None)
     hint = f"{context.command_path} --help" if context is not None else "wfledger --help"
     message = error.format_message()
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(message, err=True)
+        return
     if as_json:
         _print_json({"error": "usage", "message": message, "hint": hint})
     click.echo(f"error: {clean(message)}", err=True)
