@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from wfledger import faults
 from wfledger.clock import Clock
 from wfledger.core import bounds
 from wfledger.core.statuses import Status
@@ -29,6 +30,8 @@ from wfledger.store.layout import EDITABLE, SUFFIX, is_id
 from wfledger.store.repair import repair
 from wfledger.store.replay import replay
 from wfledger.vcs.registry import find
+
+faults.register("checkup.mended")
 
 #: Looks after which repairing stops; one repair may lay bare what the next look finds.
 ROUNDS: Final = 8
@@ -122,6 +125,7 @@ def _mend(todo: list[Trouble], repaired: Repaired, report: Callable[[str], None]
             try:
                 trouble.mend()
                 results[trouble.mend] = None
+                faults.point("checkup.mended")
             except (WfledgerError, OSError) as error:
                 results[trouble.mend] = str(error)
         finding, problem = trouble.finding, results[trouble.mend]
