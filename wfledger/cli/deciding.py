@@ -1,5 +1,6 @@
 """The verbs by which people decide: answer, retry, widen, accept, open, stop, cancel."""
 
+import shlex
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
@@ -112,7 +113,10 @@ def open_(app: App, *, task: str, as_json: bool) -> None:
     say(place.path)
     for path in opened.conflicts:
         say(f"conflict: {path}", err=True)
-    say(f"when it is mended: wfledger accept {task_id}", err=True)
+    if opened.is_for_mending:
+        say(f"when it is mended: wfledger accept {task_id}", err=True)
+    else:
+        say(f"to remove it: git worktree remove --force {shlex.quote(place.path)}", err=True)
 
 
 @click.command("stop")

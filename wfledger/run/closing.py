@@ -9,6 +9,7 @@ from wfledger.core.documents import Attempt, Failure, Hold, Result, Task
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import StaleError
 from wfledger.run.claims import closed
+from wfledger.run.requests import is_given_up
 from wfledger.run.workspace import Workspace
 from wfledger.store.transaction import Transaction
 
@@ -49,6 +50,11 @@ def close(
         if left:
             return _give_back(workspace, changes, task, result)
         ended = _ended(workspace, task, result, result.failure)
+        if _is_given_up(workspace, result):
+            return changes.move(
+                task.id, Status.CANCELLED, actor=Actor.PERSON, why=result.failure.message,
+                attempts=ended, claim=None, hold=None,
+            )
         counted = task.but(attempts=ended)
         following = outcome.after_failure(
             counted, result.failure.failure_class, result.failure.message, now=now
@@ -57,6 +63,14 @@ def close(
             task.id, following.status, actor=actor, why=result.failure.failure_class,
             attempts=ended, claim=None, hold=following.hold, block=following.block,
         )
+
+
+def _is_given_up(workspace: Workspace, result: Result) -> bool:
+    """Whether it was stopped by a person who cancels the task."""
+    why = result.failure
+    if why is None or why.failure_class != "stopped":
+        return False
+    return is_given_up(workspace, result.task, result.attempt)
 
 
 def _give_back(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wfledger.core.documents import Accepted, Task
+from wfledger.core.statuses import Status
 from wfledger.errors import GitError, NotFoundError, UsageError
 from wfledger.run import worktrees
 from wfledger.run.changed import last_attempt
@@ -28,6 +29,8 @@ class Opened:
 
     task: str
     place: Place
+    #: Whether `accept` would take what is in it.
+    is_for_mending: bool
     #: Paths in which a merge with the run's branch conflicts; marked in the files.
     conflicts: tuple[str, ...] = ()
 
@@ -49,13 +52,13 @@ def open_worktree(workspace: Workspace, task_id: str) -> Opened:
     the files resolves it.
     """
     entry = workspace.ledger.get(task_id)
-    attempt = last_attempt(entry)
+    attempt, is_blocked = last_attempt(entry), entry.status is Status.BLOCKED
     name = _name(task_id, attempt)
     place = worktrees.find(workspace, name)
     if place is not None and place.folder.exists():
         merging = resolving.merging_with(workspace.repo, place.folder)
         left = resolving.unresolved(workspace.repo, place.folder, merging) if merging else ()
-        return Opened(task_id, place, left)
+        return Opened(task_id, place, is_blocked, left)
     result = workspace.ledger.result(task_id, attempt) if attempt else None
     head = kept_head(workspace, task_id, attempt) if attempt else None
     head = head or (result.head if result else None)
@@ -64,7 +67,7 @@ def open_worktree(workspace: Workspace, task_id: str) -> Opened:
             f"{task_id} has no kept work", hint=f"wfledger why {task_id}", task=task_id
         )
     place = worktrees.make(workspace, name, base=head, branch=None, purpose="open")
-    return Opened(task_id, place, _begin_merge(workspace, place, entry))
+    return Opened(task_id, place, is_blocked, _begin_merge(workspace, place, entry))
 
 
 def _begin_merge(workspace: Workspace, place: Place, entry: Entry) -> tuple[str, ...]:

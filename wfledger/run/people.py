@@ -184,7 +184,7 @@ def cancel(workspace: Workspace, task_id: str, *, reason: str = "") -> Task:
 
 def _stop(workspace: Workspace, task_id: str, reason: str) -> None:
     try:
-        stop(workspace, task_id, reason=reason)
+        stop(workspace, task_id, reason=reason, cancel=True)
     except TransitionError:
         return  # its attempt ended by itself meanwhile
 

@@ -17,8 +17,8 @@ from wfledger.run.closing import close, failure
 from wfledger.run.commanding import tag_for
 from wfledger.run.keeping import changed_paths, keep_what_is_left
 from wfledger.run.process import sweep
+from wfledger.run.requests import request_end
 from wfledger.run.workspace import Workspace
-from wfledger.store import atomic
 from wfledger.store.locks import is_alive
 from wfledger.store.transaction import Transaction
 
@@ -26,12 +26,14 @@ from wfledger.store.transaction import Transaction
 WAIT_S: Final = 30.0
 _LOOK_S: Final = 0.1
 _GRACE_S: Final = 5.0
-_REASON_CHARS: Final = 500
 
 
-def stop(workspace: Workspace, task_id: str, *, reason: str = "") -> Task:
+def stop(
+    workspace: Workspace, task_id: str, *, reason: str = "", cancel: bool = False
+) -> Task:
     """End the present attempt of a task; returns the task as it is when that has happened.
 
+    With *cancel* the task is given up in the same step.
     Raises `TransitionError` when nobody works on it, `BusyError` when its runtime does not answer.
     """
     entry = workspace.ledger.get(task_id)
@@ -40,17 +42,18 @@ def stop(workspace: Workspace, task_id: str, *, reason: str = "") -> Task:
             f"{task_id} is {entry.status.value}; nothing of it runs", task=task_id,
             hint=f"wfledger why {task_id}",
         )
-    task, layout = entry.task, workspace.ledger.layout
-    said = clean_line(reason)[:_REASON_CHARS] or "on request"
-    atomic.replace(layout.stop(task_id, task.attempt), said.encode(), tmp=layout.tmp)
-    if not is_alive(layout.live(task_id, task.attempt)):
-        _end_from_here(workspace, task, said)
-        return workspace.ledger.get(task_id).task
+    task, live = entry.task, workspace.ledger.layout.live(task_id, entry.task.attempt)
+    said = request_end(workspace, task_id, task.attempt, reason=reason, cancel=cancel)
     deadline = workspace.clock.elapsed() + WAIT_S
     while workspace.clock.elapsed() < deadline:
+        alive = is_alive(live)  # looked at first: a runtime lets go after it has moved the task
         now = workspace.ledger.get(task_id)
         if now.status is not Status.IN_PROGRESS or now.task.attempt != task.attempt:
             return now.task
+        if not alive:
+            with suppress(StaleError):  # somebody else has just ended it
+                _end_from_here(workspace, task, said)
+            return workspace.ledger.get(task_id).task
         workspace.clock.wait(_LOOK_S)
     raise BusyError(f"the runtime of {task_id} has not ended it within {WAIT_S:g} s")
 
@@ -79,7 +82,7 @@ def stop_run(workspace: Workspace, run_id: str, *, reason: str = "") -> list[str
     """
     with workspace.ledger.transaction("person") as changes:
         run = workspace.ledger.run(run_id)
-        paused = run.but(seq=run.seq + 1, state="paused", reason=clean_line(reason)[:_REASON_CHARS])
+        paused = run.but(seq=run.seq + 1, state="paused", reason=clean_line(reason))
         changes.put_run(paused, why="stopped")
         _withdraw_offers(workspace, changes, run_id)
     ended = []
