@@ -396,6 +396,21 @@ def test_missing_run_that_nobody_has_is_for_a_person(ledger: Ledger) -> None:
     assert [(f.code, f.subject, f.repair) for f in found] == [("missing-document", "runs/r.json", None)]
 
 
+def test_tasks_of_a_run_that_was_not_submitted_whole_are_cancelled(ledger: Ledger) -> None:
+    with ledger.transaction("author") as changes:
+        changes.add(make_task("half.a"))
+        changes.add(make_task("half.b"))
+    branch = _files(ledger)
+    _commit(ledger)
+    found = inspect(ledger, committed=branch.get)
+    assert [(f.code, f.severity, f.subject) for f in found] == [
+        ("unsubmitted", "warning", "runs/half.json")
+    ]
+    repair(ledger, found, committed=branch.get)
+    assert ledger.names(Status.CANCELLED, run="half") == ["half.a", "half.b"]
+    assert inspect(ledger, committed=_files(ledger).get) == []
+
+
 def test_missing_folder_and_keep_are_made(ledger: Ledger) -> None:
     pending = ledger.layout.folder(Status.PENDING)
     (pending / ".keep").unlink()

@@ -11,7 +11,7 @@ from wfledger.core.documents import LedgerConfig, Record, Result, Run, Task, par
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
 from wfledger.store import atomic
-from wfledger.store.layout import SUFFIX, Layout
+from wfledger.store.layout import SUFFIX, Layout, run_of
 from wfledger.store.ledger import Ledger
 from wfledger.store.replay import Known, Replay, replay
 from wfledger.store.settling import Settled, settle
@@ -84,6 +84,16 @@ class Evidence:
         seen = [look(self.layout, status, path) for path, status in places.items()]
         copies = [copy for copy in seen if isinstance(copy, Copy) and copy.path.exists()]
         self.survey.copies[task_id] = copies
+
+    def copies_of(self, run_id: str) -> list[Copy]:
+        """Return the task files of a run."""
+        found = self.survey.copies.items()
+        return [copy for name, copies in found if run_of(name) == run_id for copy in copies]
+
+    def waiting_of(self, run_id: str) -> list[str]:
+        """Return the tasks of a run that wait."""
+        copies = self.copies_of(run_id)
+        return sorted({copy.task.id for copy in copies if copy.status is Status.WAITING})
 
     def content(self, relative: str) -> bytes | None:
         """Return what journal or branch have at a path that is no task."""

@@ -5,6 +5,7 @@
 git gives a function from path to content, and without it fewer things can be told and mended.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -254,9 +255,37 @@ def _documents(evidence: Evidence) -> Iterator[Finding]:
         for name in _entries(evidence.layout.root / "runs") if name.endswith(SUFFIX)
     }
     for run_id in sorted(filter(is_id, mentioned | present)):
-        yield from _document(evidence, evidence.layout.run(run_id))
+        yield from _run(evidence, run_id)
     for task_id in _entries(evidence.layout.root / "results"):
         yield from _results(evidence, task_id)
+
+
+def _run(evidence: Evidence, run_id: str) -> Iterator[Finding]:
+    relative = evidence.layout.run(run_id)
+    if not _is_unsubmitted(evidence, run_id):
+        yield from _document(evidence, relative)
+    elif evidence.waiting_of(run_id):
+        yield Finding(
+            "unsubmitted", "warning", relative,
+            "its submission was broken off: it has tasks, which never start, and no document",
+            "cancel its tasks",
+        )
+
+
+def _is_unsubmitted(evidence: Evidence, run_id: str) -> bool:
+    """Whether nobody has or had the document, and no task of the run was ever put on offer.
+
+    The document comes last (WFL-TASK-020) and is never removed, so a branch that lacks it shows
+    that the run was not submitted.
+    """
+    relative = evidence.layout.run(run_id)
+    if evidence.committed is None or evidence.content(relative) is not None:
+        return False
+    if os.path.lexists(evidence.layout.root / relative):
+        return False
+    usual = {Status.WAITING, Status.CANCELLED}
+    copies = evidence.copies_of(run_id)
+    return all(copy.task.attempt == 0 and copy.status in usual for copy in copies)
 
 
 def _results(evidence: Evidence, task_id: str) -> Iterator[Finding]:

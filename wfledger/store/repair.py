@@ -81,6 +81,7 @@ class _Surgeon:
             "taken-back": self._return,
             "missing-document": self._rewrite,
             "unreadable-document": self._rewrite,
+            "unsubmitted": self._cancel,
         }
         treatment = treatments.get(finding.code)
         if treatment is not None:
@@ -100,6 +101,12 @@ class _Surgeon:
         self.changes.move(
             finding.subject, Status.WAITING, actor=Actor.FINDER, why="claim taken back", claim=None
         )
+
+    def _cancel(self, finding: Finding) -> None:
+        for task_id in self.evidence.waiting_of(Path(finding.subject).stem):
+            self.changes.move(
+                task_id, Status.CANCELLED, actor=Actor.PERSON, why="its run was not submitted whole"
+            )
 
     def _rewrite(self, finding: Finding) -> None:
         layout = self.changes.ledger.layout
