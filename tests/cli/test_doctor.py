@@ -26,6 +26,8 @@ def test_sound_ledger_is_ok(ws: Workspace) -> None:
     assert wf(ws.main, "doctor").status == 0
 
 
+@pytest.mark.requirement("WFL-REC-020")
+@pytest.mark.requirement("WFL-REC-021")
 def test_findings_have_code_severity_subject_message_and_repair(ws: Workspace) -> None:
     shutil.rmtree(ws.ledger.layout.root)
     found = wf_json(ws.main, "doctor", status=1)
@@ -60,6 +62,7 @@ def test_fix_prints_each_repair_for_people(ws: Workspace) -> None:
     assert done.out.startswith("repaired .wfledger: ")
 
 
+@pytest.mark.requirement("WFL-REC-023")
 def test_repairs_stand_in_the_history_with_their_reason(ws: Workspace) -> None:
     stray = ws.ledger.layout.root / "pending/r1.stray.json"
     stray.write_text("{")
@@ -89,6 +92,7 @@ def test_no_ledger_and_no_repository_are_usage_errors(repo: Path, tmp_path: Path
     assert wf_json(tmp_path, "doctor", status=2)["error"] == "repository"
 
 
+@pytest.mark.requirement("WFL-LEDGER-012")
 @pytest.mark.parametrize(
     "verb", [("list",), ("status",), ("add", "x", "--command", "true"), ("claim",), ("tick",)]
 )
@@ -137,6 +141,7 @@ def test_user_git_beside_a_ledger_harms_nothing(ws: Workspace, name: str) -> Non
     assert statuses(open_workspace(ws.main)) == dict(sorted(STATUSES.items()))
 
 
+@pytest.mark.requirement("WFL-LEDGER-013")
 def test_ledger_cannot_be_deleted_as_a_branch_or_pruned_when_it_is_gone(ws: Workspace) -> None:
     for refused in (["branch", "-D", "wfledger"], ["worktree", "remove", "--force", ".wfledger"]):
         with pytest.raises(subprocess.CalledProcessError):

@@ -26,6 +26,7 @@ def _relocate(folder: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", KILLED)
 def test_repair_comes_to_the_same_end_wherever_it_is_killed(tmp_path: Path, name: str) -> None:
     plant = planting.PLANTS[name]

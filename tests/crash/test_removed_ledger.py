@@ -83,7 +83,10 @@ def _remove_under_way(root: Path) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.requirement("WFL-REC-009")
+@pytest.mark.requirement("WFL-LEDGER-032")
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("round_", range(3))
 def test_all_that_was_acknowledged_survives_the_removal_of_the_ledger(
     tmp_path: Path, round_: int
@@ -135,6 +138,7 @@ def _add_through_the_rebuild(root: Path, name: str) -> list[str]:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_processes_go_on_through_removal_and_rebuild(tmp_path: Path) -> None:
     root = tmp_path / "repo"
     _prepared(root, offered=2)
@@ -199,7 +203,9 @@ def _check_later_change(root: Path) -> None:
     assert workspace.ledger.find("r1.later") is not None
 
 
+@pytest.mark.requirement("WFL-REC-001")
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_rebuild_comes_to_the_same_end_from_every_point_at_which_it_dies(tmp_path: Path) -> None:
     def act(folder: Path) -> None:
         _relocate(folder)

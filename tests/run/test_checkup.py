@@ -50,6 +50,7 @@ def test_repository_without_ledger_is_told_apart(repo: Path) -> None:
 # -- each departure ------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("WFL-REC-022")
 @pytest.mark.parametrize("name", PLANTS)
 def test_departure_is_found_repaired_and_gone(ws: Workspace, name: str) -> None:
     plant = PLANTS[name]
@@ -96,6 +97,7 @@ def test_strayed_branch_keeps_its_commits_under_a_ref(ws: Workspace) -> None:
     assert git(ws.main, "rev-parse", LEDGER) == git(ws.main, "rev-parse", PIN)
 
 
+@pytest.mark.requirement("WFL-REC-002")
 def test_work_in_an_orphaned_worktree_is_kept(ws: Workspace) -> None:
     planting.leave_orphan(ws)
     folder = ws.state / "r9.gone.1"
@@ -129,6 +131,7 @@ def test_worktree_of_an_attempt_under_way_is_left_alone(ws: Workspace) -> None:
     assert place.folder.exists()
 
 
+@pytest.mark.requirement("WFL-LEDGER-051")
 def test_attempt_numbers_rise_where_only_the_branch_knows_the_task(ws: Workspace) -> None:
     planting.remove(ws)
     for path in (planting.local(ws) / "claims").iterdir():
@@ -180,6 +183,7 @@ def test_moved_repository_finds_its_ledger_again(ws: Workspace, tmp_path: Path) 
 # -- what a person has to decide -----------------------------------------------------------------
 
 
+@pytest.mark.requirement("WFL-LAND-022")
 def test_lost_landing_is_reported_with_the_command_that_brings_it_back(ws: Workspace) -> None:
     lost = branch_tip(ws)
     git(ws.main, "update-ref", BRANCH, f"{BRANCH}~1")
@@ -191,6 +195,8 @@ def test_lost_landing_is_reported_with_the_command_that_brings_it_back(ws: Works
     assert look(ws.main) == []
 
 
+@pytest.mark.requirement("WFL-REC-011")
+@pytest.mark.requirement("WFL-LEDGER-052")
 def test_done_with_a_commit_that_is_nowhere_is_not_believed(ws: Workspace) -> None:
     path = ws.ledger.layout.task(Status.DONE, "r1.done")
     task = ws.ledger.get("r1.done").task
@@ -238,6 +244,7 @@ def test_lock_that_is_held_open_is_left_alone(ws: Workspace) -> None:
 # -- other verbs ---------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("WFL-LEDGER-011")
 def test_opening_a_damaged_ledger_names_the_way_out(ws: Workspace) -> None:
     for make in (planting.remove, planting.remake):
         make(ws)
@@ -247,6 +254,7 @@ def test_opening_a_damaged_ledger_names_the_way_out(ws: Workspace) -> None:
         fix(ws.main)
 
 
+@pytest.mark.requirement("WFL-LEDGER-012")
 def test_change_by_a_process_that_had_it_open_does_not_bring_it_back(ws: Workspace) -> None:
     planting.remove(ws)
     with pytest.raises(LedgerDamagedError):
@@ -261,6 +269,7 @@ def test_process_that_had_it_open_goes_on_after_the_rebuild(ws: Workspace) -> No
     assert ws.ledger.get("r1.late").status is Status.WAITING
 
 
+@pytest.mark.requirement("WFL-LEDGER-001")
 def test_ledger_stands_in_the_main_checkout_wherever_it_was_begun(
     repo: Path, tmp_path: Path
 ) -> None:
@@ -273,6 +282,7 @@ def test_ledger_stands_in_the_main_checkout_wherever_it_was_begun(
 # -- power loss ----------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("WFL-REC-005")
 def test_first_change_after_a_boot_redoes_what_power_loss_undid(ws: Workspace) -> None:
     add_task(ws, "fresh", write=("src/f",))
     planting.note_other_boot(ws)
@@ -289,6 +299,7 @@ def test_reading_after_a_boot_changes_nothing(ws: Workspace) -> None:
     assert (planting.local(ws) / "boot").read_text() == "another\n"
 
 
+@pytest.mark.requirement("WFL-REC-005")
 def test_rebuild_that_was_killed_is_finished_by_the_next_change(ws: Workspace) -> None:
     ground = Checkup(ws.main, ws.clock, ws.state.parent.parent)
     assert ground.look() == []
@@ -311,6 +322,7 @@ MOUNTS = """\
 """
 
 
+@pytest.mark.requirement("WFL-LEDGER-016")
 def test_kind_of_file_system_is_that_of_the_innermost_mount() -> None:
     assert kind_of(Path("/home/me"), MOUNTS) == "ext4"
     assert network_kind(Path("/net/repo"), MOUNTS) == "nfs4"
