@@ -94,7 +94,7 @@ def test_no_ledger_and_no_repository_are_usage_errors(repo: Path, tmp_path: Path
 
 @pytest.mark.requirement("WFL-LEDGER-012")
 @pytest.mark.parametrize(
-    "verb", [("list",), ("status",), ("add", "x", "--command", "true"), ("claim",), ("tick",)]
+    "verb", [("list",), ("status",), ("add", "true"), ("claim",), ("tick",)]
 )
 def test_other_verbs_refuse_a_removed_ledger_and_do_not_make_it(
     ws: Workspace, verb: tuple[str, ...]

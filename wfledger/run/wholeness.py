@@ -25,16 +25,19 @@ class Guard:
 
     def __init__(self, workspace: "Workspace") -> None:
         self._workspace = workspace
+        # Asked before every change, so nothing is worked out twice.
+        self._paths = (
+            str(workspace.ledger.layout.root / ".git"), str(note_path(workspace.ledger))
+        )
         self._seen: tuple[_Seen, _Seen] | None = None
 
     def is_whole(self) -> bool:
         """Whether changes may be made; raises `LedgerDamagedError` where the folder is wrong."""
-        workspace = self._workspace
-        root = workspace.ledger.layout.root
-        found = (_identity(root / ".git"), _identity(note_path(workspace.ledger)))
+        found = (_identity(self._paths[0]), _identity(self._paths[1]))
         if found == self._seen and None not in found:
             return True
-        require_home(root, workspace.common_dir)
+        workspace = self._workspace
+        require_home(workspace.ledger.layout.root, workspace.common_dir)
         if needs_redo(workspace.ledger):
             return False
         self._seen = found
@@ -79,9 +82,9 @@ def points_home(root: Path, common_dir: Path) -> bool:
     return git_dir.parent == common_dir / "worktrees" and (git_dir / "HEAD").is_file()
 
 
-def _identity(path: Path) -> _Seen:
+def _identity(path: str) -> _Seen:
     try:
-        facts = path.lstat()
+        facts = os.lstat(path)
     except OSError:
         return None
     return facts.st_ino, facts.st_mtime_ns, facts.st_size
