@@ -167,7 +167,8 @@ def test_unknown_fields_outlive_a_change_at_every_depth(ledger: Ledger) -> None:
 
 def test_file_has_exactly_these_bytes(ledger: Ledger) -> None:
     with ledger.transaction("author") as changes:
-        changes.add(make_task("r.a", hold=Hold(code="paused", reason="ü")))
+        hold = Hold(code="paused", reason="ü")
+        changes.add(make_task("r.a", hold=hold, spec_sha256="0" * 64))
     assert ledger.layout.task(Status.WAITING, "r.a").read_text() == (
         '{\n  "attempt": 0,\n  "created": "2026-01-05T09:00:00.000Z",\n'
         '  "hold": {\n    "code": "paused",\n    "reason": "ü"\n  },\n'

@@ -33,14 +33,15 @@ def open_ledger(folder: Path, *, clock: Clock | None = None) -> Ledger:
 
 def make_task(task_id: str, *, spec: TaskSpec | None = None, **fields: Any) -> Task:
     """Return a valid task of that id; its run is the id up to the first dot."""
+    spec = spec or TaskSpec(title=task_id, command="true", write=("src/a",))
     given: dict[str, Any] = {
         "id": task_id,
         "run": task_id.partition(".")[0],
         "seq": 1,
         "attempt": 0,
         "created": "2026-01-05T09:00:00.000Z",
-        "spec": spec or TaskSpec(title=task_id, command="true", write=("src/a",)),
-        "spec_sha256": "0" * 64,
+        "spec": spec,
+        "spec_sha256": spec.digest(),
     }
     return Task(**(given | fields))
 
