@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.repos import commit, git
-from tests.support.workspaces import make_workspace
+from tests.support.workspaces import make_workspace, open_workspace
 from wfledger.core.documents import InvalidDocumentError, Task, TaskSpec, canonical, parse
 from wfledger.core.statuses import Status
 from wfledger.errors import NotFoundError, UsageError
@@ -69,6 +69,25 @@ def test_detached_head_needs_a_target(tmp_path: Path) -> None:
 
 
 @pytest.mark.requirement("WFL-TASK-022")
+def test_branch_is_that_of_the_worktree_that_the_user_stands_in(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    other = tmp_path / "other tree"
+    git(workspace.main, "worktree", "add", "--quiet", "-b", "feature/x", str(other))
+    assert target_branch(open_workspace(other), None) == "refs/heads/feature/x"
+    assert target_branch(workspace, None) == "refs/heads/main"
+    git(other, "checkout", "--quiet", "--detach")
+    with pytest.raises(UsageError, match="detached"):
+        target_branch(open_workspace(other), None)
+
+
+def test_worktrees_of_wfledger_count_as_the_main_checkout(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    attempt = workspace.state / "attempt"
+    git(workspace.main, "worktree", "add", "--quiet", "-b", "wf-try/r1.a/1", str(attempt))
+    for place in (attempt, workspace.ledger.layout.root):
+        assert target_branch(open_workspace(place), None) == "refs/heads/main"
+
+
 def test_added_task_belongs_to_the_standing_run_of_the_branch(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     git(workspace.main, "checkout", "-q", "-b", "topic/one")

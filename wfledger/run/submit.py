@@ -71,7 +71,7 @@ def role_for(workspace: Workspace, wanted: str | None) -> str | None:
 def target_branch(workspace: Workspace, name: str | None) -> str:
     """Return the full name of the branch that results are for."""
     repo = workspace.repo
-    branch = f"{HEADS}{name.removeprefix(HEADS)}" if name else repo.head_branch()
+    branch = f"{HEADS}{name.removeprefix(HEADS)}" if name else workspace.current_branch()
     if branch is None:
         raise UsageError("HEAD is detached; say which branch the results are for: --target BRANCH")
     if repo.tip(branch) is None:

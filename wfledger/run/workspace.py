@@ -53,6 +53,8 @@ class Workspace:
     clock: Clock
     #: Whether the file system takes `A` and `a` for one name; scopes then overlap case-folded.
     folds_case: bool = False
+    #: What the user stands in; None where that is not known, as in the main checkout.
+    standing: Located | None = None
     _threads: threading.local = field(default_factory=threading.local)
 
     @classmethod
@@ -89,7 +91,7 @@ class Workspace:
         ledger = Ledger(root, local, clock=clock)
         folds = bool(facts.get("folds_case", False))
         state = state_home / "wfledger" / name
-        workspace = cls(ledger, located.common_dir, main, state, clock, folds)
+        workspace = cls(ledger, located.common_dir, main, state, clock, folds, located)
         ledger.guard = Guard(workspace)
         return workspace
 
@@ -102,6 +104,23 @@ class Workspace:
             self._threads.repo = Repository.open(self.common_dir)
         repo: Repository = self._threads.repo
         return repo
+
+    def current_branch(self) -> str | None:
+        """Return the full name of the branch that is checked out where the user stands.
+
+        That of the main checkout in wfledger's own worktrees; None where HEAD is detached.
+        """
+        place = self.standing
+        if place is None or place.workdir is None or self._is_own(place.workdir):
+            return self.repo.head_branch()
+        from wfledger.vcs.repo import Repository
+
+        return Repository.discover(place.workdir).head_branch()
+
+    def _is_own(self, workdir: Path) -> bool:
+        """Whether a worktree is the ledger's, or of an attempt."""
+        root = self.ledger.layout.root
+        return workdir in {self.main, root} or workdir.is_relative_to(self.state.resolve())
 
     @property
     def history(self) -> "History":
