@@ -9,11 +9,21 @@ from typing import Any
 
 import pytest
 
-from tests.support.engines import LIMITS, NOTHING_LEFT, drive, leftovers, outcomes, statuses
+from tests.support.engines import (
+    AT_ONCE,
+    LIMITS,
+    NOTHING_LEFT,
+    drive,
+    leftovers,
+    outcomes,
+    statuses,
+)
 from tests.support.repos import files_at, git
 from tests.support.workspaces import BRANCH, RUN, add_task, make_workspace
+from wfledger import faults
 from wfledger.core.documents import Result, Task
 from wfledger.core.statuses import Status
+from wfledger.errors import EnvironmentFailedError
 from wfledger.run.commanding import tag_for
 from wfledger.run.process import tagged
 from wfledger.run.workspace import Workspace
@@ -434,6 +444,49 @@ def test_what_no_branch_should_hold_never_lands(tmp_path: Path, kind: str) -> No
     assert set(files_at(workspace.main, BRANCH)) == set(FILES)
     assert (task.block.code if task.block else None) == code
     assert statuses(workspace) == {ID: "blocked" if code else "done"}
+
+
+# -- trouble of the machine ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "point", ["worktree.remove.marked", "worktree.removed", "history.commit.objects", "commit.rotated"]
+)
+def test_trouble_after_the_end_of_an_attempt_does_not_touch_its_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    workspace = make_workspace(tmp_path, FILES)
+    monkeypatch.setattr(faults, "point", faults.armed(f"raise:{point}"))
+    _run(workspace, "echo 1 > src/a.txt", write=("src",))
+    assert statuses(workspace) == {ID: "done"}
+    assert leftovers(workspace) == NOTHING_LEFT
+    assert workspace.ledger.journal.is_empty()
+
+
+@pytest.mark.requirement("WFL-RESULT-010")
+@pytest.mark.parametrize("point", ["keep.snapshot", "keep.ref"])
+def test_work_that_cannot_be_kept_stays_in_its_worktree_until_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    workspace = make_workspace(tmp_path, FILES)
+    monkeypatch.setattr(faults, "point", faults.armed(f"raise:{point}"))
+    reason = _blocked(workspace, "echo 1 > src/a.txt", "environment", write=("src",))
+    assert str(workspace.state / f"{ID}.1") in reason
+    assert KEPT in reason
+    assert files_at(workspace.main, KEPT)["src/a.txt"] == "1"
+
+
+@pytest.mark.parametrize("point", ["engine.claimed", "attempt.placed", "attempt.kept"])
+def test_ledger_that_cannot_be_written_ends_the_run_which_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    workspace = make_workspace(tmp_path, FILES)
+    monkeypatch.setattr(faults, "point", faults.armed(f"raise:{point}"))
+    with pytest.raises(EnvironmentFailedError, match="cannot be written"):
+        _run(workspace, "echo 1 > src/a.txt", write=("src",), retry=AT_ONCE)
+    drive(workspace, slots=1)
+    assert statuses(workspace) == {ID: "done"}
+    assert leftovers(workspace) == NOTHING_LEFT
 
 
 # -- preparation -----------------------------------------------------------------------------------

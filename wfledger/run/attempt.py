@@ -27,7 +27,7 @@ from wfledger.run.keeping import UnkeepableError, WorkGoneError, changed_paths, 
 from wfledger.run.preparation import PreparationFailed
 from wfledger.run.process import Job, ProcessLimits, run_job
 from wfledger.run.ready import make_ready
-from wfledger.run.refnames import try_branch
+from wfledger.run.refnames import keep_ref, try_branch
 from wfledger.run.requests import requested
 from wfledger.run.roles import Filling, Fleet, argv_for
 from wfledger.run.workspace import Workspace
@@ -109,13 +109,18 @@ class _Attempt:
             result = self._keep(place, result)
         except (WfledgerError, OSError) as error:
             kind = "out_of_scope" if isinstance(error, UnkeepableError) else "environment"
-            message = f"{error}; the worktree stays at {place.path}"
+            ref = keep_ref(self.task.id, self.claim.attempt)
+            message = f"{error}; the worktree stays at {place.path} until it is kept as {ref}"
             close(self.workspace, self._failed(kind, message), by=self._by)
             return
         faults.point("attempt.kept")
         self._say_end(result, close(self.workspace, result, by=self._by, left=self._left(result)))
         faults.point("attempt.closed")
-        clear_away(self.workspace, place)
+        try:
+            clear_away(self.workspace, place)
+        except (WfledgerError, OSError) as error:
+            # The attempt is over and its work is kept; whoever sweeps next tries again.
+            self.report(self.task.id, f"its worktree could not be removed yet: {error}")
 
     def _left(self, result: Result) -> bool:
         """Whether the attempt ended because this process goes, and not by anybody's decision."""

@@ -17,7 +17,13 @@ from wfledger import faults
 from wfledger.core.documents import Run, Task
 from wfledger.core.graph import Verdict
 from wfledger.core.statuses import Status
-from wfledger.errors import BusyError, NothingToClaimError, StaleError, WfledgerError
+from wfledger.errors import (
+    BusyError,
+    EnvironmentFailedError,
+    NothingToClaimError,
+    StaleError,
+    WfledgerError,
+)
 from wfledger.run.attempt import run_attempt
 from wfledger.run.claims import claim
 from wfledger.run.commit import commit_journal
@@ -117,8 +123,15 @@ class Engine:
             self._fill()
         self._land_next()
         if self._commit.now(elapsed):
-            commit_journal(self.workspace)
+            self._try_commit()
         return Pulse(step, self._verdict(step), tuple(self._running), self._landing_now())
+
+    def _try_commit(self) -> None:
+        """Commit the journal; trouble with that stops nobody's work, the journal is durable."""
+        try:
+            commit_journal(self.workspace)
+        except (EnvironmentFailedError, OSError) as error:
+            self._report("ledger", f"the history could not be written yet: {error}")
 
     def _landing_now(self) -> str | None:
         return self._landing[0] if self._landing else None
@@ -169,8 +182,12 @@ class Engine:
             if slot is None:
                 return
             slots = self._with_role_slot(task, fleet, slot)
-            if slots is None or not self._start(task, slots):
-                _release(slots or (slot,))
+            started = False
+            try:
+                started = slots is not None and self._start(task, slots)
+            finally:
+                if not started:
+                    _release(slots or (slot,))
 
     def _with_role_slot(
         self, task: Task, fleet: Fleet, slot: LiveLock
@@ -198,10 +215,13 @@ class Engine:
             return False
         try:
             claimed = claim(self.workspace, worker=self._worker, task_id=task.id)
+            faults.point("engine.claimed")
         except (StaleError, NothingToClaimError):
             live.release()
             return False
-        faults.point("engine.claimed")
+        except BaseException:
+            live.release()  # whoever recovers must not take us for alive
+            raise
         stop = threading.Event()
         future = self._pool.submit(
             run_attempt, self.workspace, claimed, live=live, stop=stop, report=self._report
@@ -228,16 +248,19 @@ class Engine:
     # -- until nothing moves ---------------------------------------------------------------------
 
     def drive(self, on_pulse: Callable[[Pulse], None]) -> Verdict:
-        """Tick until the run has a verdict; returns it. Everything of ours has ended then."""
+        """Tick until the run has a verdict; returns it. Everything of ours has ended then.
+
+        Raises `EnvironmentFailedError` when the ledger or its history cannot be written.
+        """
+        try:
+            return self._drive(on_pulse)
+        except OSError as error:
+            raise EnvironmentFailedError(f"the ledger cannot be written: {error}") from error
+
+    def _drive(self, on_pulse: Callable[[Pulse], None]) -> Verdict:
         sweep_worktrees(self.workspace)
         try:
-            while True:
-                self._wake.clear()
-                pulse = self.tick()
-                on_pulse(pulse)
-                if self._is_over(pulse):
-                    break
-                self._wake.wait(PULSE_S)
+            pulse = self._until_over(on_pulse)
             # What somebody who died had begun may have been finished only since we began.
             sweep_worktrees(self.workspace)
             if self.draining and self.run_id:
@@ -248,6 +271,15 @@ class Engine:
         if verdict is None:
             raise WfledgerError("an engine without a run has no verdict")
         return verdict
+
+    def _until_over(self, on_pulse: Callable[[Pulse], None]) -> Pulse:
+        while True:
+            self._wake.clear()
+            pulse = self.tick()
+            on_pulse(pulse)
+            if self._is_over(pulse):
+                return pulse
+            self._wake.wait(PULSE_S)
 
     def _is_over(self, pulse: Pulse) -> bool:
         if self._running or self._landing:

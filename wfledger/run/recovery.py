@@ -172,8 +172,9 @@ def sweep_worktrees(workspace: Workspace) -> int:
         if _is_in_use(workspace, place, task_id, attempt):
             continue
         if _is_swept(workspace, place.name) and _is_kept(workspace, place, task_id, attempt):
-            clear_away(workspace, place)
-            count += 1
+            with suppress(EnvironmentFailedError, OSError):  # what stays, `doctor` names
+                clear_away(workspace, place)
+                count += 1
     return count
 
 

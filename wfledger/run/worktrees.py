@@ -99,9 +99,14 @@ def make(
     faults.point("worktree.recorded")
     place.folder.parent.mkdir(parents=True, exist_ok=True)
     with workspace.ledger.locks.hold("git", timeout=ADD_TIMEOUT_S):
-        worktree.add(
-            workspace.repo, place.folder, branch=branch, base=base, timeout=ADD_TIMEOUT_S
-        )
+        try:
+            worktree.add(
+                workspace.repo, place.folder, branch=branch, base=base, timeout=ADD_TIMEOUT_S
+            )
+        except worktree.WorktreeOccupiedError as error:
+            if error.facts.get("kind") == "path_occupied":  # nothing there is ours to sweep
+                record_path(workspace, name).unlink(missing_ok=True)
+            raise
     faults.point("worktree.added")
     return place
 
