@@ -11,6 +11,7 @@ from wfledger.clock import iso
 from wfledger.core import bounds
 from wfledger.core.documents import Accepted, Hold, Policy, Retry, TaskSpec, canonical
 from wfledger.core.statuses import Actor, Status
+from wfledger.run.commit import commit_journal
 from wfledger.run.scheduler import Scheduler, Step
 from wfledger.run.submit import new_task
 from wfledger.run.workspace import Workspace
@@ -225,3 +226,18 @@ def test_claim_is_folded_into_the_document(tmp_path: Path) -> None:
     note = workspace.ledger.get(task.id).task.claim
     assert note is not None
     assert (note.worker, note.attempt) == ("worker", 1)
+
+
+@pytest.mark.requirement("WFL-LEDGER-045")
+def test_file_that_a_person_edited_is_taken_into_the_history(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    step(workspace)
+    commit_journal(workspace)
+    assert workspace.ledger.journal.is_empty()
+    step(workspace)
+    assert workspace.ledger.journal.is_empty()  # what nobody touched is not recorded again
+    fleet = workspace.ledger.layout.root / "fleet.toml"
+    fleet.write_text('[env]\npass = ["EDITED"]\n')
+    step(workspace)
+    commit_journal(workspace)
+    assert workspace.history.read("fleet.toml") == fleet.read_bytes()

@@ -3,6 +3,7 @@
 Only here are messages of errors printed. What nobody expected leaves its traceback in a file.
 """
 
+import errno
 import json
 import os
 import platform
@@ -18,13 +19,20 @@ import click
 
 from wfledger import __version__
 from wfledger.core.text import clean, clean_line
-from wfledger.errors import WfledgerError
+from wfledger.errors import EnvironmentFailedError, LedgerDamagedError, WfledgerError
 
 #: A defect: EX_SOFTWARE of sysexits.
 DEFECT: Final = 70
 INTERRUPTED: Final = 130
 #: What a shell reports of a program that SIGPIPE ended.
 NO_READER: Final = 141
+#: What a full, broken, read-only or forbidden file system says.
+_REFUSALS: Final = frozenset(
+    {
+        errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
+        errno.EMFILE, errno.ENFILE,
+    }
+)  # fmt: skip
 #: Problems of one error that are shown.
 _SHOWN: Final = 20
 
@@ -44,14 +52,28 @@ def exit_status_of(error: BaseException, args: Sequence[str]) -> int:
         return INTERRUPTED
     if isinstance(error, NoReaderError):
         return NO_READER
-    if isinstance(error, WfledgerError):
-        _say(error, as_json=as_json)
-        return error.exit_status
+    known = _of_system(error) if isinstance(error, OSError) else error
+    if isinstance(known, WfledgerError):
+        _say(known, as_json=as_json)
+        return known.exit_status
     if isinstance(error, click.ClickException):
         _say_usage(error, as_json=as_json)
         return error.exit_code
     _say_defect(error, args, as_json=as_json)
     return DEFECT
+
+
+def _of_system(error: OSError) -> WfledgerError | None:
+    """Return what the system's refusal means to a user; None where it is a defect of ours."""
+    where = str(error.filename) if error.filename is not None else ""
+    said = f"{error.strerror or error}: {where}" if where else str(error.strerror or error)
+    if error.errno in _REFUSALS:
+        return EnvironmentFailedError(said, path=where)
+    if error.errno in {errno.ENOENT, errno.ENOTDIR} and "/.wfledger/" in where:
+        return LedgerDamagedError(
+            f"a part of the ledger is gone: {where}", hint="wfledger doctor --fix", path=where
+        )
+    return None
 
 
 def _say(error: WfledgerError, *, as_json: bool) -> None:

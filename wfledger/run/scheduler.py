@@ -24,6 +24,7 @@ from wfledger.core.graph import (
 from wfledger.core.scopes import parse_all
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import InvalidPatternError, StaleError, TransitionError
+from wfledger.run.editing import adopt_edits
 from wfledger.run.liveness import Observations
 from wfledger.run.view import Cache, View
 from wfledger.run.workspace import Workspace
@@ -86,6 +87,7 @@ class Scheduler:
                 view=hot, runs=runs,
             )  # fmt: skip
             one.paused = config.paused is not None
+            adopt_edits(self._workspace, changes)
             one.fold_claims()
             one.abort_runs()
             ready = one.settle()
