@@ -125,6 +125,13 @@ def test_accepted_result_in_a_stopped_run_holds_nobody_up(terminal: Terminal) ->
     assert terminal.status(f"{run}.one") == "done"
 
 
+def test_stop_leaves_a_run_that_is_over_as_it_is(terminal: Terminal) -> None:
+    run = terminal.run({"id": "one", "command": "true"})
+    terminal(f"wfledger land {run} --yes")
+    terminal(f"wfledger stop {run}")
+    assert terminal.workspace.ledger.run(run).state == "landed"
+
+
 def test_stop_of_what_does_not_run_is_refused(terminal: Terminal) -> None:
     run = terminal.run({"id": "one", "command": "true"})
     terminal(f"wfledger stop {run}.one", status=4)

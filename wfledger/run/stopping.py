@@ -82,8 +82,9 @@ def stop_run(workspace: Workspace, run_id: str, *, reason: str = "") -> list[str
     """
     with workspace.ledger.transaction("person") as changes:
         run = workspace.ledger.run(run_id)
-        paused = run.but(seq=run.seq + 1, state="paused", reason=clean_line(reason))
-        changes.put_run(paused, why="stopped")
+        if run.state == "open":  # what has landed or was aborted starts nothing anyway
+            paused = run.but(seq=run.seq + 1, state="paused", reason=clean_line(reason))
+            changes.put_run(paused, why="stopped")
         _withdraw_offers(workspace, changes, run_id)
     ended = []
     for task_id in workspace.ledger.names(Status.IN_PROGRESS, run=run_id):
