@@ -1,5 +1,6 @@
 """What failed is seen, entered, fixed and continued, and no attempt is paid twice."""
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -168,3 +169,45 @@ def test_opening_twice_is_the_same_worktree_with_what_was_mended(terminal: Termi
     terminal(f"wfledger accept {run}.one --waive verification")
     terminal(f"wfledger run {run}")
     assert landed(terminal, run)["src/app.py"] == "mine"
+
+
+# -- after the ledger was made anew ----------------------------------------------------------------
+
+
+@pytest.fixture
+def remade(terminal: Terminal) -> str:
+    """Return a blocked task of which only the branch is left; the doctor has raised its number."""
+    run = terminal.run(
+        {"id": "one", "command": "echo bad > src/app.py; echo x > notes.txt", "write": ["src"],
+         "verify": "grep -q good src/app.py"}, status=10,
+    )  # fmt: skip
+    terminal("wfledger tick")
+    shutil.rmtree(terminal.root / ".wfledger")
+    terminal("wfledger doctor --fix")
+    assert terminal.task(f"{run}.one").attempt > 1
+    return f"{run}.one"
+
+
+def test_widening_lands_the_kept_result_of_a_ledger_that_was_made_anew(
+    terminal: Terminal, remade: str
+) -> None:
+    said = terminal(f"wfledger widen {remade} notes.txt")
+    assert "kept result" in said.out + said.err
+    terminal(f"wfledger accept {remade} --waive verification", status=4)
+    terminal(f"wfledger run {remade.partition('.')[0]}", status=10)
+    terminal(f"wfledger accept {remade} --waive verification")
+    terminal(f"wfledger run {remade.partition('.')[0]}")
+    assert len(terminal.task(remade).attempts) == 1
+    assert landed(terminal, remade.partition(".")[0])["notes.txt"] == "x"
+
+
+def test_mended_work_lands_from_a_ledger_that_was_made_anew(
+    terminal: Terminal, remade: str
+) -> None:
+    folder = Path(terminal.shell(f"wfledger open {remade}").out.strip())
+    (folder / "src/app.py").write_text("good\n")
+    (folder / "notes.txt").unlink()
+    terminal(f"wfledger accept {remade}")
+    terminal(f"wfledger run {remade.partition('.')[0]}")
+    assert len(terminal.task(remade).attempts) == 1
+    assert landed(terminal, remade.partition(".")[0])["src/app.py"] == "good"

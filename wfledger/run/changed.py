@@ -1,7 +1,7 @@
 """What an attempt changed, from git: its kept commit against the commit that it began from."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from wfledger.core.documents import Changed, Task
 from wfledger.core.statuses import Status
@@ -10,6 +10,8 @@ from wfledger.run.keeping import Kept, changed_paths, kept_head
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
 from wfledger.vcs.trees import show_diff
+
+_BEFORE: Final = frozenset({Status.WAITING, Status.PENDING})
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,20 @@ def difference(workspace: Workspace, task_id: str, attempt: int | None = None) -
 def last_attempt(entry: Entry) -> int:
     """Return the number of the last attempt that is over, else of the present one, 0 for none."""
     task: Task = entry.task
+    if task.accepted is None and not task.attempts and entry.status in _BEFORE:
+        return 0
+    return attempt_with_work(task)
+
+
+def attempt_with_work(task: Task) -> int:
+    """Return the number of the attempt that a blocked task's result and kept work are of.
+
+    The task's own number may be beyond it: promotion and a rebuild raise that, an attempt's end
+    does not.
+    """
     if task.accepted is not None:
         return task.accepted.attempt
-    if task.attempts:
-        return task.attempts[-1].number
-    return task.attempt if entry.status not in {Status.WAITING, Status.PENDING} else 0
+    return task.attempts[-1].number if task.attempts else task.attempt
 
 
 def _nothing(entry: Entry, number: int) -> NotFoundError:

@@ -10,7 +10,7 @@ from wfledger.core.documents import Accepted, Task
 from wfledger.core.statuses import Status
 from wfledger.errors import GitError, NotFoundError, UsageError
 from wfledger.run import worktrees
-from wfledger.run.changed import last_attempt
+from wfledger.run.changed import attempt_with_work, last_attempt
 from wfledger.run.keeping import keep, kept_head
 from wfledger.run.workspace import Workspace
 from wfledger.run.worktrees import Place
@@ -41,7 +41,7 @@ def _name(task_id: str, attempt: int) -> str:
 
 def opened(workspace: Workspace, task: Task) -> Place | None:
     """Return the worktree that `open` made of the task's last attempt, if it is there."""
-    place = worktrees.find(workspace, _name(task.id, task.attempt))
+    place = worktrees.find(workspace, _name(task.id, attempt_with_work(task)))
     return place if place is not None and place.folder.exists() else None
 
 
@@ -86,7 +86,8 @@ def take(workspace: Workspace, place: Place, task: Task) -> Accepted | None:
     None where the attempt has no result to put it in the place of. Raises `UsageError` while
     conflicts are left.
     """
-    result = workspace.ledger.result(task.id, task.attempt) if task.attempt else None
+    attempt = attempt_with_work(task)
+    result = workspace.ledger.result(task.id, attempt) if attempt else None
     if result is None or result.base is None:
         return None
     merged = resolving.merging_with(workspace.repo, place.folder)
@@ -96,9 +97,9 @@ def take(workspace: Workspace, place: Place, task: Task) -> Accepted | None:
             f"conflicts are left in {', '.join(left[:_NAMED])}",
             hint=f"resolve them in {place.path}, then: wfledger accept {task.id}", paths=list(left),
         )
-    kept = keep(workspace, place, task_id=task.id, attempt=task.attempt, merged=merged)
+    kept = keep(workspace, place, task_id=task.id, attempt=attempt, merged=merged)
     base = base_of(workspace, result.base, kept.head, task)
-    return Accepted(attempt=task.attempt, head=kept.head, base=base)
+    return Accepted(attempt=attempt, head=kept.head, base=base)
 
 
 def base_of(workspace: Workspace, base: str, head: str, task: Task) -> str:

@@ -12,6 +12,7 @@ from wfledger.core.scopes import parse_all
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import BusyError, NotFoundError, TransitionError, UsageError
 from wfledger.run import mending, worktrees
+from wfledger.run.changed import attempt_with_work
 from wfledger.run.keeping import kept_head
 from wfledger.run.stopping import stop
 from wfledger.run.submitted import submitted_spec
@@ -103,14 +104,15 @@ def _wider(spec: TaskSpec, patterns: list[str]) -> TaskSpec:
 
 def _finished_work(workspace: Workspace, task: Task) -> Accepted | None:
     """Return what the last attempt changed as something to land, if its worker was finished."""
-    result = workspace.ledger.result(task.id, task.attempt) if task.attempt else None
-    head = kept_head(workspace, task.id, task.attempt)
+    attempt = attempt_with_work(task)
+    result = workspace.ledger.result(task.id, attempt) if attempt else None
+    head = kept_head(workspace, task.id, attempt)
     if result is None or result.base is None or head is None or head == result.base:
         return None
     if not _was_finished(result):
         return None
     base = mending.base_of(workspace, result.base, head, task)
-    return Accepted(attempt=task.attempt, head=head, base=base)
+    return Accepted(attempt=attempt, head=head, base=base)
 
 
 def _was_finished(result: Result) -> bool:
@@ -143,17 +145,18 @@ def accept(workspace: Workspace, task_id: str, *, waive: Sequence[str] = ()) -> 
 
 def _to_accept(workspace: Workspace, task: Task, spec: TaskSpec) -> Accepted:
     """Return what the last attempt left, as it is."""
-    result = workspace.ledger.result(task.id, task.attempt) if task.attempt else None
+    attempt = attempt_with_work(task)
+    result = workspace.ledger.result(task.id, attempt) if attempt else None
     base = result.base if result is not None else None
     if result is None or base is None:
         raise _no_result(task)
-    head = kept_head(workspace, task.id, task.attempt) or base
+    head = kept_head(workspace, task.id, attempt) or base
     if spec.writes and head != base:
         based = mending.base_of(workspace, base, head, task)
-        return Accepted(attempt=task.attempt, head=head, base=based)
+        return Accepted(attempt=attempt, head=head, base=based)
     if not _was_finished(result):
         raise _no_result(task)
-    return Accepted(attempt=task.attempt, head=base, base=base, waive=("no_change",))
+    return Accepted(attempt=attempt, head=base, base=base, waive=("no_change",))
 
 
 def _no_result(task: Task) -> NotFoundError:
