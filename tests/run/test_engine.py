@@ -106,7 +106,6 @@ def test_task_sees_what_its_dependencies_have_landed(tmp_path: Path) -> None:
     assert git(workspace.main, "rev-list", "--count", f"main..{BRANCH}") == "2"
 
 
-@pytest.mark.requirement("WFL-CLAIM-031")
 def test_engines_beside_each_other_never_double_an_attempt(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     for number in range(10):
