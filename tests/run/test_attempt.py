@@ -1,14 +1,13 @@
-"""One attempt: what a worker is given, what it may do to its worktree, and what is kept of it."""
+"""One attempt: what a worker is given, what is believed of it, and how it is ended."""
 
 import json
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.support.attempts import FILES, ID, KEPT, blocked, result_of, run_task
 from tests.support.engines import (
     AT_ONCE,
     LIMITS,
@@ -21,45 +20,10 @@ from tests.support.engines import (
 from tests.support.repos import files_at, git
 from tests.support.workspaces import BRANCH, RUN, add_task, make_workspace
 from wfledger import faults
-from wfledger.core.documents import Result, Task
 from wfledger.core.statuses import Status
 from wfledger.errors import EnvironmentFailedError
 from wfledger.run.commanding import tag_for
 from wfledger.run.process import tagged
-from wfledger.run.workspace import Workspace
-
-ID = f"{RUN}.a"
-KEPT = f"refs/wfledger/keep/{ID}/1"
-FILES = {"src/a.txt": "a\n", "src/b.txt": "b\n", "README.md": "# sample\n"}
-
-
-def _run(workspace: Workspace, command: str | tuple[str, ...], **spec: Any) -> Task:
-    """Let the task `a` run *command*, and return it when the run is over."""
-    add_task(workspace, "a", **({"command": command, "limits": LIMITS} | spec))
-    drive(workspace, slots=1)
-    return workspace.ledger.get(ID).task
-
-
-def _blocked(workspace: Workspace, command: str | tuple[str, ...], code: str, **spec: Any) -> str:
-    """Let *command* run, expect that it is blocked as *code* and that all is tidy; the reason."""
-    task = _run(workspace, command, **spec)
-    assert statuses(workspace)[ID] == "blocked"
-    assert task.block is not None
-    assert task.block.code == code, task.block.reason
-    assert leftovers(workspace) == NOTHING_LEFT
-    assert git(workspace.main, "rev-parse", BRANCH) == git(workspace.main, "rev-parse", "main")
-    return task.block.reason
-
-
-def _result(workspace: Workspace) -> Result:
-    found = workspace.ledger.result(ID, 1)
-    assert found is not None
-    return found
-
-
-def _python(script: str) -> tuple[str, ...]:
-    return (sys.executable, "-S", "-E", "-c", script)
-
 
 # -- what it may not do ----------------------------------------------------------------------------
 
@@ -68,7 +32,7 @@ def _python(script: str) -> tuple[str, ...]:
 @pytest.mark.requirement("WFL-RESULT-010")
 def test_reader_that_writes_is_caught_and_what_it_wrote_is_kept(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path, FILES)
-    reason = _blocked(workspace, "echo new > new; rm src/a.txt", "read_only_violation")
+    reason = blocked(workspace, "echo new > new; rm src/a.txt", "read_only_violation")
     assert "new" in reason
     assert "src/a.txt" in reason
     assert set(files_at(workspace.main, KEPT)) == {"new", "src/b.txt", "README.md"}
@@ -76,7 +40,7 @@ def test_reader_that_writes_is_caught_and_what_it_wrote_is_kept(tmp_path: Path) 
 
 def test_path_outside_the_scope_lands_nothing_and_is_named(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path, FILES)
-    reason = _blocked(
+    reason = blocked(
         workspace, "echo 1 > src/a.txt; echo 2 > README.md", "out_of_scope", write=("src",)
     )
     assert "README.md" in reason
@@ -91,7 +55,7 @@ def test_path_outside_the_scope_lands_nothing_and_is_named(tmp_path: Path) -> No
 def test_what_a_worker_prints_changes_nothing(tmp_path: Path, exit_status: int) -> None:
     workspace = make_workspace(tmp_path, FILES)
     words = {0: 'status: blocked; {"status": "failed"}', 1: 'status: done; {"status": "succeeded"}'}
-    task = _run(workspace, f"echo '{words[exit_status]}'; exit {exit_status}")
+    task = run_task(workspace, f"echo '{words[exit_status]}'; exit {exit_status}")
     assert outcomes(workspace, ID) == ["task" if exit_status else "succeeded"]
     assert (task.block is None) == (exit_status == 0)
     assert words[exit_status] in workspace.ledger.layout.log(ID, 1).read_text()
@@ -106,11 +70,11 @@ def test_forged_facts_in_an_envelope_are_replaced(tmp_path: Path) -> None:
         "changed": [{"path": "nothing", "kind": "added", "in_scope": True}], "base": "0" * 40,
         "head": "1" * 40, "exit_status": 9, "wall_s": 0.0, "output_bytes": 5, "token": "secret",
     }  # fmt: skip
-    _run(
+    run_task(
         workspace, f"echo x > src/a.txt; echo '{json.dumps(forged)}' > $WFLEDGER_RESULT_FILE",
         write=("src",),
     )  # fmt: skip
-    found = _result(workspace)
+    found = result_of(workspace)
     assert (found.task, found.attempt, found.summary) == (ID, 1, "all is well")
     assert [change.path for change in found.changed] == ["src/a.txt"]
     assert found.base == git(workspace.main, "rev-parse", "main")
@@ -138,7 +102,7 @@ def test_result_file_that_is_none_fails_the_attempt_with_a_reason(
     tmp_path: Path, kind: str
 ) -> None:
     workspace = make_workspace(tmp_path, FILES)
-    reason = _blocked(workspace, f"echo x > src/a.txt; {BAD_RESULTS[kind]}", "task", write=("src",))
+    reason = blocked(workspace, f"echo x > src/a.txt; {BAD_RESULTS[kind]}", "task", write=("src",))
     assert reason.startswith("the result file")
     assert files_at(workspace.main, KEPT)["src/a.txt"] == "x"
 
@@ -199,7 +163,7 @@ def test_worker_stands_in_a_worktree_and_on_a_branch_of_its_own(
 ) -> None:
     workspace = make_workspace(tmp_path, FILES)
     monkeypatch.setenv("PWD", str(workspace.main))
-    _run(
+    run_task(
         workspace,
         'test "$PWD" = "$(/bin/pwd -P)" && cd "$PWD" && git rev-parse --show-toplevel > src/a.txt'
         " && git symbolic-ref HEAD >> src/a.txt",
@@ -221,7 +185,7 @@ def test_consumer_gets_the_envelopes_of_its_inputs_and_no_others(tmp_path: Path)
         workspace, "gone", command="exit 75", on_failure="skip_continue", retry={"max_attempts": 1}
     )
     wanted = {"after": tuple(f"{RUN}.{n}" for n in ("one", "two", "gone")), "inputs": (f"{RUN}.one",)}
-    _run(workspace, f"cp -r $WFLEDGER_INPUTS {tmp_path}/inputs", **wanted)
+    run_task(workspace, f"cp -r $WFLEDGER_INPUTS {tmp_path}/inputs", **wanted)
     given = {path.name: json.loads(path.read_bytes()) for path in (tmp_path / "inputs").iterdir()}
     assert set(given) == {f"{RUN}.one.json", "missing.json"}
     assert given[f"{RUN}.one.json"]["outputs"] == {"n": 1}
@@ -261,7 +225,7 @@ def test_worker_that_leaves_processes_behind_is_rid_of_them_before_it_is_over(
     leash = tmp_path / "leash.fifo"
     os.mkfifo(leash)
     held = os.open(leash, os.O_RDONLY | os.O_NONBLOCK)
-    _run(workspace, f"exec 7> {leash}; {ESCAPES[kind]}", limits={"wall_s": 60.0})
+    run_task(workspace, f"exec 7> {leash}; {ESCAPES[kind]}", limits={"wall_s": 60.0})
     assert os.read(held, 1) == b"", "a process of the attempt still holds the pipe"
     os.close(held)
     assert tagged(tag_for(workspace, ID)) == {}
@@ -271,22 +235,22 @@ def test_worker_that_leaves_processes_behind_is_rid_of_them_before_it_is_over(
 @pytest.mark.requirement("WFL-PROC-002")
 def test_output_is_bounded_on_disk(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path, FILES)
-    _run(
+    run_task(
         workspace, "head -c 50000000 /dev/zero; echo the end",
         limits={"wall_s": 60.0, "output_bytes": 100_000},
     )
     log = workspace.ledger.layout.log(ID, 1)
     assert 50_000 < log.stat().st_size < 101_000
     assert log.read_bytes().endswith(b"the end\n")
-    assert _result(workspace).output_bytes == 50_000_008
+    assert result_of(workspace).output_bytes == 50_000_008
 
 
 @pytest.mark.long
 def test_gigabyte_of_output_is_bounded_on_disk(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path, FILES)
-    _run(workspace, "head -c 1000000000 /dev/zero", limits={"wall_s": 100.0})
+    run_task(workspace, "head -c 1000000000 /dev/zero", limits={"wall_s": 100.0})
     assert workspace.ledger.layout.log(ID, 1).stat().st_size < 11 * 2**20
-    assert _result(workspace).output_bytes == 1_000_000_000
+    assert result_of(workspace).output_bytes == 1_000_000_000
 
 
 OVER = {
@@ -302,7 +266,7 @@ OVER = {
 def test_limit_ends_a_worker_with_its_class_and_its_work_kept(tmp_path: Path, kind: str) -> None:
     workspace = make_workspace(tmp_path, FILES)
     command, limits = OVER[kind]
-    _blocked(workspace, f"echo half > src/a.txt; {command}", kind, limits=limits, write=("src",))
+    blocked(workspace, f"echo half > src/a.txt; {command}", kind, limits=limits, write=("src",))
     assert outcomes(workspace, ID) == [kind]
     assert files_at(workspace.main, KEPT)["src/a.txt"] == "half"
 
@@ -310,7 +274,7 @@ def test_limit_ends_a_worker_with_its_class_and_its_work_kept(tmp_path: Path, ki
 @pytest.mark.parametrize("command", ["exit 3", "exit 75", "kill -9 $$"])
 def test_work_of_an_attempt_that_failed_is_kept(tmp_path: Path, command: str) -> None:
     workspace = make_workspace(tmp_path, FILES)
-    task = _run(
+    task = run_task(
         workspace, f"echo half > src/a.txt; {command}", write=("src",), retry={"max_attempts": 1}
     )
     assert files_at(workspace.main, KEPT)["src/a.txt"] == "half"
@@ -320,130 +284,8 @@ def test_work_of_an_attempt_that_failed_is_kept(tmp_path: Path, command: str) ->
 
 def test_program_that_is_not_there_is_trouble_of_the_environment(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path, FILES)
-    reason = _blocked(workspace, ("no-such-program-at-all",), "environment")
+    reason = blocked(workspace, ("no-such-program-at-all",), "environment")
     assert "no-such-program-at-all" in reason
-
-
-# -- what it does to its worktree ------------------------------------------------------------------
-
-#: What a worker does with git -> the files below src/ that land.
-GIT_PLAY: Mapping[str, tuple[str, dict[str, str]]] = {
-    "commits": ("echo 1 > src/a.txt; git commit -qam one; echo 2 > src/b.txt", {"a": "1", "b": "2"}),
-    "amends": ("echo 1 > src/a.txt; git commit -q --amend -am other", {"a": "1", "b": "b"}),
-    "detaches": (
-        "git checkout -q --detach; echo 1 > src/a.txt; git commit -qam one", {"a": "1", "b": "b"}
-    ),
-    "switches": (
-        "git switch -qc mine; echo 1 > src/a.txt; git commit -qam one; echo 2 > src/b.txt",
-        {"a": "1", "b": "2"},
-    ),
-    "merges": (
-        "git switch -qc o; echo 1 > src/a.txt; git commit -qam 1; git switch -q -; git merge -q o",
-        {"a": "1", "b": "b"},
-    ),
-    "stages only": ("echo 1 > src/a.txt; git add src; echo 2 > src/a.txt", {"a": "2", "b": "b"}),
-    "orphan": ("git checkout -q --orphan new; echo 1 > src/a.txt", {"a": "1", "b": "b"}),
-    "assumes unchanged": (
-        "git update-index --assume-unchanged src/a.txt; echo 1 > src/a.txt", {"a": "1", "b": "b"}
-    ),
-    "replaces .git": (
-        "rm .git; git init -q; echo 1 > src/a.txt; git add -A; git commit -qm x", {"a": "1", "b": "b"}
-    ),
-    "removes .git": ("rm .git; echo 1 > src/a.txt", {"a": "1", "b": "b"}),
-    "deletes": ("rm src/b.txt", {"a": "a"}),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("play", GIT_PLAY)
-def test_files_as_they_are_count_whatever_was_done_with_git(tmp_path: Path, play: str) -> None:
-    workspace = make_workspace(tmp_path, FILES)
-    command, files = GIT_PLAY[play]
-    base = git(workspace.main, "rev-parse", "main")
-    task = _run(workspace, f"set -e; {command}", write=("src",))
-    assert statuses(workspace) == {ID: "done"}, (task.block, task.attempts)
-    landed = files_at(workspace.main, BRANCH)
-    assert landed == {f"src/{n}.txt": c for n, c in files.items()} | {"README.md": "# sample"}
-    assert git(workspace.main, "rev-list", "--count", f"main..{BRANCH}") == "1"
-    assert git(workspace.main, "rev-parse", "main") == base
-    assert git(workspace.main, "rev-parse", KEPT)
-    found = leftovers(workspace)
-    assert found.pop("branches") in {"", f"refs/heads/wf-try/{ID}/1"}
-    assert found == {k: v for k, v in NOTHING_LEFT.items() if k != "branches"}
-
-
-def test_what_a_worker_committed_and_undid_is_reachable(tmp_path: Path) -> None:
-    workspace = make_workspace(tmp_path, FILES)
-    _run(
-        workspace, "echo 1 > src/a.txt; git commit -qam one; git rev-parse HEAD > src/head;"
-        " git reset -q --hard HEAD; echo 2 > src/b.txt", write=("src",),
-    )  # fmt: skip
-    assert git(workspace.main, "log", "--format=%s", f"main..{KEPT}").splitlines()[-1] == "one"
-
-
-DELETES = {
-    "the folder": 'cd /; rm -rf "$PWD_"',
-    "and puts a file there": 'cd /; rm -rf "$PWD_"; echo x > "$PWD_"',
-    "and puts a link there": 'cd /; rm -rf "$PWD_"; ln -s / "$PWD_"',
-}
-
-
-@pytest.mark.parametrize("how", DELETES)
-def test_worktree_that_its_worker_deleted_fails_the_attempt_and_keeps_its_commits(
-    tmp_path: Path, how: str
-) -> None:
-    workspace = make_workspace(tmp_path, FILES)
-    command = f'PWD_="$PWD"; echo 1 > src/a.txt; git commit -qam one; {DELETES[how]}'
-    _blocked(workspace, command, "task", write=("src",))
-    assert files_at(workspace.main, KEPT)["src/a.txt"] == "1"
-
-
-ODD_FILES = """
-import os
-os.makedirs("src/sub")
-for name in ("src/uni-\\u00e9\\u4e2d", "src/new\\nline", "src/ space", "src/-dash", "src/quote\\"", "src/*"):
-    open(name, "w").write(name)
-open("src/binary", "wb").write(bytes(range(256)))
-"""
-
-
-def test_files_of_any_name_and_content_land(tmp_path: Path) -> None:
-    workspace = make_workspace(tmp_path, FILES)
-    task = _run(workspace, _python(ODD_FILES), write=("src",))
-    assert statuses(workspace) == {ID: "done"}, task.block
-    listed = git(workspace.main, "ls-tree", "-r", "--name-only", "-z", BRANCH, "src").split("\0")
-    assert {"src/uni-\u00e9\u4e2d", "src/new\nline", "src/ space", "src/-dash", 'src/quote"', "src/*",
-            "src/binary"} <= set(listed)  # fmt: skip
-    assert len(_result(workspace).changed) == 7
-
-
-def test_mode_change_alone_is_a_change(tmp_path: Path) -> None:
-    workspace = make_workspace(tmp_path, FILES)
-    _run(workspace, "chmod +x src/a.txt", write=("src",))
-    assert [(c.path, c.kind) for c in _result(workspace).changed] == [("src/a.txt", "mode")]
-
-
-#: What a worker makes -> the code of the block, None where git sees nothing of it.
-REFUSED = {
-    "nested repository": (
-        "git init -q src/in; cd src/in; git commit -q --allow-empty -m x", "out_of_scope"
-    ),
-    "empty nested repository": ("git init -q src/in", "out_of_scope"),
-    "link out of the scope": ("ln -s ../README.md src/link", "out_of_scope"),
-    "link out of the repository": ("ln -s /etc/passwd src/link", "out_of_scope"),
-    "name that is no text": ("touch src/$(printf '\\351')", "out_of_scope"),
-    "git folder": ("mkdir -p src/sub/.git; echo x > src/sub/.git/config", None),
-    "ledger folder": ("mkdir .wfledger; echo x > .wfledger/ledger.json", None),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", REFUSED)
-def test_what_no_branch_should_hold_never_lands(tmp_path: Path, kind: str) -> None:
-    workspace = make_workspace(tmp_path, FILES)
-    command, code = REFUSED[kind]
-    task = _run(workspace, f"set -e; echo x > src/a.txt; ({command})", write=("src",))
-    assert set(files_at(workspace.main, BRANCH)) == set(FILES)
-    assert (task.block.code if task.block else None) == code
-    assert statuses(workspace) == {ID: "blocked" if code else "done"}
 
 
 # -- trouble of the machine ------------------------------------------------------------------------
@@ -457,7 +299,7 @@ def test_trouble_after_the_end_of_an_attempt_does_not_touch_its_result(
 ) -> None:
     workspace = make_workspace(tmp_path, FILES)
     monkeypatch.setattr(faults, "point", faults.armed(f"raise:{point}"))
-    _run(workspace, "echo 1 > src/a.txt", write=("src",))
+    run_task(workspace, "echo 1 > src/a.txt", write=("src",))
     assert statuses(workspace) == {ID: "done"}
     assert leftovers(workspace) == NOTHING_LEFT
     assert workspace.ledger.journal.is_empty()
@@ -470,7 +312,7 @@ def test_work_that_cannot_be_kept_stays_in_its_worktree_until_it_is(
 ) -> None:
     workspace = make_workspace(tmp_path, FILES)
     monkeypatch.setattr(faults, "point", faults.armed(f"raise:{point}"))
-    reason = _blocked(workspace, "echo 1 > src/a.txt", "environment", write=("src",))
+    reason = blocked(workspace, "echo 1 > src/a.txt", "environment", write=("src",))
     assert str(workspace.state / f"{ID}.1") in reason
     assert KEPT in reason
     assert files_at(workspace.main, KEPT)["src/a.txt"] == "1"
@@ -483,7 +325,7 @@ def test_ledger_that_cannot_be_written_ends_the_run_which_goes_on_later(
     workspace = make_workspace(tmp_path, FILES)
     monkeypatch.setattr(faults, "point", faults.armed(f"raise:{point}"))
     with pytest.raises(EnvironmentFailedError, match="cannot be written"):
-        _run(workspace, "echo 1 > src/a.txt", write=("src",), retry=AT_ONCE)
+        run_task(workspace, "echo 1 > src/a.txt", write=("src",), retry=AT_ONCE)
     drive(workspace, slots=1)
     assert statuses(workspace) == {ID: "done"}
     assert leftovers(workspace) == NOTHING_LEFT
@@ -516,11 +358,11 @@ def test_project_that_needs_preparation_builds_and_tests_in_its_worktree(tmp_pat
     dep.parent.mkdir(parents=True)
     dep.write_text("exports\n")
     check = ({"kind": "command", "command": "sh check.sh"},)
-    task = _run(
+    task = run_task(
         workspace, "sh check.sh && .venv/bin/tool > src/a.txt", write=("src",), verify=check
     )
     assert statuses(workspace) == {ID: "done"}, task.block
-    assert [change.path for change in _result(workspace).changed] == ["src/a.txt"]
+    assert [change.path for change in result_of(workspace).changed] == ["src/a.txt"]
     assert files_at(workspace.main, BRANCH)["src/a.txt"] == "built"
     assert dep.exists()
     assert leftovers(workspace) == NOTHING_LEFT
@@ -529,7 +371,7 @@ def test_project_that_needs_preparation_builds_and_tests_in_its_worktree(tmp_pat
 @pytest.mark.requirement("WFL-RESULT-015")
 def test_failing_preparation_is_trouble_of_the_environment(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path, FILES, fleet='[worktree]\nsetup = "echo no tool; exit 3"\n')
-    reason = _blocked(workspace, f"touch {tmp_path}/ran", "environment", write=("src",))
+    reason = blocked(workspace, f"touch {tmp_path}/ran", "environment", write=("src",))
     assert "exit status 3" in reason
     assert "no tool" in reason
     assert not (tmp_path / "ran").exists()
@@ -541,8 +383,17 @@ def test_worktree_that_cannot_be_made_is_trouble_of_the_environment(tmp_path: Pa
     squatter = workspace.state / f"{ID}.1"
     squatter.mkdir(parents=True)
     (squatter / "somebody's").write_text("work\n")
-    task = _run(workspace, "true", write=("src",))
+    task = run_task(workspace, "true", write=("src",))
     assert task.block is not None
     assert task.block.code == "environment"
     assert (squatter / "somebody's").read_text() == "work\n"
     assert workspace.ledger.names(Status.IN_PROGRESS) == []
+
+
+@pytest.mark.requirement("WFL-CLI-005")
+def test_worker_says_of_its_attempt_what_it_has_to_without_naming_it(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path, FILES)
+    verb = f"{sys.executable} -m wfledger heartbeat --json"
+    run_task(workspace, f"{verb} && {verb} > {tmp_path}/beat", env=("PYTHONPATH",))
+    assert statuses(workspace) == {ID: "done"}
+    assert workspace.ledger.layout.beat(ID, 1).read_text() == "2"
