@@ -255,7 +255,9 @@ class Engine:
         try:
             return self._drive(on_pulse)
         except OSError as error:
-            raise EnvironmentFailedError(f"the ledger cannot be written: {error}") from error
+            raise EnvironmentFailedError(
+                f"the ledger cannot be read or written: {error}", hint="wfledger doctor --fix"
+            ) from error
 
     def _drive(self, on_pulse: Callable[[Pulse], None]) -> Verdict:
         sweep_worktrees(self.workspace)
