@@ -14,7 +14,7 @@ from pathlib import Path
 from wfledger import faults
 from wfledger.clock import iso
 from wfledger.core.documents import Limits, Result, Task, canonical
-from wfledger.errors import EnvironmentFailedError, StaleError, WfledgerError
+from wfledger.errors import BusyError, EnvironmentFailedError, StaleError, WfledgerError
 from wfledger.run import worktrees
 from wfledger.run.claims import Claim
 from wfledger.run.closing import close, failure
@@ -35,6 +35,9 @@ from wfledger.run.worktrees import Place
 from wfledger.store.locks import LiveLock
 
 faults.register("attempt.placed", "attempt.ended", "attempt.kept", "attempt.closed")
+
+#: Times that recording an end is tried again; each waits for the ledger's lock.
+_CLOSE_TRIES = 20
 
 #: Told what an attempt does now: (task, phase).
 Report = Callable[[str, str], None]
@@ -97,7 +100,7 @@ class _Attempt:
         try:
             place = self._place()
         except (WfledgerError, OSError) as error:
-            close(self.workspace, self._failed("environment", str(error)), by=self._by)
+            self._close(self._failed("environment", str(error)))
             return  # what there is of a worktree is swept later
         faults.point("attempt.placed")
         try:
@@ -111,16 +114,25 @@ class _Attempt:
             kind = "out_of_scope" if isinstance(error, UnkeepableError) else "environment"
             ref = keep_ref(self.task.id, self.claim.attempt)
             message = f"{error}; the worktree stays at {place.path} until it is kept as {ref}"
-            close(self.workspace, self._failed(kind, message), by=self._by)
+            self._close(self._failed(kind, message))
             return
         faults.point("attempt.kept")
-        self._say_end(result, close(self.workspace, result, by=self._by, left=self._left(result)))
+        self._say_end(result, self._close(result, left=self._left(result)))
         faults.point("attempt.closed")
         try:
             clear_away(self.workspace, place)
         except (WfledgerError, OSError) as error:
             # The attempt is over and its work is kept; whoever sweeps next tries again.
             self.report(self.task.id, f"its worktree could not be removed yet: {error}")
+
+    def _close(self, result: Result, *, left: bool = False) -> Task:
+        """Record the end; a busy ledger is waited for, since the work would be done again."""
+        for _ in range(_CLOSE_TRIES):
+            try:
+                return close(self.workspace, result, by=self._by, left=left)
+            except BusyError as error:
+                self.report(self.task.id, f"its end is not recorded yet: {error.message}")
+        return close(self.workspace, result, by=self._by, left=left)
 
     def _left(self, result: Result) -> bool:
         """Whether the attempt ended because this process goes, and not by anybody's decision."""
