@@ -1,5 +1,6 @@
 """`run`: from a plan to a verdict."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,16 @@ def test_run_lands_each_task_on_the_branch_of_the_run(repo: Path) -> None:
     assert found["tasks"] == [f"{found['run']}.a", f"{found['run']}.b"]
     assert files_at(repo, branch)["b"] == "1\n1"
     assert found["next"] == [f"git log main..{branch}", f"wfledger land {found['run']}"]
+
+
+def test_run_warns_of_a_policy_that_it_does_not_know(repo: Path) -> None:
+    path = plan(ready(repo), {"a": {"command": "true"}})
+    settings = repo / ".wfledger/ledger.json"
+    config = json.loads(settings.read_bytes())
+    settings.write_text(json.dumps({**config, "policy": {"gates": {"command": "false"}}}))
+    done = wf(repo, "run", path)
+    assert done.status == 0
+    assert "warning: ledger.json: /policy/gates is not known" in done.err
 
 
 def test_run_leaves_the_checkout_alone(repo: Path) -> None:

@@ -47,6 +47,17 @@ def test_repository_without_ledger_is_told_apart(repo: Path) -> None:
         look(repo)
 
 
+def test_setting_that_does_nothing_is_named(ws: Workspace) -> None:
+    path = ws.ledger.layout.root / "ledger.json"
+    config = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**config, "policy": {"gates": {"command": "false"}}, "x": 1}))
+    found = [one.message for one in look(ws.main) if one.code == "unknown-setting"]
+    assert found == [
+        "/x is not known here and has no effect",
+        "/policy/gates is not known here and has no effect; did you mean gate?",
+    ]
+
+
 # -- each departure ------------------------------------------------------------------------------
 
 

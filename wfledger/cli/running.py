@@ -53,6 +53,7 @@ def run(
     Exit status 0: succeeded. 1: failed. 9: some results are missing, as the plan allows. 10: tasks
     wait for a person; each is printed with its command.
     """
+    from wfledger.core.unknown import unknown_fields
     from wfledger.run.session import Session
     from wfledger.run.slots import count_of
 
@@ -62,6 +63,8 @@ def run(
         return 0
     workspace = app.workspace
     slots = count_of(workspace, workers)
+    for sentence in unknown_fields(workspace.config()):
+        say(f"warning: ledger.json: {sentence}", err=True)
     say(f"run {found.id}: {plural(len(found.tasks), 'task')}, {slots} at once", err=True)
     with progress(workspace, found, err=as_json) as listener:
         session = Session(

@@ -15,12 +15,13 @@ from wfledger import faults
 from wfledger.clock import Clock
 from wfledger.core import bounds
 from wfledger.core.statuses import Status
+from wfledger.core.unknown import unknown_fields
 from wfledger.errors import GitError, WfledgerError
 from wfledger.run.commit import commit_journal
 from wfledger.run.grounds import Ground
 from wfledger.run.places import Places
 from wfledger.run.proofs import Proofs
-from wfledger.run.trouble import Mend, Trouble, mendable, note
+from wfledger.run.trouble import Mend, Trouble, mendable, note, warning
 from wfledger.run.wholeness import redo_all
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic, folders
@@ -172,6 +173,7 @@ def _files(workspace: Workspace) -> Iterator[Trouble]:
         else:
             yield Trouble(finding, redo if finding.code in _REDONE else put_right)
     yield from _edited(workspace, branch)
+    yield from _without_effect(workspace)
     named = {finding.subject for finding in found}
     for task_id in _only_committed(workspace, branch or {}):
         if task_id not in named:
@@ -196,6 +198,16 @@ def _edited(workspace: Workspace, branch: dict[str, bytes] | None) -> Iterator[T
                 "unrecorded-change", "warning", name, "it was edited, and no record has that",
                 repair="record it as it is", mend=partial(_adopt, workspace, name),
             )
+
+
+def _without_effect(workspace: Workspace) -> Iterator[Trouble]:
+    """Yield what stands in ledger.json and does nothing."""
+    try:
+        config = workspace.config()
+    except (OSError, WfledgerError):
+        return  # a finding of its own
+    for sentence in unknown_fields(config):
+        yield warning("unknown-setting", "ledger.json", sentence)
 
 
 def _adopt(workspace: Workspace, name: str) -> None:
