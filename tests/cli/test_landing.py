@@ -34,6 +34,7 @@ def untouched(terminal: Terminal) -> tuple[object, ...]:
     return (root / ".git/config").read_bytes(), others
 
 
+@pytest.mark.requirement("WFL-LAND-041")
 def test_landing_fast_forwards_the_branch_and_its_files(terminal: Terminal) -> None:
     run = make_run(terminal)
     before = untouched(terminal)
@@ -46,6 +47,7 @@ def test_landing_fast_forwards_the_branch_and_its_files(terminal: Terminal) -> N
     assert terminal.workspace.ledger.run(run).state == "landed"
 
 
+@pytest.mark.requirement("WFL-LAND-041")
 def test_landing_merges_where_the_branch_has_moved(terminal: Terminal) -> None:
     run = make_run(terminal)
     mine = commit(terminal.root, {"README.md": "# more\n"})
@@ -59,6 +61,7 @@ def test_landing_merges_where_the_branch_has_moved(terminal: Terminal) -> None:
     assert git(terminal.root, "status", "--porcelain") == ""
 
 
+@pytest.mark.requirement("WFL-LAND-044")
 def test_conflict_moves_nothing(terminal: Terminal) -> None:
     run = make_run(terminal)
     mine = commit(terminal.root, {"src/app.py": "mine\n"})
@@ -68,6 +71,7 @@ def test_conflict_moves_nothing(terminal: Terminal) -> None:
     assert (terminal.root / "src/app.py").read_text() == "mine\n"
 
 
+@pytest.mark.requirement("WFL-LAND-042")
 @pytest.mark.parametrize(
     ("files", "named"),
     [
@@ -91,6 +95,7 @@ def test_uncommitted_work_in_the_way_is_named_and_kept(
     assert (terminal.root / named).read_text() == files[named]
 
 
+@pytest.mark.requirement("WFL-LAND-042")
 def test_uncommitted_work_elsewhere_survives_byte_for_byte(terminal: Terminal) -> None:
     run = make_run(terminal)
     write(terminal.root, {"README.md": "edited\r\n", "staged.txt": "1\n", "stray.txt": "\0\xff", "x.log": "l"})
@@ -136,6 +141,7 @@ def test_branch_for_a_pull_request_moves_nothing_else(terminal: Terminal) -> Non
         terminal(f"wfledger land {run} --branch='{name}'", status=2)
 
 
+@pytest.mark.requirement("WFL-LAND-043")
 def test_landing_is_undone_while_nothing_followed(terminal: Terminal) -> None:
     run = make_run(terminal)
     before = tip(terminal)

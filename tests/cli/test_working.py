@@ -203,6 +203,7 @@ def test_bad_envelope_changes_nothing(terminal: Terminal, tmp_path: Path) -> Non
     assert frozen(terminal, held.task) == before
 
 
+@pytest.mark.requirement("WFL-CLI-005")
 def test_worker_of_the_runtime_may_hand_in_by_itself(terminal: Terminal) -> None:
     plan = terminal.plan(
         {"id": "one", "command": "echo 2 > src/app.py; wfledger complete", "write": ["src"]}

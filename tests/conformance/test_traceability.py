@@ -31,7 +31,6 @@ def test_traceability_says_what_tests_and_vectors_show() -> None:
     )
 
 
-@pytest.mark.xfail(reason="the tests of some parts are still being written")
 def test_every_binding_requirement_is_shown_or_excluded_with_a_reason() -> None:
     assert traceability.missing() == []
 

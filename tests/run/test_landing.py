@@ -279,6 +279,7 @@ def test_accepting_waives_no_scope(workspace: Workspace) -> None:
 # -- what the records must be --------------------------------------------------------------------
 
 
+@pytest.mark.requirement("WFL-TASK-010")
 @pytest.mark.requirement("WFL-TASK-011")
 def test_changed_spec_is_blocked(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {"lib/c.py": "C = 2\n"})

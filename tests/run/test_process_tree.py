@@ -282,6 +282,7 @@ def test_sweep_spares_who_sweeps(tmp_path: Path) -> None:
 # Parts.
 
 
+@pytest.mark.requirement("WFL-PROC-004")
 @linux
 def test_signal_goes_only_to_the_process_that_was_seen() -> None:
     child = subprocess.Popen(["sleep", "1000"])

@@ -203,6 +203,7 @@ def _move(ledger: Ledger, *targets: Status) -> None:
                 changes.move("r.a", target, actor=Actor.WORKER, why="")
 
 
+@pytest.mark.requirement("WFL-REC-008")
 @pytest.mark.parametrize("is_committed", [False, True])
 @pytest.mark.parametrize("way", [1, 2, 3])
 def test_older_copy_in_another_folder_goes_to_quarantine(
@@ -230,6 +231,7 @@ def test_older_copy_in_another_folder_goes_to_quarantine(
     check_ledger(ledger, committed=branch.get)
 
 
+@pytest.mark.requirement("WFL-REC-008")
 def test_equal_copies_without_a_record_are_decided_by_the_claim(ledger: Ledger) -> None:
     for claimed, task_id in ((True, "r.x"), (False, "r.y")):
         put(ledger, Status.PENDING, task_id)
@@ -241,6 +243,7 @@ def test_equal_copies_without_a_record_are_decided_by_the_claim(ledger: Ledger) 
     assert ledger.get("r.y").status is Status.PENDING
 
 
+@pytest.mark.requirement("WFL-REC-008")
 def test_two_truths_of_one_number_are_both_kept_and_neither_is_believed(ledger: Ledger) -> None:
     put(ledger, Status.BLOCKED, "r.x", seq=4, overtaken=1)
     put(ledger, Status.MERGING, "r.x", seq=4, overtaken=2)
@@ -287,6 +290,8 @@ def test_task_that_its_run_names_and_nobody_has_is_for_a_person(ledger: Ledger) 
     assert ledger.get("r.gone").status is Status.DONE
 
 
+@pytest.mark.requirement("WFL-REC-007")
+@pytest.mark.requirement("WFL-CLAIM-053")
 def test_claim_by_mv_is_adopted_with_its_owner(ledger: Ledger) -> None:
     _move(ledger, Status.PENDING)
     take(ledger.layout, "r.a", record("shell"))
@@ -296,6 +301,8 @@ def test_claim_by_mv_is_adopted_with_its_owner(ledger: Ledger) -> None:
     assert (said["kind"], said["why"], said["claim"]["worker"]) == ("claim", "adopted", "shell")
 
 
+@pytest.mark.requirement("WFL-REC-007")
+@pytest.mark.requirement("WFL-CLAIM-053")
 @pytest.mark.parametrize(
     ("target", "is_adopted"),
     [(Status.MERGING, True), (Status.BLOCKED, True), (Status.CANCELLED, True), (Status.DONE, False)],
@@ -312,6 +319,7 @@ def test_move_by_hand_is_adopted_where_somebody_may_make_it_and_else_undone(
     assert ledger.get("r.a").status is (target if is_adopted else Status.IN_PROGRESS)
 
 
+@pytest.mark.requirement("WFL-REC-006")
 def test_file_older_than_its_record_is_written_again(ledger: Ledger) -> None:
     path = ledger.layout.task(Status.WAITING, "r.a")
     old = path.read_bytes()

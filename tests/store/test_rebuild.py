@@ -187,6 +187,7 @@ def test_raised_number_is_above_every_claim_that_this_machine_recorded(
     assert _stands(open_ledger(tmp_path))["r.waiting"] == (Status.WAITING, 8)
 
 
+@pytest.mark.requirement("WFL-LEDGER-050")
 def test_journal_wins_over_branch_and_directory_over_an_older_branch(
     ledger: Ledger, tmp_path: Path
 ) -> None:
