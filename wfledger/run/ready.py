@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wfledger.run.commanding import TAG, tag_for
 from wfledger.run.environment import build
-from wfledger.run.preparation import Means, Prepared, PreparationFailed, prepare
+from wfledger.run.preparation import Means, PreparationFailed, Prepared, prepare
 from wfledger.run.roles import Worktree
 from wfledger.run.surveying import survey
 from wfledger.run.workspace import Workspace
