@@ -134,3 +134,13 @@ def test_what_no_branch_should_hold_never_lands(tmp_path: Path, kind: str) -> No
     assert set(files_at(workspace.main, BRANCH)) == set(FILES)
     assert (task.block.code if task.block else None) == code
     assert statuses(workspace) == {ID: "blocked" if code else "done"}
+
+
+def test_repository_of_its_own_is_not_removed_with_its_worktree(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path, FILES)
+    make = "git init -q src/in; cd src/in; git commit -q --allow-empty -m x; echo kept > file"
+    task = run_task(workspace, make, write=("src",))
+    assert task.block is not None
+    (found,) = workspace.state.rglob("src/in/file")
+    assert found.read_text() == "kept\n"
+    assert str(found.parents[2]) in task.block.reason

@@ -4,6 +4,7 @@
 is not reachable from a ref (WFL-RESULT-010).
 """
 
+import os
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,11 +32,12 @@ from wfledger.vcs.worktree import UNFINISHED, find
 faults.register("keep.snapshot", "keep.ref")
 
 SNAPSHOT_TIMEOUT_S: Final = 600.0
+_GITLINK: Final = 0o160000
 _GONE: Final = frozenset({"worktree_missing", "worktree_replaced"})
 
 
 class UnkeepableError(ScopeError):
-    """The worktree holds a path that git refuses in any tree; it stays where it is."""
+    """The worktree holds what no tree can hold; it stays where it is."""
 
     code = "unkeepable"
 
@@ -87,6 +89,7 @@ def keep(
         raise UnkeepableError(
             f"{clean_line(taken.path)}: {taken.reason}", path=taken.path, place=place.path
         )
+    _refuse_lossy(workspace, place, taken)
     faults.point("keep.snapshot")
     parents = _parents(workspace, place, taken, merged)
     head = _known(workspace, taken, parents, kept_head(workspace, task_id, attempt))
@@ -94,6 +97,19 @@ def keep(
     _point(workspace, keep_ref(task_id, attempt), head)
     faults.point("keep.ref")
     return Kept(place.base, head)
+
+
+def _refuse_lossy(workspace: Workspace, place: Place, taken: Snapshot) -> None:
+    """Refuse a tree that names a repository whose files and commits are in the worktree alone."""
+    repo = workspace.repo
+    for change in diff(repo, repo.tree_of(place.base), taken.tree):
+        if change.new is None or change.new.mode != _GITLINK:
+            continue
+        if (place.folder / os.fsdecode(change.path) / ".git").is_dir():
+            raise UnkeepableError(
+                f"{change.text}: a repository of its own, which a commit cannot hold",
+                path=change.text, place=place.path,
+            )
 
 
 def keep_what_is_left(
