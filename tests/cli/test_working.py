@@ -166,6 +166,19 @@ def test_conflicting_work_is_refused_and_moves_nothing(terminal: Terminal) -> No
     assert git(terminal.root, "rev-parse", ref) == tip
 
 
+def test_shell_in_a_worktree_that_was_cleared_away_is_told_where_to_go(
+    terminal: Terminal,
+) -> None:
+    terminal("wfledger add 'Look into it' --id look --write src")
+    said = terminal.shell(
+        'eval "$(wfledger claim look --worktree)" && echo 3 > src/app.py && wfledger complete '
+        "&& wfledger heartbeat", status=2,
+    )  # fmt: skip
+    assert f"cleared away: cd {terminal.root}" in said.err
+    assert "error: the directory that this shell is in is gone\nhint: cd to" in said.err
+    assert "Traceback" not in said.err
+
+
 def test_queued_work_is_landed_by_the_next_tick(terminal: Terminal) -> None:
     held = writer(terminal)
     write(held.folder, {"src/app.py": "A = 2\n"})

@@ -126,12 +126,20 @@ def _say_defect(error: BaseException, args: Sequence[str], *, as_json: bool) -> 
     click.echo(f"hint: {hint}", err=True)
 
 
+def here() -> Path | None:
+    """Return the current directory; None where it was removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
+
+
 def write_report(error: BaseException, args: Sequence[str]) -> Path | None:
     """Write the traceback to a file and return its path; None where nothing can be written."""
     when = datetime.now(UTC).isoformat(timespec="seconds")
     head = (
         f"wfledger {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
-        f"{when} {list(args)!r} in {Path.cwd()}\n\n"
+        f"{when} {list(args)!r} in {here() or 'a directory that is gone'}\n\n"
     )
     text = head + "".join(traceback.format_exception(error))
     for folder in (_logs(), None):

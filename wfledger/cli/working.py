@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app, worker_name
+from wfledger.cli.failures import here
 from wfledger.cli.render import say
 from wfledger.errors import UsageError
 
@@ -214,3 +215,6 @@ def _said(
         emit({"task": task_id, "status": entry.status.value, **facts})
     else:
         say(sentence)
+    if here() is None:
+        main = shlex.quote(str(app.workspace.main))
+        say(f"the worktree that you are in was cleared away: cd {main}", err=True)

@@ -25,7 +25,7 @@ class Located:
 
 def locate(start: Path) -> Located:
     """Find the repository that *start* is in; raises `RepositoryError`."""
-    here = start.resolve()
+    here = _whole(start)
     for folder in (here, *here.parents):
         pointer = folder / ".git"
         if pointer.is_dir():
@@ -38,6 +38,16 @@ def locate(start: Path) -> Located:
     raise RepositoryError(
         f"{start} is in no git repository", hint="git init", kind="not_a_repository"
     )
+
+
+def _whole(start: Path) -> Path:
+    try:
+        return start.resolve()
+    except FileNotFoundError:  # a relative path, and the directory that we are in was removed
+        raise RepositoryError(
+            "the directory that this shell is in is gone", hint="cd to your checkout",
+            kind="not_a_repository",
+        ) from None
 
 
 def _follow(pointer: Path) -> Path:
