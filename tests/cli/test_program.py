@@ -196,6 +196,14 @@ def test_completion_script_is_printed(tmp_path: Path, shell: str) -> None:
     assert "_WFLEDGER_COMPLETE" in wf(tmp_path, "completion", shell).out
 
 
+def test_completion_serves_the_short_name_too(tmp_path: Path) -> None:
+    script = 'eval "$("$0" -m wfledger completion bash)"; complete -p wfledger wfl'
+    done = run("bash", "-c", script, sys.executable, cwd=tmp_path)
+    assert done.out.splitlines() == [
+        f"complete -o nosort -F _wfledger_completion {name}" for name in ("wfledger", "wfl")
+    ]
+
+
 def test_completion_offers_verbs(tmp_path: Path) -> None:
     env = {"_WFLEDGER_COMPLETE": "bash_complete", "COMP_WORDS": "wfledger sta", "COMP_CWORD": "1"}
     code = "import sys; sys.argv = ['wfledger']; from wfledger.cli.main import main; main()"
