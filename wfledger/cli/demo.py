@@ -120,7 +120,7 @@ def _show(root: Path, outcome: "Outcome") -> None:
         "ls .wfledger/*/ | head -40",
         f"git log --oneline --stat --format='%h %s' main..{branch}",
         "git log --oneline -5 wfledger",
-        f"git log -1 --format=%B --grep 'Wfledger-Task: {run.id}.{_OFFENDER}' wfledger | tail -4",
+        f"git log --oneline --grep 'Wfledger-Task: {run.id}.{_OFFENDER}' wfledger",
     ):
         say(f"\n$ {line}")
         done = subprocess.run(

@@ -25,6 +25,8 @@ faults.register("commit.rotated", "commit.committed", "commit.dropped")
 GROUP: Final = 500
 #: Loose objects after which the repository is repacked.
 LOOSE: Final = 2000
+#: Tasks that the subject of a commit names.
+_NAMED: Final = 2
 
 
 def commit_journal(workspace: Workspace) -> int:
@@ -115,11 +117,16 @@ def message_of(records: Sequence[dict[str, Any]]) -> str:
 
 def _subject(records: Sequence[dict[str, Any]]) -> str:
     first = records[0]
-    if len(records) > 1:
-        return f"{len(records)} changes"
-    if first["kind"] == "file":
+    if len(records) == 1 and first["kind"] == "file":
         return clean_line(f"{first['path']}: {first['why']}")[: bounds.TRAILER_BYTES]
-    return f"{first['task']}: {first['from'] or 'new'} -> {first['to']}"
+    if len(records) == 1:
+        return f"{first['task']}: {first['from'] or 'new'} -> {first['to']}"
+    ends = {record["task"]: record["to"] for record in records if record["kind"] != "file"}
+    named = [f"{task} -> {status}" for task, status in list(ends.items())[:_NAMED]]
+    if not named:
+        return f"{len(records)} files"
+    more = len(ends) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")
 
 
 def trailers_of(record: dict[str, Any]) -> list[str]:
