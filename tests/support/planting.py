@@ -98,7 +98,7 @@ def divert(ws: Workspace) -> None:
     git(ws.main, "update-ref", LEDGER, "refs/heads/main")
 
 
-def lock_of(path: str) -> Callable[[Workspace], None]:
+def lock_of(path: str) -> Callable[[Workspace], object]:
     def make(ws: Workspace) -> None:
         lock = (entry(ws) if path.startswith("index") else ws.common_dir) / path
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -108,12 +108,12 @@ def lock_of(path: str) -> Callable[[Workspace], None]:
     return make
 
 
-def empty_ref(name: str) -> Callable[[Workspace], None]:
-    return lambda ws: (ws.common_dir / name).write_bytes(b"") and None
+def empty_ref(name: str) -> Callable[[Workspace], object]:
+    return lambda ws: (ws.common_dir / name).write_bytes(b"")
 
 
-def break_ref(name: str) -> Callable[[Workspace], None]:
-    return lambda ws: (ws.common_dir / name).write_text("0" * 39 + "1\n") and None
+def break_ref(name: str) -> Callable[[Workspace], object]:
+    return lambda ws: (ws.common_dir / name).write_text("0" * 39 + "1\n")
 
 
 def garble_index(ws: Workspace) -> None:
@@ -128,7 +128,7 @@ def show_to_git(ws: Workspace) -> None:
     (ws.common_dir / "info/exclude").write_text("")
 
 
-def lose(name: str) -> Callable[[Workspace], None]:
+def lose(name: str) -> Callable[[Workspace], object]:
     def make(ws: Workspace) -> None:
         path = local(ws) / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -136,7 +136,7 @@ def lose(name: str) -> Callable[[Workspace], None]:
     return make
 
 
-def garble(name: str) -> Callable[[Workspace], None]:
+def garble(name: str) -> Callable[[Workspace], object]:
     return lambda ws: (local(ws) / name).write_bytes(b"\0garbage")
 
 

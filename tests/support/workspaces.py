@@ -114,7 +114,8 @@ def hand_in(
     if files:
         ref = f"refs/wfledger/keep/{task.id}/{task.attempt}"
         head = change(workspace.main, ref, files, base=base)
-    fields = {"status": "succeeded", "exit_status": 0, "base": base, "head": head} | result
+    fields: dict[str, Any] = {"status": "succeeded", "exit_status": 0, "base": base, "head": head}
+    fields |= result
     close(workspace, Result(task=task.id, attempt=task.attempt, **fields), by="test")
     return head
 
