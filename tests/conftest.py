@@ -55,3 +55,18 @@ def repo(tmp_path: Path) -> Path:
 def clock() -> FakeClock:
     """A clock that stands still."""
     return FakeClock()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave all but every nth case of a `sampled(n)` test to the full suite."""
+    counts: dict[tuple[Path, str], int] = {}
+    for item in items:
+        mark = item.get_closest_marker("sampled")
+        if mark is None:
+            continue
+        key = (item.path, getattr(item, "originalname", item.name))
+        number = counts.get(key, 0)
+        counts[key] = number + 1
+        if number % mark.args[0]:
+            item.add_marker("long")

@@ -105,6 +105,7 @@ VERBS = [
 
 
 @pytest.mark.requirement("WFL-CLI-001")
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("verb", VERBS)
 def test_without_a_ledger_every_verb_says_so_and_makes_nothing(tmp_path: Path, verb: str) -> None:
     root = make_repo(tmp_path / "repo", FILES)
@@ -241,6 +242,7 @@ NAMES = [
 ]  # fmt: skip
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", NAMES)
 def test_names_that_name_nothing_are_refused_whole(tmp_path: Path, name: str) -> None:
     root = make_repo(tmp_path / "repo", FILES)
@@ -255,6 +257,7 @@ def test_names_that_name_nothing_are_refused_whole(tmp_path: Path, name: str) ->
     assert (contents(root / ".wfledger"), belongings(root)) == before
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", [*NAMES, "-x", ""])
 def test_ids_that_are_none_name_no_new_task(tmp_path: Path, name: str) -> None:
     root = make_repo(tmp_path / "repo", FILES)
@@ -271,6 +274,7 @@ PATTERNS = [
 ]  # fmt: skip
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_hostile_pattern_is_refused_or_harmless(tmp_path: Path, pattern: str) -> None:
     root = make_repo(tmp_path / "repo", FILES)
@@ -327,6 +331,7 @@ CASES = [("plan.json", name) for name in DOCUMENTS] + [("plan.yaml", name) for n
 
 @pytest.mark.requirement("WFL-CLI-001")
 @pytest.mark.requirement("WFL-CLI-003")
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("file", "name"), CASES)
 def test_plan_that_is_none_is_refused_and_leaves_nothing(
     tmp_path: Path, file: str, name: str
@@ -400,6 +405,7 @@ STRAYS: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("status", ["waiting", "pending", "blocked"])
 @pytest.mark.parametrize("kind", STRAYS)
 def test_stray_among_the_tasks_disturbs_nobody_and_is_named(

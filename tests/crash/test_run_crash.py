@@ -98,6 +98,7 @@ def _assert_history(workspace: Workspace) -> None:
 
 @pytest.mark.requirement("WFL-REC-010")
 @pytest.mark.requirement("WFL-PROC-001")
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("point", "hit"), SAMPLE)
 def test_run_killed_at_a_point_goes_on(tmp_path: Path, point: str, hit: int) -> None:
     root, run = _scene(tmp_path)
@@ -150,6 +151,7 @@ def _hits(times: int) -> list[int]:
     return sorted({1, (times + 1) // 2, max(times - 1, 1)})
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("point", ["recovery.swept", "recovery.kept"])
 def test_recovery_that_is_killed_is_begun_again(tmp_path: Path, point: str) -> None:
     root, run = _scene(tmp_path)

@@ -97,6 +97,7 @@ BAD_RESULTS = {
 
 
 @pytest.mark.requirement("WFL-RESULT-005")
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", BAD_RESULTS)
 def test_result_file_that_is_none_fails_the_attempt_with_a_reason(
     tmp_path: Path, kind: str
@@ -217,6 +218,7 @@ ESCAPES = {
 
 
 @pytest.mark.requirement("WFL-PROC-001")
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", ESCAPES)
 def test_worker_that_leaves_processes_behind_is_rid_of_them_before_it_is_over(
     tmp_path: Path, kind: str
