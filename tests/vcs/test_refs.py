@@ -101,6 +101,7 @@ def _old_lock(repo: Path, ref: str) -> Path:
     return lock
 
 
+@pytest.mark.long
 def test_the_lock_of_a_dead_process_is_removed_from_our_refs(
     repo: Path, tips: tuple[str, str]
 ) -> None:
