@@ -157,7 +157,8 @@ def test_process_that_forks_and_exits_for_ever_is_ended(tmp_path: Path, line: Le
 @linux
 def test_no_zombies_are_kept(tmp_path: Path) -> None:
     script = "for i in range(20):\n if os.fork() == 0:\n  os.setsid()\n  if os.fork(): os._exit(0)\n  os._exit(0)\ntime.sleep(0.2)"
-    before = set(os.listdir("/proc"))  # orphans of other tests may come to us at any moment
+    # Orphans of other tests may come to us at any moment.
+    before = {path.name for path in Path("/proc").iterdir()}
     run(job(tmp_path, *python(script)))
     ours = [one for one in proctree.look().children(os.getpid()) if str(one.pid) not in before]
     assert [one for one in ours if one.is_zombie] == []
