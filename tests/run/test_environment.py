@@ -21,7 +21,7 @@ SOURCE = {
     "EDITOR": "vi",
     "WFLEDGER_TOKEN": "of another attempt",
 }
-HERE = Path("/work/tree")
+HERE = Path("/some/tree")
 
 
 def built(*names: str, **extra: str) -> dict[str, str]:
