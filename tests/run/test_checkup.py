@@ -342,3 +342,9 @@ def test_kind_of_file_system_is_that_of_the_innermost_mount() -> None:
     assert unsure_kind(Path("/net/with space/repo"), MOUNTS) == "fuse.sshfs"
     assert unsure_kind(Path("/home"), MOUNTS) is None
     assert kind_of(Path("/home"), "") is None
+
+
+def test_pruned_objects_are_a_finding_and_not_the_end(ws: Workspace) -> None:
+    (ws.common_dir / BRANCH).write_text("1" * 40 + "\n")
+    found = codes(ws.main)
+    assert "objects-gone" in found

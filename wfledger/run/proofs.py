@@ -37,12 +37,10 @@ class Proofs:
         workspace = self.workspace
         self._refs = refs_under(workspace.repo, "refs/wfledger")
         self._runs = {run.id: run for run in workspace.ledger.runs()}
-        for run in self._runs.values():
-            yield from self._of_run(run)
-        yield from self._of_done()
-        yield from self._of_landed()
-        yield from self._of_intents()
-        yield from self._of_results()
+        parts = [self._of_run(run) for run in self._runs.values()]
+        parts += [self._of_done(), self._of_landed(), self._of_intents(), self._of_results()]
+        for part in parts:
+            yield from _as_far_as_objects_go(part)
 
     # -- branches ----------------------------------------------------------------------------------
 
@@ -287,3 +285,13 @@ class Proofs:
         return (warning if is_over else error)("lost-work", result.task, message)
 
 
+def _as_far_as_objects_go(part: Iterator[Trouble]) -> Iterator[Trouble]:
+    """Yield what *part* finds; objects that are gone from the repository are a finding too."""
+    try:
+        yield from part
+    except GitError as failed:
+        yield error(
+            "objects-gone", "repository",
+            f"{failed.message}; objects that refs lead to were removed, as by git gc --prune=now "
+            "beside a run: fetch them from a clone that has them",
+        )
