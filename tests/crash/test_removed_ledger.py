@@ -45,9 +45,9 @@ def _prepared(root: Path, *, offered: int = OFFERED) -> Workspace:
 
 def _add_until_refused(root: Path, name: str) -> list[str]:
     """Add tasks until the ledger is gone; return what was acknowledged."""
-    workspace = open_workspace(root)
     acknowledged: list[str] = []
     try:
+        workspace = open_workspace(root)
         while True:
             task = add_task(workspace, f"{name}-{len(acknowledged)}", write=(f"{name}/x",))
             acknowledged.append(task.id)
@@ -59,8 +59,11 @@ def _add_until_refused(root: Path, name: str) -> list[str]:
 
 def _claim_until_refused(root: Path, name: str) -> list[tuple[str, int]]:
     """Claim what is on offer until there is none or the ledger is gone."""
-    workspace = open_workspace(root)
     acknowledged: list[tuple[str, int]] = []
+    try:
+        workspace = open_workspace(root)
+    except (WfledgerError, OSError):
+        return acknowledged  # it was gone before this one had begun
     for number in range(OFFERED):
         try:
             made = claim(workspace, worker=name, task_id=f"r1.offer{number}")
