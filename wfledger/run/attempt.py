@@ -14,7 +14,7 @@ from pathlib import Path
 from wfledger import faults
 from wfledger.clock import iso
 from wfledger.core.documents import Limits, Result, Task, canonical
-from wfledger.errors import BusyError, EnvironmentFailedError, StaleError, WfledgerError
+from wfledger.errors import BusyError, StaleError, WfledgerError
 from wfledger.run import worktrees
 from wfledger.run.claims import Claim
 from wfledger.run.closing import close, failure
@@ -23,11 +23,11 @@ from wfledger.run.envelope import read_envelope
 from wfledger.run.environment import build
 from wfledger.run.inputs import prompt_with_inputs, write_inputs
 from wfledger.run.judging import judge
-from wfledger.run.keeping import UnkeepableError, WorkGoneError, changed_paths, keep, keep_commits
+from wfledger.run.keeping import UnkeepableError, WorkGoneError, keep, keep_commits, with_kept
 from wfledger.run.preparation import PreparationFailed
 from wfledger.run.process import Job, ProcessLimits, run_job
 from wfledger.run.ready import make_ready
-from wfledger.run.refnames import keep_ref, try_branch
+from wfledger.run.refnames import keep_ref
 from wfledger.run.requests import requested
 from wfledger.run.roles import Filling, Fleet, argv_for
 from wfledger.run.workspace import Workspace
@@ -162,16 +162,7 @@ class _Attempt:
 
     def _place(self) -> Place:
         self.report(self.task.id, "makes a worktree")
-        run = self.workspace.ledger.run(self.task.run)
-        base = self.workspace.repo.tip(run.branch)
-        if base is None:
-            raise EnvironmentFailedError(f"the branch {run.branch} is gone", branch=run.branch)
-        branch = None
-        if self.task.spec.writes:
-            branch = try_branch(self.task.id, self.claim.attempt)
-        return worktrees.make(
-            self.workspace, self.name, base=base, branch=branch, purpose="attempt"
-        )
+        return worktrees.make_for(self.workspace, self.task, self.claim.attempt)
 
     def _work(self, place: Place) -> Result:
         if self.task.spec.digest() != self.task.spec_sha256:
@@ -282,8 +273,7 @@ class _Attempt:
             kept = keep_commits(self.workspace, place, task_id=self.task.id, attempt=number)
             if result.failure is None:
                 result = result.but(status="failed", failure=failure("task", error.message))
-        paths = changed_paths(self.workspace, kept, self.task)
-        return result.but(base=kept.base, head=kept.head, changed=paths)
+        return with_kept(self.workspace, self.task, result, kept)
 
 
 def clear_away(workspace: Workspace, place: Place) -> None:

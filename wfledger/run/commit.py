@@ -23,8 +23,6 @@ faults.register("commit.rotated", "commit.committed", "commit.dropped")
 
 #: Transitions in one commit.
 GROUP: Final = 500
-#: Loose objects after which the repository is repacked.
-LOOSE: Final = 2000
 #: Tasks that the subject of a commit names.
 _NAMED: Final = 2
 

@@ -17,11 +17,10 @@ from wfledger.run.attempt import clear_away
 from wfledger.run.claims import Claim, held_entry, release
 from wfledger.run.closing import close, failure
 from wfledger.run.envelope import parse_envelope
-from wfledger.run.keeping import changed_paths, keep, keep_what_is_left
+from wfledger.run.keeping import keep, keep_what_is_left, with_kept
 from wfledger.run.landing import Landing, land_task
 from wfledger.run.preparation import PreparationFailed
 from wfledger.run.ready import make_ready
-from wfledger.run.refnames import try_branch
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 
@@ -48,14 +47,8 @@ def give_worktree(workspace: Workspace, claimed: Claim) -> worktrees.Place:
 
 def _prepared(workspace: Workspace, claimed: Claim) -> worktrees.Place:
     task = claimed.task
-    name = workspace.ledger.layout.attempt_name(task.id, claimed.attempt)
-    run = workspace.ledger.run(task.run)
-    base = workspace.repo.tip(run.branch)
-    if base is None:
-        raise EnvironmentFailedError(f"the branch {run.branch} is gone", branch=run.branch)
-    branch = try_branch(task.id, claimed.attempt) if task.spec.writes else None
-    place = worktrees.make(workspace, name, base=base, branch=branch, purpose="attempt")
-    log = workspace.ledger.layout.local / "logs" / f"{name}.setup.log"
+    place = worktrees.make_for(workspace, task, claimed.attempt)
+    log = workspace.ledger.layout.local / "logs" / f"{place.name}.setup.log"
     ready = make_ready(workspace, place, log=log, stop=threading.Event())
     if isinstance(ready, PreparationFailed):
         raise EnvironmentFailedError(f"the worktree could not be prepared: {ready.message}")
@@ -162,5 +155,4 @@ def _with_work(
             f"the work cannot be kept: {error.message}; nothing was handed in",
             hint="mend the worktree and hand in again", path=place.path,
         ) from error
-    paths = changed_paths(workspace, kept, task)
-    return result.but(base=kept.base, head=kept.head, changed=paths), place
+    return with_kept(workspace, task, result, kept), place

@@ -10,7 +10,7 @@ from typing import Final
 
 from wfledger import faults
 from wfledger.core.changes import to_changed
-from wfledger.core.documents import Changed, Task
+from wfledger.core.documents import Changed, Result, Task
 from wfledger.core.scopes import parse_all
 from wfledger.core.text import clean_line
 from wfledger.errors import EnvironmentFailedError, ScopeError
@@ -177,6 +177,12 @@ def changed_paths(workspace: Workspace, kept: Kept, task: Task) -> tuple[Changed
     repo = workspace.repo
     changes = diff(repo, repo.tree_of(kept.base), repo.tree_of(kept.head))
     return to_changed(changes, parse_all(task.spec.write))
+
+
+def with_kept(workspace: Workspace, task: Task, result: Result, kept: Kept) -> Result:
+    """Return *result* with what git says of the attempt: base, head, and what changed."""
+    paths = changed_paths(workspace, kept, task)
+    return result.but(base=kept.base, head=kept.head, changed=paths)
 
 
 def _point(workspace: Workspace, ref: str, head: str) -> None:

@@ -22,7 +22,7 @@ from wfledger.run.attempt import Report, clear_away
 from wfledger.run.claims import closed
 from wfledger.run.closing import close, failure
 from wfledger.run.commanding import tag_for
-from wfledger.run.keeping import changed_paths, keep_what_is_left, kept_head
+from wfledger.run.keeping import keep_what_is_left, kept_head, with_kept
 from wfledger.run.liveness import Observations, Owner, owner_of
 from wfledger.run.process import sweep
 from wfledger.run.workspace import Workspace
@@ -154,8 +154,7 @@ def _with_work(
     except WfledgerError as error:
         message = f"lost, and {error.message}; the worktree stays at {place.path}"
         return result.but(failure=failure("environment", message))
-    paths = changed_paths(workspace, kept, task)
-    return result.but(base=kept.base, head=kept.head, changed=paths)
+    return with_kept(workspace, task, result, kept)
 
 
 def sweep_worktrees(workspace: Workspace) -> int:

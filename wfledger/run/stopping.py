@@ -15,7 +15,7 @@ from wfledger.run import worktrees
 from wfledger.run.attempt import clear_away
 from wfledger.run.closing import close, failure
 from wfledger.run.commanding import tag_for
-from wfledger.run.keeping import changed_paths, keep_what_is_left
+from wfledger.run.keeping import keep_what_is_left, with_kept
 from wfledger.run.process import sweep
 from wfledger.run.requests import request_end
 from wfledger.run.workspace import Workspace
@@ -68,8 +68,7 @@ def _end_from_here(workspace: Workspace, task: Task, reason: str) -> None:
     place = worktrees.find(workspace, name)
     if place is not None:
         kept = keep_what_is_left(workspace, place, task_id=task.id, attempt=task.attempt)
-        paths = changed_paths(workspace, kept, task)
-        result = result.but(base=kept.base, head=kept.head, changed=paths)
+        result = with_kept(workspace, task, result, kept)
     close(workspace, result, by="person", actor=Actor.FINDER)
     if place is not None:
         clear_away(workspace, place)

@@ -14,10 +14,11 @@ from wfledger.clock import Clock
 from wfledger.core.documents import LedgerConfig, Policy
 from wfledger.errors import LedgerDamagedError, NoLedgerError
 from wfledger.run.wholeness import Guard, points_home, require_home
+from wfledger.store.boot import boot_id
 from wfledger.store.ledger import Ledger
 from wfledger.vcs.locate import Located, locate
 
-__all__ = ["FOLDER", "LOCAL", "POINTER", "Machine", "Workspace", "boot_id", "points_home"]
+__all__ = ["FOLDER", "LOCAL", "POINTER", "Machine", "Workspace", "points_home"]
 
 if TYPE_CHECKING:
     from wfledger.run.roles import Fleet
@@ -148,11 +149,3 @@ class Workspace:
         from wfledger.run.roles import load
 
         return load(self.ledger.read_text("fleet.toml") or "")
-
-
-def boot_id() -> str:
-    """Return the identity of this boot; empty where the system has none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        return ""

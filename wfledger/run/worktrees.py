@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from wfledger import faults
-from wfledger.run.refnames import keep_ref
+from wfledger.core.documents import Task
+from wfledger.errors import EnvironmentFailedError
+from wfledger.run.refnames import keep_ref, try_branch
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.vcs import worktree
@@ -109,6 +111,20 @@ def make(
             raise
     faults.point("worktree.added")
     return place
+
+
+def make_for(workspace: Workspace, task: Task, attempt: int) -> Place:
+    """Make the worktree of an attempt at the tip of its run; a writer's is on a branch of its own.
+
+    Raises `EnvironmentFailedError` where the run's branch is gone.
+    """
+    run = workspace.ledger.run(task.run)
+    base = workspace.repo.tip(run.branch)
+    if base is None:
+        raise EnvironmentFailedError(f"the branch {run.branch} is gone", branch=run.branch)
+    name = workspace.ledger.layout.attempt_name(task.id, attempt)
+    branch = try_branch(task.id, attempt) if task.spec.writes else None
+    return make(workspace, name, base=base, branch=branch, purpose="attempt")
 
 
 def excluding(workspace: Workspace, place: Place, excluded: tuple[str, ...]) -> Place:

@@ -6,7 +6,6 @@ after the lock is let go one wait until the journal is durable: when `transactio
 done in it survives the death of every process and of the machine.
 """
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -271,8 +270,3 @@ class Ledger:
             raise LedgerDamagedError(
                 f"folders of the ledger are gone: {error}", hint="wfledger doctor --fix"
             ) from error
-
-    def token_matches(self, token: str, sha256: str) -> bool:
-        """Whether *token* is the secret whose digest the ledger holds."""
-        return hashlib.sha256(token.encode()).hexdigest() == sha256
-
