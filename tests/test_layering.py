@@ -27,14 +27,14 @@ BELOW = {
 }
 #: Third-party package: the modules that may import it.
 DOORS = {
-    "pydantic": ["core.documents"],
-    "pydantic_core": ["core.documents"],
+    "pydantic": ["core.records", "core.documents", "core.policy"],
+    "pydantic_core": ["core.records"],
     "filelock": ["store.locks"],
     "pygit2": ["vcs.*"],
     "ruamel": ["plans.reading"],
     "click": ["cli.*"],
     "rich": ["cli.*"],
-    "watchdog": ["run.*"],
+    "watchdog": ["run.watching"],
     "openai": ["run.*"],
     "mcp": ["mcp.*"],
 }

@@ -15,7 +15,8 @@ from tests.support.cli import contents, plan, wf, wf_json
 from tests.support.outside import belongings
 from tests.support.processes import run, run_cli
 from tests.support.repos import commit, files_at, git, make_repo, write
-from wfledger.core.documents import Task, TaskSpec, canonical
+from wfledger.core.documents import Task, TaskSpec
+from wfledger.core.records import canonical
 
 FILES = {"README.md": "# sample\n", "src/a.txt": "a\n"}
 

@@ -10,7 +10,8 @@ import pytest
 from tests.support.repos import git
 from tests.support.terminal import Terminal, open_terminal
 from tests.support.workspaces import change
-from wfledger.core.documents import Block, GatePolicy, Policy
+from wfledger.core.documents import Block
+from wfledger.core.policy import GatePolicy, Policy
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.support.processes import Cli
 from tests.support.repos import git, write
 from tests.support.terminal import Terminal, open_terminal
 from tests.support.workspaces import open_workspace
-from wfledger.core.documents import Policy
+from wfledger.core.policy import Policy
 from wfledger.core.statuses import Status
 from wfledger.run.ticking import tick_once
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support.repos import files_at, git, write
 from tests.support.terminal import Terminal, open_terminal
 from tests.support.workspaces import move_branch
-from wfledger.core.documents import GatePolicy, Policy
+from wfledger.core.policy import GatePolicy, Policy
 
 
 @pytest.fixture

@@ -4,13 +4,14 @@ import jsonschema
 import pytest
 
 from tests.conformance import generated, pages
-from wfledger.core import documents, schemas
-from wfledger.core.documents import Record
+from wfledger.core import documents, policy, schemas
+from wfledger.core.records import Record
 
 FOLDER = pages.SPEC / "schemas"
 PARTS = {
     name: part
-    for name, part in vars(documents).items()
+    for module in (documents, policy)
+    for name, part in vars(module).items()
     if isinstance(part, type) and issubclass(part, Record) and part is not Record
 }
 

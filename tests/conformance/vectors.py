@@ -13,16 +13,9 @@ from unicodedata import normalize
 
 from tests.conformance import pages
 from wfledger.core import bounds
-from wfledger.core.documents import (
-    LedgerConfig,
-    Record,
-    Result,
-    Run,
-    Task,
-    canonical,
-    check_id,
-    parse,
-)
+from wfledger.core.documents import Result, Run, Task
+from wfledger.core.policy import LedgerConfig
+from wfledger.core.records import Record, canonical, check_id, parse
 from wfledger.core.scopes import matches, overlap
 from wfledger.core.scopes import parse as parse_pattern
 from wfledger.core.statuses import TRANSITIONS, Status

@@ -19,7 +19,7 @@ from wfledger.core.changes import (
     to_changed,
     violations,
 )
-from wfledger.core.documents import Policy
+from wfledger.core.policy import Policy
 from wfledger.core.scopes import covered, parse_all
 from wfledger.errors import InvalidPatternError
 

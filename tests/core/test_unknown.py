@@ -1,6 +1,7 @@
 """Unknown fields are found wherever a document has them."""
 
-from wfledger.core.documents import LedgerConfig, parse
+from wfledger.core.policy import LedgerConfig
+from wfledger.core.records import parse
 from wfledger.core.unknown import unknown_fields
 
 

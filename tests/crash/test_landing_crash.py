@@ -12,7 +12,8 @@ from tests.support.landings import announce, assert_landed_once, land, land_ther
 from tests.support.repos import git
 from tests.support.workspaces import BRANCH, make_workspace, move_branch, put_merging
 from wfledger import faults
-from wfledger.core.documents import Check, GatePolicy, Policy, Task
+from wfledger.core.documents import Check, Task
+from wfledger.core.policy import GatePolicy, Policy
 from wfledger.core.statuses import Status
 from wfledger.run import worktrees
 from wfledger.run.landing import Deferred

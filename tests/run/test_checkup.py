@@ -13,7 +13,8 @@ from tests.support.planting import LEDGER, PIN, PLANTS, REBUILT
 from tests.support.repos import git
 from tests.support.workspaces import BRANCH, add_task, open_workspace
 from wfledger.clock import SystemClock
-from wfledger.core.documents import Landed, canonical
+from wfledger.core.documents import Landed
+from wfledger.core.records import canonical
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import LedgerDamagedError, NoLedgerError
 from wfledger.run import worktrees

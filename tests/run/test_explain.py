@@ -9,7 +9,9 @@ from tests.support.clock import FakeClock
 from tests.support.repos import git
 from tests.support.workspaces import add_task, make_workspace, open_workspace, put_merging, start
 from wfledger.core import outcome
-from wfledger.core.documents import Hold, LedgerConfig, Task, canonical
+from wfledger.core.documents import Hold, Task
+from wfledger.core.policy import LedgerConfig
+from wfledger.core.records import canonical
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import NotFoundError
 from wfledger.run.explain import Why, explain

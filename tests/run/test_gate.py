@@ -11,7 +11,8 @@ from tests.support.faults import Pause
 from tests.support.landings import accept, assert_landed_once, land, land_there, landed_commits
 from tests.support.repos import git
 from tests.support.workspaces import BRANCH, make_workspace, move_branch, put_merging
-from wfledger.core.documents import Accepted, Check, GatePolicy, Policy
+from wfledger.core.documents import Accepted, Check
+from wfledger.core.policy import GatePolicy, Policy
 from wfledger.core.statuses import Status
 from wfledger.run import worktrees
 from wfledger.run.landing import Blocked, Deferred, Done

@@ -22,7 +22,8 @@ from tests.support.workspaces import (
     move_branch,
     put_merging,
 )
-from wfledger.core.documents import Accepted, GatePolicy, Policy
+from wfledger.core.documents import Accepted
+from wfledger.core.policy import GatePolicy, Policy
 from wfledger.core.statuses import Status
 from wfledger.run import lander, targets
 from wfledger.run.landing import (

@@ -9,7 +9,9 @@ from tests.support.clock import FakeClock
 from tests.support.workspaces import RUN, add_run, add_task, hand_in, make_workspace, start
 from wfledger.clock import iso
 from wfledger.core import bounds
-from wfledger.core.documents import Accepted, Hold, Policy, Retry, TaskSpec, canonical
+from wfledger.core.documents import Accepted, Hold, Retry, TaskSpec
+from wfledger.core.policy import Policy
+from wfledger.core.records import canonical
 from wfledger.core.statuses import Actor, Status
 from wfledger.run.commit import commit_journal
 from wfledger.run.scheduler import Scheduler, Step

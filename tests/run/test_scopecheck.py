@@ -17,7 +17,7 @@ from tests.support.workspaces import (
     put_merging,
     script,
 )
-from wfledger.core.documents import Policy
+from wfledger.core.policy import Policy
 from wfledger.run.landing import Blocked, Done
 from wfledger.run.scopecheck import Judged, escape_of, judge, subject_of
 from wfledger.run.workspace import Workspace

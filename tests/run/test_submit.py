@@ -6,9 +6,10 @@ import pytest
 
 from tests.support.repos import commit, git
 from tests.support.workspaces import make_workspace, open_workspace
-from wfledger.core.documents import InvalidDocumentError, Task, TaskSpec, canonical, parse
+from wfledger.core.documents import Task, TaskSpec
+from wfledger.core.records import canonical, parse
 from wfledger.core.statuses import Status
-from wfledger.errors import NotFoundError, UsageError
+from wfledger.errors import InvalidDocumentError, NotFoundError, UsageError
 from wfledger.plans.checking import check_text
 from wfledger.run.submit import Submission, add, submit, target_branch, unlanded_neighbours
 from wfledger.run.workspace import Workspace

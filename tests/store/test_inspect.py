@@ -10,7 +10,9 @@ import pytest
 from tests.support.clock import FakeClock
 from tests.support.invariants import check_ledger
 from tests.support.ledgers import make_ledger, make_task, put, record
-from wfledger.core.documents import LedgerConfig, Result, Run, canonical
+from wfledger.core.documents import Result, Run
+from wfledger.core.policy import LedgerConfig
+from wfledger.core.records import canonical
 from wfledger.core.statuses import Actor, Status
 from wfledger.store import folders, journal
 from wfledger.store.claiming import take, take_back

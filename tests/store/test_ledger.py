@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.ledgers import make_ledger, make_task, open_ledger, put, record
-from wfledger.core.documents import Result, Run, canonical
+from wfledger.core.documents import Result, Run
+from wfledger.core.records import canonical
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import InvalidDocumentError, LedgerDamagedError, NotFoundError
 from wfledger.store.entries import Entry, Unreadable

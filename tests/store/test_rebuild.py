@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from tests.support.clock import FakeClock
 from tests.support.invariants import check_ledger
 from tests.support.ledgers import make_ledger, make_task, open_ledger, record
-from wfledger.core.documents import LedgerConfig, Result, Run, canonical, canonical_json
+from wfledger.core.documents import Result, Run
+from wfledger.core.policy import LedgerConfig
+from wfledger.core.records import canonical, canonical_json
 from wfledger.core.statuses import Actor, Status
 from wfledger.store import boot, folders, journal
 from wfledger.store.claiming import take

@@ -8,7 +8,8 @@ import pytest
 
 from tests.support.invariants import check_ledger
 from tests.support.ledgers import make_ledger, make_task, put, record
-from wfledger.core.documents import Hold, Task, canonical, canonical_json, parse
+from wfledger.core.documents import Hold, Task
+from wfledger.core.records import canonical, canonical_json, parse
 from wfledger.core.statuses import TRANSITIONS, Actor, Status
 from wfledger.errors import (
     InvalidDocumentError,

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 from typing import Any
 
-from wfledger.core.documents import canonical
+from wfledger.core.records import canonical
 from wfledger.core.statuses import TRANSITIONS, Status
 from wfledger.store import journal
 from wfledger.store.entries import Unreadable

@@ -7,7 +7,8 @@ from typing import Any
 
 from tests.support.clock import FakeClock
 from wfledger.clock import Clock
-from wfledger.core.documents import Task, TaskSpec, canonical
+from wfledger.core.documents import Task, TaskSpec
+from wfledger.core.records import canonical
 from wfledger.core.statuses import Status
 from wfledger.store.claims import ClaimRecord
 from wfledger.store.layout import LOCAL_FOLDERS, OTHER_FOLDERS, Layout

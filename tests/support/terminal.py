@@ -16,7 +16,8 @@ from tests.support.repos import make_repo
 from tests.support.workspaces import open_workspace
 from wfledger.cli.main import program
 from wfledger.clock import Clock, SystemClock
-from wfledger.core.documents import Policy, Task
+from wfledger.core.documents import Task
+from wfledger.core.policy import Policy
 from wfledger.run.setup import initialise
 from wfledger.run.workspace import Workspace
 

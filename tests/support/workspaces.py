@@ -8,7 +8,8 @@ from typing import Any
 
 from tests.support.repos import git, make_repo
 from wfledger.clock import Clock, SystemClock, iso
-from wfledger.core.documents import Policy, Result, Run, Task, TaskSpec
+from wfledger.core.documents import Result, Run, Task, TaskSpec
+from wfledger.core.policy import Policy
 from wfledger.core.statuses import Actor, Status
 from wfledger.run.claims import claim
 from wfledger.run.closing import close

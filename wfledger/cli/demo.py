@@ -17,7 +17,8 @@ from wfledger.cli.common import App, pass_app, state_home, worker_name
 from wfledger.cli.progress import progress
 from wfledger.cli.render import say
 from wfledger.cli.running import say_outcome
-from wfledger.core.documents import GatePolicy, Policy, Run
+from wfledger.core.documents import Run
+from wfledger.core.policy import GatePolicy, Policy
 from wfledger.errors import UsageError, WfledgerError
 
 if TYPE_CHECKING:

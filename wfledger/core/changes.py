@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from wfledger.core.documents import Changed, Policy
+from wfledger.core.documents import Changed
+from wfledger.core.policy import Policy
 from wfledger.core.scopes import (
     Pattern,
     covered,

@@ -8,7 +8,9 @@ whole files are checked by `documents` alone.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from wfledger.core.documents import LedgerConfig, Record, Result, Run, Task
+from wfledger.core.documents import Result, Run, Task
+from wfledger.core.policy import LedgerConfig
+from wfledger.core.records import Record
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 #: Document kinds with a schema of their own, by the name in their member `schema`.

@@ -7,7 +7,7 @@ could turn a check off.
 import difflib
 from collections.abc import Iterator
 
-from wfledger.core.documents import Record
+from wfledger.core.records import Record
 
 
 def unknown_fields(record: Record, pointer: str = "") -> Iterator[str]:

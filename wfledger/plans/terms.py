@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from wfledger.core import bounds
-from wfledger.core.documents import Check, Command, Limits, Retry
+from wfledger.core.documents import Check, Limits, Retry
+from wfledger.core.records import Command
 from wfledger.plans import fields
 from wfledger.plans.fields import BAD, Field, Site
 from wfledger.plans.problems import Problem, join, quote

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from wfledger import faults
 from wfledger.clock import iso
-from wfledger.core.documents import Limits, Result, Task, canonical
+from wfledger.core.documents import Limits, Result, Task
+from wfledger.core.records import canonical
 from wfledger.errors import BusyError, StaleError, WfledgerError
 from wfledger.run import worktrees
 from wfledger.run.claims import Claim

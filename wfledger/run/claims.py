@@ -13,6 +13,7 @@ from wfledger.clock import iso
 from wfledger.core.documents import Attempt, Hold, Result, Task
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import NothingToClaimError, PausedError, StaleError
+from wfledger.run.pausing import pause_of
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.store.claims import ClaimRecord
@@ -63,9 +64,9 @@ def _claim_named(
     try:
         return changes.claim(task_id, record)
     except StaleError:
-        paused = workspace.config().paused
-        if paused:
-            raise PausedError(f"dispatch is paused: {paused}") from None
+        paused = _paused(workspace)
+        if paused is not None:
+            raise paused from None
         found = workspace.ledger.get(task_id).status.value
         raise StaleError(
             f"{task_id} is not on offer: it is {found}", hint=f"wfledger why {task_id}",
@@ -74,10 +75,14 @@ def _claim_named(
 
 
 def _nothing(workspace: Workspace) -> NothingToClaimError | PausedError:
-    paused = workspace.config().paused
-    if paused:
-        return PausedError(f"dispatch is paused: {paused}")
-    return NothingToClaimError("no task is on offer", hint="wfledger status")
+    return _paused(workspace) or NothingToClaimError("no task is on offer", hint="wfledger status")
+
+
+def _paused(workspace: Workspace) -> PausedError | None:
+    pause = pause_of(workspace)
+    if pause is None:
+        return None
+    return PausedError(f"dispatch is paused: {pause.reason}", hint=pause.command)
 
 
 def record_for(workspace: Workspace, worker: str, token: str) -> ClaimRecord:

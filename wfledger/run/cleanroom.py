@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from wfledger import faults
-from wfledger.core.documents import Command, canonical_json
+from wfledger.core.records import Command, canonical_json
 from wfledger.core.text import clean
 from wfledger.errors import EnvironmentFailedError
 from wfledger.run import worktrees

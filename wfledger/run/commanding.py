@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from wfledger.core.documents import Command
+from wfledger.core.records import Command
 from wfledger.run.environment import build
 from wfledger.run.process import Ended, Job, ProcessLimits, run_job
 from wfledger.run.workspace import Workspace

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from wfledger import faults
 from wfledger.core import bounds
-from wfledger.core.documents import canonical_json
+from wfledger.core.records import canonical_json
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
 from wfledger.errors import BusyError

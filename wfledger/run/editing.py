@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from wfledger.core.documents import canonical_json
+from wfledger.core.records import canonical_json
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.store.layout import EDITABLE

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from wfledger.core import bounds
-from wfledger.core.documents import Result, canonical_json, load_json, parse
+from wfledger.core.documents import Result
+from wfledger.core.records import canonical_json, load_json, parse
 from wfledger.errors import WfledgerError
 from wfledger.store import atomic
 

@@ -17,6 +17,7 @@ from wfledger.core.graph import Readiness, is_halted, readiness
 from wfledger.core.statuses import Status
 from wfledger.errors import NotFoundError
 from wfledger.run.liveness import Observations, owner_of
+from wfledger.run.pausing import pause_of
 from wfledger.run.scheduler import Scheduler, admission
 from wfledger.run.slots import count_of
 from wfledger.run.view import View
@@ -136,12 +137,10 @@ class _Explainer:
     def _halted(self, entry: Entry) -> Why | None:
         """Return why nothing of the ledger or of the run may start, if so."""
         task = entry.task
-        paused = self._workspace.config().paused
-        if paused is not None:
-            path = self._ledger.layout.root / "ledger.json"
-            return self._say(
-                entry, "paused", f"dispatch is paused: {paused}; `paused` in {path} says so"
-            )
+        pause = pause_of(self._workspace)
+        if pause is not None:
+            reason = f"dispatch is paused: {pause.reason}"
+            return self._say(entry, "paused", reason, pause.command)
         run = self._runs.get(task.run) or self._closed_run(task.run)
         if run is not None and not is_halted(task, run.state):
             return None

@@ -15,7 +15,8 @@ from typing import Final
 
 from wfledger import faults
 from wfledger.clock import Clock
-from wfledger.core.documents import LedgerConfig, parse
+from wfledger.core.policy import LedgerConfig
+from wfledger.core.records import parse
 from wfledger.errors import (
     GitError,
     LedgerDamagedError,

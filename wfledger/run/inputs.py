@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Final
 
-from wfledger.core.documents import Task, canonical, canonical_json
+from wfledger.core.documents import Task
+from wfledger.core.records import canonical, canonical_json
 from wfledger.run.workspace import Workspace
 
 #: Bytes of one envelope that are put into a prompt; beyond it the path is named.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from wfledger.core.admission import lacking
 from wfledger.core.documents import Task
 from wfledger.core.statuses import Status
+from wfledger.run.pausing import pause_of
 from wfledger.run.workspace import Workspace
 
 
@@ -48,10 +49,10 @@ def needs(workspace: Workspace, run_id: str | None) -> tuple[Need, ...]:
 def obstacles(workspace: Workspace, run_id: str) -> tuple[Need, ...]:
     """Return what keeps waiting tasks of a run from starting that is no matter of another task."""
     waiting = workspace.ledger.tasks(Status.WAITING, run=run_id)
-    paused, offers = workspace.config().paused, workspace.fleet().offers
-    if paused is not None and waiting:
-        first = waiting[0].id
-        return (Need(first, "paused", f"dispatch is paused: {paused}", f"wfledger why {first}"),)
+    pause, offers = pause_of(workspace), workspace.fleet().offers
+    if pause is not None and waiting:
+        reason = f"dispatch is paused: {pause.reason}"
+        return (Need(waiting[0].id, pause.code, reason, pause.command),)
     unmet = ((task, lacking(task, offers)) for task in waiting if task.accepted is None)
     return tuple(
         Need(task.id, "needs", f"no worker offers {', '.join(names)}", f"wfledger why {task.id}")

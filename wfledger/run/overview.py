@@ -17,6 +17,7 @@ from wfledger.core.statuses import Status
 from wfledger.errors import InvalidDocumentError, WfledgerError
 from wfledger.run.explain import since
 from wfledger.run.needs import Need, needs
+from wfledger.run.pausing import pause_of
 from wfledger.run.refnames import HEADS
 from wfledger.run.scheduler import Scheduler, waiting_on_person
 from wfledger.run.view import run_verdict
@@ -106,13 +107,14 @@ def overview(workspace: Workspace, run: Run | None = None) -> Overview:
     names = {s: ledger.names(s, run=run.id if run else None) for s in Status}
     runs = [run] if run else ledger.runs()
     blocked = ledger.tasks(Status.BLOCKED, run=run.id if run else None)
+    pause = pause_of(workspace)
     return Overview(
         counts={status.value: len(found) for status, found in names.items()},
         runs=_lines(workspace, runs, names),
         working=tuple(_working(workspace, task_id) for task_id in names[Status.IN_PROGRESS]),
         needs=needs(workspace, run.id if run else None),
         failures=_failures(blocked),
-        paused=workspace.config().paused,
+        paused=pause.reason if pause else None,
         at=iso(workspace.clock.now()),
     )
 
@@ -131,7 +133,7 @@ def _lines(
 
 def _verdicts(workspace: Workspace, runs: Sequence[Run]) -> dict[str, str]:
     view = Scheduler(workspace).look(runs)
-    paused = workspace.config().paused is not None
+    paused = pause_of(workspace) is not None
     offers = _offers(workspace)
     stuck = waiting_on_person(view, runs, paused=paused, offers=offers)
     return {run.id: run_verdict(view, run, waiting_on_person=stuck).state for run in runs}

@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Final
 
-from wfledger.core.documents import Command, Limits
+from wfledger.core.documents import Limits
+from wfledger.core.records import Command
 from wfledger.errors import InvalidDocumentError, NotFoundError
 from wfledger.run.environment import looks_like_token, looks_secret
 from wfledger.run.settings import Reader, read_toml

@@ -12,7 +12,7 @@ from typing import Final
 from wfledger.clock import iso
 from wfledger.core import bounds, outcome
 from wfledger.core.admission import Admission, Claimed, Room, admit, in_order, lacking
-from wfledger.core.documents import ClaimNote, Hold, Policy, Run, Task
+from wfledger.core.documents import ClaimNote, Hold, Run, Task
 from wfledger.core.graph import (
     Readiness,
     Standing,
@@ -21,11 +21,13 @@ from wfledger.core.graph import (
     is_lifted,
     readiness,
 )
+from wfledger.core.policy import Policy
 from wfledger.core.scopes import parse_all
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import InvalidPatternError, StaleError, TransitionError
 from wfledger.run.editing import adopt_edits
 from wfledger.run.liveness import Observations
+from wfledger.run.pausing import pause_of
 from wfledger.run.view import Cache, View
 from wfledger.run.workspace import Workspace
 from wfledger.store.transaction import Transaction
@@ -86,7 +88,7 @@ class Scheduler:
                 self._workspace, changes, policy=config.policy, observations=observations,
                 view=hot, runs=runs,
             )  # fmt: skip
-            one.paused = config.paused is not None
+            one.paused = pause_of(self._workspace) is not None
             adopt_edits(self._workspace, changes)
             one.fold_claims()
             one.abort_runs()

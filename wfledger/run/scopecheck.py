@@ -10,7 +10,8 @@ from typing import Final
 
 from wfledger.core import bounds
 from wfledger.core.changes import Change, Rules, Violation, violations
-from wfledger.core.documents import Policy, Task
+from wfledger.core.documents import Task
+from wfledger.core.policy import Policy
 from wfledger.core.scopes import parse, parse_all
 from wfledger.core.segments import is_ledger_name
 from wfledger.errors import InvalidPatternError

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from wfledger.clock import Clock, iso
-from wfledger.core.documents import LedgerConfig, Policy, canonical, parse
+from wfledger.core.policy import LedgerConfig, Policy
+from wfledger.core.records import canonical, parse
 from wfledger.core.statuses import Status
 from wfledger.errors import (
     EnvironmentFailedError,

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from wfledger.clock import iso
 from wfledger.core import bounds
-from wfledger.core.documents import Run, Task, TaskSpec, check_id
+from wfledger.core.documents import Run, Task, TaskSpec
+from wfledger.core.records import check_id
 from wfledger.core.scopes import covered, parse_all
 from wfledger.errors import InvalidDocumentError, NotFoundError, RepositoryError, UsageError
 from wfledger.plans.compiling import Plan

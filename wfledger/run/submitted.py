@@ -5,7 +5,8 @@ never run or landed as it is (WFL-TASK-011); a person's decision about it puts b
 has, from the ledger's history or from the plan of its run.
 """
 
-from wfledger.core.documents import Task, TaskSpec, parse
+from wfledger.core.documents import Task, TaskSpec
+from wfledger.core.records import parse
 from wfledger.core.statuses import Status
 from wfledger.errors import InvalidDocumentError, NotFoundError
 from wfledger.run.commit import commit_journal

@@ -15,7 +15,8 @@ from typing import Final
 from urllib.parse import quote
 
 from wfledger import faults
-from wfledger.core.documents import Intent, Task, canonical_json
+from wfledger.core.documents import Intent, Task
+from wfledger.core.records import canonical_json
 from wfledger.errors import BusyError
 from wfledger.run.refnames import landed_ref
 from wfledger.run.workspace import Workspace

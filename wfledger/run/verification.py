@@ -4,7 +4,8 @@ import shlex
 import threading
 from typing import Final
 
-from wfledger.core.documents import Check, Command, Task
+from wfledger.core.documents import Check, Task
+from wfledger.core.records import Command
 from wfledger.core.text import clean_line
 from wfledger.run.cleanroom import Report, Step, Trial, Verdict, hold_trial, passed_on
 from wfledger.run.merging import Subject

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wfledger.clock import Clock
-from wfledger.core.documents import LedgerConfig, Policy
+from wfledger.core.policy import LedgerConfig, Policy
 from wfledger.errors import LedgerDamagedError, NoLedgerError
 from wfledger.run.wholeness import Guard, points_home, require_home
 from wfledger.store.boot import boot_id

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from wfledger import faults
 from wfledger.core import bounds
-from wfledger.core.documents import Task, parse
+from wfledger.core.documents import Task
+from wfledger.core.records import parse
 from wfledger.core.statuses import Status
 from wfledger.errors import InvalidDocumentError, LedgerDamagedError, StaleError
 from wfledger.store import atomic, claims

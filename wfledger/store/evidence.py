@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from wfledger.core import bounds
-from wfledger.core.documents import LedgerConfig, Record, Result, Run, Task, parse
+from wfledger.core.documents import Result, Run, Task
+from wfledger.core.policy import LedgerConfig
+from wfledger.core.records import Record, parse
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
 from wfledger.store import atomic

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wfledger import faults
 from wfledger.core import bounds
-from wfledger.core.documents import Task, canonical, parse
+from wfledger.core.documents import Task
+from wfledger.core.records import canonical, parse
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
 from wfledger.store import atomic, claims, journal

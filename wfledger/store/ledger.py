@@ -15,7 +15,9 @@ from typing import Final, Protocol
 from wfledger import faults
 from wfledger.clock import Clock
 from wfledger.core import bounds
-from wfledger.core.documents import LedgerConfig, Result, Run, Task, parse
+from wfledger.core.documents import Result, Run, Task
+from wfledger.core.policy import LedgerConfig
+from wfledger.core.records import parse
 from wfledger.core.statuses import Status
 from wfledger.errors import (
     InvalidDocumentError,

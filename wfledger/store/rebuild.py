@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from wfledger import faults
 from wfledger.clock import iso
-from wfledger.core.documents import Accepted, Attempt, Record, Run, Task, parse
+from wfledger.core.documents import Accepted, Attempt, Run, Task
+from wfledger.core.records import Record, parse
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
 from wfledger.store import claiming, folders

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wfledger.core.documents import Task, canonical_json, parse
+from wfledger.core.documents import Task
+from wfledger.core.records import canonical_json, parse
 from wfledger.core.statuses import Status
 from wfledger.errors import InvalidDocumentError
 from wfledger.store import journal

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from wfledger.core import bounds
-from wfledger.core.documents import Task, load_json, parse
+from wfledger.core.documents import Task
+from wfledger.core.records import load_json, parse
 from wfledger.core.statuses import Status
 from wfledger.errors import InvalidDocumentError, LedgerDamagedError, WfledgerError
 from wfledger.store import atomic

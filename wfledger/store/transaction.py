@@ -15,7 +15,8 @@ from typing import Any, Final, Protocol
 from wfledger import faults
 from wfledger.clock import Clock, iso
 from wfledger.core import bounds
-from wfledger.core.documents import Result, Run, Task, canonical
+from wfledger.core.documents import Result, Run, Task
+from wfledger.core.records import canonical
 from wfledger.core.statuses import Actor, Status, check
 from wfledger.errors import (
     InvalidDocumentError,

@@ -1,0 +1,48 @@
+"""What a ledger is run by: the marker file ledger.json and the policy in it (spec 10)."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from wfledger.core import bounds
+from wfledger.core.documents import Limits
+from wfledger.core.records import Command, Id, Record, Seconds
+
+
+class GatePolicy(Record):
+    """The command that must pass on the exact merged tree."""
+
+    command: Command
+    timeout_s: Seconds = 1800.0
+
+
+class Policy(Record):
+    """What a ledger is run by; edited by hand in ledger.json."""
+
+    slots: int | None = Field(default=None, ge=1, le=bounds.MAX_SLOTS)
+    lease_s: Seconds = 600.0
+    claim_grace_s: Seconds = 10.0
+    offer_ttl_s: Seconds = 60.0
+    #: Times that a task may be overtaken before it reserves its scope.
+    overtake: int = Field(default=16, ge=0)
+    gate: GatePolicy | None = None
+    #: Paths that only a literal pattern grants (spec 40).
+    protected: tuple[str, ...] = (
+        "**/.git*", ".github/workflows/**", ".gitlab-ci.yml", ".wfledger/**",
+    )
+    max_blob_bytes: int = Field(default=50 * 2**20, ge=1)
+    max_changes: int = Field(default=10_000, ge=1)
+    allow_symlinks: bool = False
+    keep_modes: bool = False
+    limits: Limits = Limits(wall_s=3600.0, output_bytes=10 * 2**20)
+
+
+class LedgerConfig(Record):
+    """The marker file ledger.json: protocol version, identity, policy."""
+
+    schema_: Literal["wfledger.ledger/1"] = Field(default="wfledger.ledger/1", alias="schema")
+    id: Id
+    created: str
+    policy: Policy = Policy()
+    #: Reason why nothing is promoted, or null.
+    paused: str | None = None
