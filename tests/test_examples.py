@@ -29,6 +29,7 @@ def test_quick_example_lands_what_its_role_and_its_command_write(repo: Path) -> 
     assert {"src/models.txt", "src/api.txt", "docs.md"} <= set(names)
 
 
+@pytest.mark.long
 def test_phases_example_lands_both_sides_before_its_test_phase(repo: Path) -> None:
     outcome = run_example(repo, "phases", "plan.json")
     assert outcome["verdict"] == "succeeded"
@@ -41,6 +42,7 @@ def test_demo_example_is_the_plan_that_the_demo_runs() -> None:
     assert (EXAMPLES / "demo/plan.yaml").read_bytes() == shipped.read_bytes()
 
 
+@pytest.mark.long
 def test_demo_runs_twice_in_a_row_in_a_path_with_a_space(tmp_path: Path) -> None:
     for number in ("one", "two"):
         folder = tmp_path / f"the demo {number}"

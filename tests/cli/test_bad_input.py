@@ -350,6 +350,7 @@ def test_plan_that_is_none_is_refused_and_leaves_nothing(
     assert not (tmp_path / "pwned").exists()
 
 
+@pytest.mark.long
 def test_what_is_no_file_is_no_plan(tmp_path: Path) -> None:
     root = make_repo(tmp_path / "repo", FILES)
     wf_json(root, "init")

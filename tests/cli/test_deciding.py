@@ -66,6 +66,7 @@ def detached(terminal: Terminal, *tasks: dict[str, object]) -> str:
     return run
 
 
+@pytest.mark.long
 def test_stop_ends_an_attempt_that_another_process_runs(terminal: Terminal, tmp_path: Path) -> None:
     barrier = Barrier(tmp_path)
     run = detached(terminal, {"id": "one", "command": barrier.command, "write": ["src"]})
@@ -82,6 +83,7 @@ def test_stop_ends_an_attempt_that_another_process_runs(terminal: Terminal, tmp_
     assert "half" in terminal(f"wfledger diff {task.id}").out
 
 
+@pytest.mark.long
 def test_stopped_run_starts_nothing_more_until_it_is_run_again(
     terminal: Terminal, tmp_path: Path
 ) -> None:

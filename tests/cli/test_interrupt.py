@@ -90,6 +90,7 @@ def test_first_interrupt_lets_what_runs_come_to_its_end(held: Held) -> None:
     assert wf_json(held.repo, "run", run_id)["verdict"] == "succeeded"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("signals", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)])
 def test_second_interrupt_stops_what_runs_and_keeps_its_work(
     held: Held, signals: tuple[signal.Signals, ...]
@@ -110,6 +111,7 @@ def test_second_interrupt_stops_what_runs_and_keeps_its_work(
     assert git(held.repo, "worktree", "list").count("\n") == 1  # the checkout and the ledger
 
 
+@pytest.mark.long
 def test_interrupted_run_goes_on_where_it_was(held: Held) -> None:
     with held.start() as process:
         process.send_signal(signal.SIGTERM)

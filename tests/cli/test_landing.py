@@ -173,6 +173,7 @@ def test_without_a_terminal_nothing_lands_unasked(terminal: Terminal) -> None:
     assert tip(terminal) == before
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("answer", ["y", "n"])
 def test_at_a_terminal_it_is_asked_first(terminal: Terminal, answer: str) -> None:
     run = make_run(terminal)
@@ -203,6 +204,7 @@ def test_landed_run_is_still_known(terminal: Terminal) -> None:
     assert "1 of 1" in terminal(f"wfledger run {run}").out
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("moved", [False, True])
 def test_hooks_of_the_repository_do_not_run(terminal: Terminal, moved: bool) -> None:
     log = terminal.root.parent / "hooks.log"

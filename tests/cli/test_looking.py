@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import contents, plan, wf, wf_json
-from tests.support.repos import git
+from tests.support.repos import git, make_repo
 from tests.support.workspaces import add_run, add_task, make_workspace, start
 from wfledger.core.statuses import Status
 
@@ -18,11 +18,20 @@ MIXED = {
 }
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]]:
+    """Where the first test that needs it puts what all of them read."""
+    return {"new": (tmp_path_factory.mktemp("mixed") / "repo", "")}
+
+
 @pytest.fixture
-def mixed(repo: Path) -> tuple[Path, str]:
-    """A repository whose only run has tasks that are done, blocked and waiting."""
-    wf(repo, "init")
-    return repo, wf_json(repo, "run", plan(repo, MIXED), status=10)["run"]
+def mixed(shared: dict[str, tuple[Path, str]], seal: Path) -> tuple[Path, str]:
+    """A repository whose only run has tasks that are done, blocked and waiting; to be read only."""
+    if "made" not in shared:
+        repo = make_repo(shared["new"][0], {"README.md": "# sample\n", "src/app.py": "VALUE = 1\n"})
+        wf(repo, "init")
+        shared["made"] = repo, wf_json(repo, "run", plan(repo, MIXED), status=10)["run"]
+    return shared["made"]
 
 
 @pytest.mark.requirement("WFL-CLI-010")

@@ -45,6 +45,7 @@ def test_out_of_scope_is_shown_widened_and_lands(terminal: Terminal) -> None:
     assert landed(terminal, run)["notes.txt"] == "x"
 
 
+@pytest.mark.long
 def test_failing_verification_is_opened_mended_by_hand_and_lands(terminal: Terminal) -> None:
     run = terminal.run(
         {"id": "one", "command": "echo bad > src/app.py", "write": ["src"],
@@ -201,6 +202,7 @@ def test_widening_lands_the_kept_result_of_a_ledger_that_was_made_anew(
     assert landed(terminal, remade.partition(".")[0])["notes.txt"] == "x"
 
 
+@pytest.mark.long
 def test_mended_work_lands_from_a_ledger_that_was_made_anew(
     terminal: Terminal, remade: str
 ) -> None:

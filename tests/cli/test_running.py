@@ -180,6 +180,7 @@ def test_plain_output_says_what_happens_and_what_to_do_next(repo: Path) -> None:
     assert "  wfledger land " in done.out
 
 
+@pytest.mark.long
 def test_several_workers_share_the_slots(tmp_path: Path) -> None:
     repo = ready(make_repo(tmp_path / "many", {"x": "1"}))
     tasks = {f"t{n}": {"command": f"echo 1 > f{n}", "write": [f"f{n}"]} for n in range(6)}

@@ -166,6 +166,7 @@ def test_conflicting_work_is_refused_and_moves_nothing(terminal: Terminal) -> No
     assert git(terminal.root, "rev-parse", ref) == tip
 
 
+@pytest.mark.long
 def test_shell_in_a_worktree_that_was_cleared_away_is_told_where_to_go(
     terminal: Terminal,
 ) -> None:

@@ -179,6 +179,7 @@ def _without_folders(paths: set[str]) -> list[str]:
     return sorted(paths - folders)
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-SCOPE-016")
 def test_git_lists_the_same_files(tmp_path: Path) -> None:
     chance = random.Random(20_250_101)

@@ -106,7 +106,7 @@ def test_every_point_of_a_landing_is_crashed_at() -> None:
 
 @pytest.mark.requirement("WFL-LAND-010")
 @pytest.mark.requirement("WFL-LAND-021")
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize(("scene", "point"), CASES)
 def test_landing_killed_at_a_point_of_its_own_is_made_good(
     tmp_path: Path, scene: Scene, point: str
@@ -117,7 +117,7 @@ def test_landing_killed_at_a_point_of_its_own_is_made_good(
 
 
 @pytest.mark.requirement("WFL-REC-001")
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize(("scene", "point"), CASES)
 def test_landing_that_fails_at_a_point_of_its_own_is_put_off_and_made_good(
     tmp_path: Path, scene: Scene, point: str
@@ -130,6 +130,7 @@ def test_landing_that_fails_at_a_point_of_its_own_is_put_off_and_made_good(
     _assert_over(workspace, task, scene)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("second", ["landing.leased", "landing.proof-made", "landing.noted"])
 def test_recovery_that_is_killed_is_made_good(tmp_path: Path, second: str) -> None:
     workspace, task = _fresh(tmp_path)

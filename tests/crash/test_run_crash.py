@@ -98,7 +98,7 @@ def _assert_history(workspace: Workspace) -> None:
 
 @pytest.mark.requirement("WFL-REC-010")
 @pytest.mark.requirement("WFL-PROC-001")
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("point", "hit"), SAMPLE)
 def test_run_killed_at_a_point_goes_on(tmp_path: Path, point: str, hit: int) -> None:
     root, run = _scene(tmp_path)
@@ -256,6 +256,7 @@ def test_workers_of_a_killed_run_are_ended_before_their_task_is_tried_again(tmp_
     assert noted(tmp_path) == [live.id, live.id, f"{live.run}.z"]
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-RESULT-021")
 def test_task_that_kills_its_runtime_every_time_is_blocked_in_the_end(tmp_path: Path) -> None:
     root = make_repo(tmp_path / "repo", {"README.md": "# sample\n"})
@@ -270,6 +271,7 @@ def test_task_that_kills_its_runtime_every_time_is_blocked_in_the_end(tmp_path: 
     assert (need["task"], need["code"]) == (f"{run}.a", "exhausted")
 
 
+@pytest.mark.long
 def test_end_that_was_decided_and_not_made_is_no_loss(tmp_path: Path) -> None:
     root = make_repo(tmp_path / "repo", {"README.md": "# sample\n"})
     wf_json(root, "init")

@@ -264,6 +264,7 @@ def _doubly(folder: Path, names: list[str]) -> None:
         )
 
 
+@pytest.mark.long
 def test_killed_recovery_comes_to_the_same_end(memory: Path) -> None:
     names = ["pending->waiting"]
     processes.start(_doubly, memory, names).result()
@@ -323,6 +324,7 @@ def _killed_while(folder: Path, name: str, stride: int) -> int:
     return crashing.die_everywhere(folder, _damage, act, _verify_mended, stride=stride)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", ["repair", "redo"])
 def test_mending_of_damage_survives_a_death(memory: Path, name: str) -> None:
     assert processes.start(_killed_while, memory, name, 7).result() > 5
@@ -357,6 +359,7 @@ def test_matrix_reaches_every_point_of_a_change(memory: Path) -> None:
     assert {name for name in ours - reached if not name.startswith(elsewhere)} == set()
 
 
+@pytest.mark.long
 def test_change_whose_storage_fails_is_not_acknowledged_and_leaves_a_whole_ledger(
     memory: Path,
 ) -> None:

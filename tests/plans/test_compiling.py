@@ -160,6 +160,7 @@ def test_tasks_stand_after_those_they_wait_for() -> None:
         seen.add(item.node)
 
 
+@pytest.mark.long
 def test_chain_of_ten_thousand_phases_compiles() -> None:
     size = bounds.RUN_TASKS
     document = config(

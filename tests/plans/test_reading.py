@@ -48,6 +48,7 @@ def test_json_is_read_as_json_reads_it(value: object) -> None:
     assert reading.read(json.dumps(value), source="p.json") == value
 
 
+@pytest.mark.long
 @given(st.dictionaries(st.text("abc", max_size=3), values, min_size=1))
 @pytest.mark.requirement("WFL-PLAN-001")
 def test_json_text_means_the_same_to_both_readers(value: object) -> None:

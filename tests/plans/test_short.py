@@ -183,6 +183,7 @@ def _task(draw: st.DrawFn, name: str, before: list[str]) -> Document:
     return {"id": name, **work, "after": after, **fields}
 
 
+@pytest.mark.long
 @given(short_documents())
 @pytest.mark.requirement("WFL-PLAN-043")
 def test_expansion_checks_compiles_alike_and_expands_to_itself(document: Document) -> None:

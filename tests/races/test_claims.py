@@ -175,6 +175,7 @@ def _without_lock(folder: Path, count: int) -> None:
     assert {Won(*key) for key in said} >= set(wins)
 
 
+@pytest.mark.long
 def test_without_the_lock_every_attempt_has_at_most_one_claimant_and_none_is_lost(
     tmp_path: Path,
 ) -> None:
@@ -196,6 +197,7 @@ def _with_lock(folder: Path, count: int) -> None:
     assert said == wins
 
 
+@pytest.mark.long
 def test_with_the_lock_every_claim_is_recorded_and_the_ledger_is_whole(tmp_path: Path) -> None:
     _with_lock(tmp_path, 120)
 

@@ -211,8 +211,8 @@ def test_prompt_ends_with_what_its_inputs_said(tmp_path: Path) -> None:
 
 ESCAPES = {
     "setsid": "setsid sleep 1000 >/dev/null 2>&1 & sleep 0.05",
-    "double fork": "(setsid sh -c 'sleep 1000 & sleep 1000' &)",
     "ignores TERM": "sh -c \"trap '' TERM; while :; do sleep 1; done\" & sleep 0.05",
+    "double fork": "(setsid sh -c 'sleep 1000 & sleep 1000' &)",
     "clean environment": "env -i setsid sleep 1000 & sleep 0.05",
 }
 
@@ -262,6 +262,7 @@ OVER = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.requirement("WFL-PROC-003")
 @pytest.mark.requirement("WFL-RESULT-010")
 @pytest.mark.parametrize("kind", OVER)

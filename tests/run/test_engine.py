@@ -106,6 +106,7 @@ def test_task_sees_what_its_dependencies_have_landed(tmp_path: Path) -> None:
     assert git(workspace.main, "rev-list", "--count", f"main..{BRANCH}") == "2"
 
 
+@pytest.mark.long
 def test_engines_beside_each_other_never_double_an_attempt(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     for number in range(10):
@@ -135,6 +136,7 @@ def test_passing_trouble_is_tried_again_and_a_failure_is_not(tmp_path: Path) -> 
     assert [need.command for need in outcome.needs] == [f"wfledger retry {RUN}.broken"]
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-RESULT-021")
 def test_trouble_that_does_not_pass_uses_the_attempts_up(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
@@ -254,6 +256,7 @@ def test_run_that_is_over_is_over_again(tmp_path: Path) -> None:
     assert noted(tmp_path) == [f"{RUN}.a"]
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-RESULT-022")
 def test_backoff_is_waited_for(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)

@@ -182,6 +182,7 @@ def test_landers_of_different_tasks_wait_for_each_other(workspace: Workspace) ->
         assert_landed_once(workspace, task)
 
 
+@pytest.mark.long
 def test_landers_of_one_task_come_to_one_end(workspace: Workspace) -> None:
     task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
     calls = [(workspace.main, task.id, 30.0)] * 3

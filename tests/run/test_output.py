@@ -65,6 +65,7 @@ def test_file_can_be_read_while_it_grows(tmp_path: Path) -> None:
     log.finish()
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-PROC-002")
 def test_gigabyte_of_output_is_bounded(tmp_path: Path) -> None:
     limits = ProcessLimits(output_bytes=1 << 20)

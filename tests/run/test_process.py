@@ -167,12 +167,14 @@ def test_limits_end_a_job_that_does_nothing(tmp_path: Path, line: Leash, limit: 
     assert not line.held()
 
 
+@pytest.mark.long
 def test_output_puts_off_the_silence_and_idle_limits(tmp_path: Path) -> None:
     limits = ProcessLimits(silence_s=1.0, idle_s=1.0, grace_s=0)
     script = "for i in range(8):\n print(i, flush=True)\n time.sleep(0.2)"
     assert run(job(tmp_path, *python(script), limits=limits)).status == 0
 
 
+@pytest.mark.long
 @linux
 def test_work_puts_off_the_idle_limit_and_not_the_silence_limit(tmp_path: Path) -> None:
     busy = shell("setsid sh -c 'while :; do :; done' & wait")

@@ -79,6 +79,7 @@ def test_work_that_cannot_be_read_stays_and_the_task_is_blocked(tmp_path: Path) 
         assert files_at(workspace.main, KEPT)["a.txt"] == "half"
 
 
+@pytest.mark.long
 def test_attempt_whose_worktree_was_not_made_yet_is_lost_without_work(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path, {"a.txt": "a\n"})
     add_task(workspace, "a", command="true", write=("a.txt",), retry=AT_ONCE)

@@ -115,6 +115,7 @@ def _planting(tmp_path: Path) -> str:
     return f"sh {script}"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("verify", [None, "test -e src/planted"])
 def test_nothing_that_a_worker_planted_is_run(tmp_path: Path, verify: str | None) -> None:
     root = make_repo(tmp_path / "repo", FILES)

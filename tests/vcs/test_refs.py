@@ -83,6 +83,7 @@ def test_exactly_one_of_many_rivals_wins(repo: Path, tips: tuple[str, str]) -> N
     assert won == [found.tip(A)] == [found.tip(B)]
 
 
+@pytest.mark.long
 def test_a_stale_lock_is_reported_and_not_taken_for_a_lost_race(
     repo: Path, tips: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +111,7 @@ def test_the_lock_of_a_dead_process_is_removed_from_our_refs(
     assert not lock.exists()
 
 
+@pytest.mark.long
 def test_an_old_lock_that_somebody_has_open_is_left(
     repo: Path, tips: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
