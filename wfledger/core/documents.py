@@ -36,14 +36,41 @@ class Limits(Record):
 
 
 class Check(Record):
-    """One verification of a result, on a clean checkout of its snapshot (spec 60)."""
+    """One verification of a result, read from its snapshot (spec 60, section 4)."""
 
-    kind: Literal["exit_code", "command"]
-    #: `command`: a shell line, or an argument vector.
+    kind: Literal["exit_code", "command", "file_exists", "regex", "json_path", "manual", "task"]
+    #: `command`, `task`: a shell line, or an argument vector.
     command: Command | None = None
     #: `exit_code`: the exit status that the worker must have had.
     expect: int = 0
     timeout_s: Seconds | None = None
+    #: `file_exists`: a path or a pattern of spec 40; `regex`, `json_path`: a path.
+    path: str | None = None
+    #: `regex`: what is searched for.
+    pattern: str | None = None
+    #: `json_path`: `$.a.b`, or `.a.b` as the original writes it.
+    expression: str | None = None
+    #: `json_path`: the value that must be there; without it, any but null and false.
+    equals: Any = None
+    #: `task`: what the verifier is to do; `manual`: what a person is to look at.
+    prompt: str | None = None
+    #: `task`: the role of fleet.toml that runs the prompt.
+    role: str | None = None
+
+
+class Verifies(Record):
+    """Whose result a task judges, exactly (WFL-RESULT-045)."""
+
+    task: Id
+    attempt: int = Field(ge=1)
+    head: Oid
+
+
+class Gate(Record):
+    """A command that must pass on the exact merged tree."""
+
+    command: Command
+    timeout_s: Seconds = 1800.0
 
 
 class TaskSpec(Record):
@@ -78,6 +105,12 @@ class TaskSpec(Record):
     limits: Limits = Limits()
     retry: Retry = Retry()
     verify: tuple[Check, ...] = ()
+    #: Paths or patterns that the result's tree must have (WFL-RESULT-050).
+    deliverables: tuple[str, ...] = ()
+    #: The commit that its worktree starts from; absent: the tip of its run's branch.
+    at: Oid | None = None
+    #: It judges that result, and nothing depends on it.
+    verifies: Verifies | None = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -124,11 +157,13 @@ class ClaimNote(Record):
 class Hold(Record):
     """Why a waiting task waits, beyond its dependencies and scope."""
 
-    #: `backoff`, `released`, `withdrawn`, `paused`.
+    #: `backoff`, `released`, `withdrawn`, `paused`, `verifier`.
     code: str
     reason: str = ""
     #: Not before this moment (UTC, ISO 8601).
     until: str | None = None
+    #: `verifier`: the tasks whose verdict is waited for.
+    on: tuple[str, ...] = ()
 
 
 class Block(Record):
@@ -149,6 +184,20 @@ class Accepted(Record):
     base: Oid
     #: Checks that a person has waived.
     waive: tuple[str, ...] = ()
+    #: Verifiers that gave no verdict; others are asked in their place.
+    unheard: tuple[str, ...] = ()
+
+
+class Approval(Record):
+    """What a person said about one result; it holds for that head alone (WFL-RESULT-042)."""
+
+    attempt: int
+    #: What was shown; absent where the attempt left no commit.
+    head: Oid | None = None
+    verdict: Literal["yes", "no"]
+    by: str
+    at: str
+    reason: str = ""
 
 
 class Intent(Record):
@@ -208,6 +257,8 @@ class Task(Record):
     missing: tuple[str, ...] = ()
     #: Answers of people to questions, oldest first.
     answers: tuple[str, ...] = ()
+    #: Verdicts of people on results, oldest first.
+    approvals: tuple[Approval, ...] = ()
 
     @model_validator(mode="after")
     def _of_its_run(self) -> Self:
@@ -273,6 +324,14 @@ class Result(Record):
     output_bytes: int | None = None
 
 
+class Bringing(Record):
+    """A `land` that has begun: what its target was, and what it becomes."""
+
+    target: str
+    before: Oid
+    after: Oid
+
+
 class Run(Record):
     """One run: a plan as given and as compiled, where it lands, its state (spec 20)."""
 
@@ -292,7 +351,11 @@ class Run(Record):
     #: Where the run's branch started.
     base: Oid
     max_concurrent: int | None = None
+    #: Must pass besides `policy.gate`.
+    gate: Gate | None = None
     tasks: tuple[str, ...] = ()
     state: Literal["open", "paused", "aborted", "landed"] = "open"
     reason: str = ""
     landed: Landed | None = None
+    #: A `land` that has begun; over when `landed` says so (WFL-LAND-045).
+    bringing: Bringing | None = None

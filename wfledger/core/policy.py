@@ -5,15 +5,23 @@ from typing import Literal
 from pydantic import Field
 
 from wfledger.core import bounds
-from wfledger.core.documents import Limits
-from wfledger.core.records import Command, Id, Record, Seconds
+from wfledger.core.documents import Gate, Limits
+from wfledger.core.records import Id, Record, Seconds
 
 
-class GatePolicy(Record):
-    """The command that must pass on the exact merged tree."""
+class GatePolicy(Gate):
+    """The gate of every run of the ledger."""
 
-    command: Command
-    timeout_s: Seconds = 1800.0
+
+class Retention(Record):
+    """How long this machine keeps what nobody works with any more."""
+
+    #: Logs of tasks that are done or cancelled.
+    logs_s: Seconds = 30 * 86_400.0
+    #: Bytes of such logs in all; the oldest go first.
+    log_bytes: int = Field(default=2 * 2**30, ge=0)
+    #: Refs of attempts and the branch of a run, after it has landed; their commits stay.
+    refs_s: Seconds = 30 * 86_400.0
 
 
 class Policy(Record):
@@ -34,6 +42,7 @@ class Policy(Record):
     max_changes: int = Field(default=10_000, ge=1)
     allow_symlinks: bool = False
     keep_modes: bool = False
+    retention: Retention = Retention()
     limits: Limits = Limits(wall_s=3600.0, output_bytes=10 * 2**20)
 
 
