@@ -3,12 +3,12 @@
 It holds no truth of its own. Attempts and landings run in threads; each tick recovers what was
 lost, lets the scheduler step, fills free slots from what is on offer, hands finished work to the
 merger and brings the journal into the history. `drive` ticks until nothing can move without a
-person.
+person; a daemon calls the parts of a tick one by one, so that trouble with one holds no other up.
 """
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -27,13 +27,15 @@ from wfledger.errors import (
 from wfledger.run.attempt import run_attempt
 from wfledger.run.claims import claim
 from wfledger.run.commit import commit_journal
-from wfledger.run.landing import is_landable, land_task
+from wfledger.run.landings import Landings
+from wfledger.run.presence import driving
 from wfledger.run.recovery import recover_lost, sweep_worktrees
 from wfledger.run.requests import requested
 from wfledger.run.roles import Fleet
 from wfledger.run.scheduler import Scheduler, Step
 from wfledger.run.slots import Slots
-from wfledger.run.view import run_verdict
+from wfledger.run.threads import in_thread
+from wfledger.run.view import View, run_verdict
 from wfledger.run.workspace import Workspace
 from wfledger.store.locks import LiveLock
 
@@ -41,8 +43,6 @@ faults.register("engine.claimed")
 
 #: Longest time between two ticks; whatever finishes wakes the engine at once.
 PULSE_S: Final = 0.5
-#: Seconds that a landing waits for another process's on the same branch, before it is tried anew.
-_LAND_WAIT_S: Final = 2.0
 _RECOVER_EVERY_S: Final = 2.0
 _COMMIT_EVERY_S: Final = 1.0
 
@@ -66,7 +66,7 @@ class Pulse:
     step: Step
     verdict: Verdict | None
     running: tuple[str, ...] = ()
-    landing: str | None = None
+    landing: tuple[str, ...] = ()
 
 
 @dataclass
@@ -95,46 +95,80 @@ class Engine:
         self._report = report
         self._slots = Slots(workspace, slots)
         self._scheduler = Scheduler(workspace)
-        self._pool = ThreadPoolExecutor(slots, thread_name_prefix="attempt")
-        self._lander = ThreadPoolExecutor(1, thread_name_prefix="land")
         self._running: dict[str, _Running] = {}
-        self._landing: tuple[str, Future[object]] | None = None
-        self._wake = threading.Event()
-        self._stop_landing = threading.Event()
+        #: Set when there may be something to do before the next tick is due.
+        self.wake = threading.Event()
+        self._landings = Landings(
+            workspace, owner=worker, report=report, then=self.wake.set
+        )
         self._recover = _Due(_RECOVER_EVERY_S)
         self._commit = _Due(_COMMIT_EVERY_S)
+        #: What the last step that got through saw.
+        self._step = Step(View({status: [] for status in Status}, frozenset()))
         #: Set by the first Ctrl-C: start nothing more.
         self.draining = False
-        #: Why a thread ended that must not; raised out of the tick.
-        self._failures: list[BaseException] = []
 
     # -- one tick --------------------------------------------------------------------------------
 
     def tick(self) -> Pulse:
-        """Do what is due now; returns at once, work goes on in threads."""
-        self._reap()
-        elapsed = self.workspace.clock.elapsed()
-        if self._recover.now(elapsed):
+        """Do what is due now; returns at once, work goes on in threads.
+
+        Raises what a part of it, or a thread since the last tick, has failed with.
+        """
+        for error in self.reap():
+            raise error
+        for _, part in self.parts():
+            part()
+        return self.pulse()
+
+    def parts(self) -> tuple[tuple[str, Callable[[], object]], ...]:
+        """Return what a tick does, by name and in order; each may fail without the others."""
+        return (
+            ("recovery", self._recover_due),
+            ("dispatch", self._dispatch),
+            ("landing", self._land_due),
+            ("history", self._commit_due),
+        )
+
+    def pulse(self) -> Pulse:
+        """Return what is going on."""
+        verdict = self._verdict(self._step)
+        return Pulse(self._step, verdict, tuple(self._running), self._landings.now())
+
+    def reap(self) -> list[BaseException]:
+        """Let go of what threads have finished; returns why some ended that must not."""
+        failed = self._landings.reap()
+        for task_id, running in list(self._running.items()):
+            if running.future.done():
+                del self._running[task_id]
+                _release(running.slots)
+                error = running.future.exception()
+                failed += [error] if error is not None else []
+        return [error for error in failed if not isinstance(error, (StaleError, BusyError))]
+
+    def _recover_due(self) -> None:
+        if self._recover.now(self.workspace.clock.elapsed()):
             recover_lost(self.workspace, report=self._report)
-        step = self._scheduler.step(slots=self._slots.count, only=self.run_id)
-        self._stop_aborted(step)
+
+    def _dispatch(self) -> None:
+        """Let the scheduler step, end what is to end and start what is on offer."""
+        self._step = self._scheduler.step(slots=self._slots.count, only=self.run_id)
+        self._stop_aborted(self._step)
         self._stop_requested()
         if not self.draining:
             self._fill()
-        self._land_next()
-        if self._commit.now(elapsed):
-            self._try_commit()
-        return Pulse(step, self._verdict(step), tuple(self._running), self._landing_now())
 
-    def _try_commit(self) -> None:
+    def _land_due(self) -> None:
+        self._landings.start(self.workspace.ledger.tasks(Status.MERGING, run=self.run_id))
+
+    def _commit_due(self) -> None:
         """Commit the journal; trouble with that stops nobody's work, the journal is durable."""
+        if not self._commit.now(self.workspace.clock.elapsed()):
+            return
         try:
             commit_journal(self.workspace)
         except (EnvironmentFailedError, OSError) as error:
             self._report("ledger", f"the history could not be written yet: {error}")
-
-    def _landing_now(self) -> str | None:
-        return self._landing[0] if self._landing else None
 
     def _verdict(self, step: Step) -> Verdict | None:
         run = self._run()
@@ -142,25 +176,6 @@ class Engine:
 
     def _run(self) -> Run | None:
         return self.workspace.ledger.run(self.run_id) if self.run_id else None
-
-    def _reap(self) -> None:
-        for task_id, running in list(self._running.items()):
-            if running.future.done():
-                del self._running[task_id]
-                _release(running.slots)
-                self._note(running.future)
-        if self._landing and self._landing[1].done():
-            future = self._landing[1]
-            self._landing = None
-            self._note(future)
-        if self._failures:
-            raise self._failures.pop()
-
-    def _note(self, future: "Future[None] | Future[object]") -> None:
-        error = future.exception()
-        if error is None or isinstance(error, (StaleError, BusyError)):
-            return
-        self._failures.append(error)
 
     def _stop_requested(self) -> None:
         for running in self._running.values():
@@ -176,6 +191,8 @@ class Engine:
                 running.stop.set()
 
     def _fill(self) -> None:
+        if not self._slots.has_room():
+            return
         fleet = self.workspace.fleet()
         for task in self._offers():
             slot = self._slots.take()
@@ -200,7 +217,7 @@ class Engine:
         return (slot, own) if own is not None else None
 
     def _offers(self) -> list[Task]:
-        offers = self.workspace.ledger.tasks(Status.PENDING, run=self.run_id)
+        offers = self._scheduler.tasks(Status.PENDING, run=self.run_id)
         ordered = sorted(offers, key=lambda task: (-task.spec.priority, task.created, task.id))
         return [task for task in ordered if not task.spec.manual]
 
@@ -223,27 +240,16 @@ class Engine:
             live.release()  # whoever recovers must not take us for alive
             raise
         stop = threading.Event()
-        future = self._pool.submit(
+        work = partial(
             run_attempt, self.workspace, claimed, live=live, stop=stop, report=self._report
         )
-        future.add_done_callback(lambda _: self._wake.set())
+        try:
+            future = in_thread(f"attempt-{task.id}", work, then=self.wake.set)
+        except RuntimeError as error:
+            live.release()  # it is recovered as a lost one
+            raise EnvironmentFailedError(f"no thread for {task.id}: {error}") from error
         self._running[task.id] = _Running(claimed.task, stop, slots, future)
         return True
-
-    def _land_next(self) -> None:
-        if self._landing is not None or self._stop_landing.is_set():
-            return
-        now = self.workspace.clock.now()
-        merging = self.workspace.ledger.tasks(Status.MERGING, run=self.run_id)
-        due = [task.id for task in merging if is_landable(task, now=now)]
-        if not due:
-            return
-        future: Future[object] = self._lander.submit(
-            land_task, self.workspace, due[0], owner=self._worker, stop=self._stop_landing,
-            report=partial(self._report, due[0]), wait_for_target=_LAND_WAIT_S,
-        )
-        future.add_done_callback(lambda _: self._wake.set())
-        self._landing = (due[0], future)
 
     # -- until nothing moves ---------------------------------------------------------------------
 
@@ -253,7 +259,8 @@ class Engine:
         Raises `EnvironmentFailedError` when the ledger or its history cannot be written.
         """
         try:
-            return self._drive(on_pulse)
+            with driving(self.workspace, self.run_id):
+                return self._drive(on_pulse)
         except OSError as error:
             raise EnvironmentFailedError(
                 f"the ledger cannot be read or written: {error}", hint="wfledger doctor --fix"
@@ -276,15 +283,15 @@ class Engine:
 
     def _until_over(self, on_pulse: Callable[[Pulse], None]) -> Pulse:
         while True:
-            self._wake.clear()
+            self.wake.clear()
             pulse = self.tick()
             on_pulse(pulse)
             if self._is_over(pulse):
                 return pulse
-            self._wake.wait(PULSE_S)
+            self.wake.wait(PULSE_S)
 
     def _is_over(self, pulse: Pulse) -> bool:
-        if self._running or self._landing:
+        if self._running or self._landings.now():
             return False
         if self.draining:
             return True
@@ -293,22 +300,23 @@ class Engine:
     def drain(self) -> None:
         """Start nothing more; what runs goes on to its end."""
         self.draining = True
-        self._wake.set()
+        self.wake.set()
 
     def stop(self) -> None:
         """End the attempts that run, their work kept."""
         self.draining = True
         for running in list(self._running.values()):
             running.stop.set()
-        self._stop_landing.set()
-        self._wake.set()
+        self._landings.stop()
+        self.wake.set()
 
     def close(self) -> None:
         """Wait for the threads and bring the rest of the journal into the history."""
         if any(not running.future.done() for running in self._running.values()):
             self.stop()
-        self._pool.shutdown(wait=True)
-        self._lander.shutdown(wait=True)
+        self._landings.stop()
+        self._landings.wait()
+        wait([running.future for running in self._running.values()])
         for running in self._running.values():
             _release(running.slots)
         self._running.clear()

@@ -66,6 +66,10 @@ class Scheduler:
         ledger = self._workspace.ledger
         return View.load(ledger, self.open_runs() if runs is None else runs, self._cache)
 
+    def tasks(self, status: Status, *, run: str | None) -> list[Task]:
+        """Return the readable tasks of a folder as they are now, of one run or of all."""
+        return list(self._cache.tasks(self._workspace.ledger, status, run=run))
+
     def open_runs(self, also: str | None = None) -> list[Run]:
         """Return the runs that are not landed, and the one asked for."""
         runs = self._workspace.ledger.runs()
@@ -102,10 +106,10 @@ class Scheduler:
         )
         return step
 
-    def withdraw_offers(self, run_id: str, *, reason: str) -> None:
-        """Take a run's offers back that its workers, who leave, have not taken."""
+    def withdraw_offers(self, run_id: str | None, *, reason: str) -> None:
+        """Take the offers of a run, or all, back that their workers, who leave, have not taken."""
         with self._workspace.ledger.transaction(_BY) as changes:
-            for task in self._cache.tasks(self._workspace.ledger, Status.PENDING, run=run_id):
+            for task in self.tasks(Status.PENDING, run=run_id):
                 if task.spec.manual:
                     continue
                 hold = Hold(code="withdrawn", reason=reason)

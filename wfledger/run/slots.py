@@ -24,12 +24,24 @@ class Slots:
         self._folder = workspace.ledger.layout.local / "live"
         self._kind = kind
         self.count = count
+        self._ours: dict[int, LiveLock] = {}
+
+    def has_room(self) -> bool:
+        """Whether not all of them are ours already."""
+        return len(self._free()) > 0
 
     def take(self) -> LiveLock | None:
         """Return a free slot, held until released, or None when all are taken."""
-        for number in range(self.count):
+        for number in self._free():
             try:
-                return LiveLock(self._folder / f"{self._kind}-{number}")
+                lock = LiveLock(self._folder / f"{self._kind}-{number}", within_s=0)
             except BusyError:
                 continue
+            self._ours[number] = lock
+            return lock
         return None
+
+    def _free(self) -> list[int]:
+        """Return the numbers that we do not hold ourselves."""
+        self._ours = {number: lock for number, lock in self._ours.items() if lock.is_held}
+        return [number for number in range(self.count) if number not in self._ours]

@@ -148,15 +148,22 @@ class LiveLock:
     inherit. Nobody needs to believe a pid (WFL-CLAIM-030).
     """
 
-    def __init__(self, path: Path, *, inheritable: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, inheritable: bool = False, within_s: float = _LOOK_S
+    ) -> None:
         self.path = path
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self.descriptor = os.open(path, flags, 0o644)
         # Perhaps only `is_alive` looks, which holds it for a moment.
-        if not _seize(self.descriptor, within_s=_LOOK_S):
+        if not _seize(self.descriptor, within_s=within_s):
             os.close(self.descriptor)
             raise BusyError(f"{path.name} is alive already", lock="live")
         os.set_inheritable(self.descriptor, inheritable)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this object has not let go yet."""
+        return self.descriptor >= 0
 
     def release(self) -> None:
         """Let go; processes that inherited the descriptor keep the lock alive."""
