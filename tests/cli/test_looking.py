@@ -48,7 +48,7 @@ def test_counts_are_disjoint_and_sum_to_the_total(mixed: tuple[Path, str]) -> No
 
 def test_failures_are_counted_by_where_they_came_from(mixed: tuple[Path, str]) -> None:
     assert wf_json(mixed[0], "status")["failures"] == {
-        "transport": 0, "task": 1, "verification": 1, "merge": 0, "runtime": 0,
+        "transport": 0, "runtime": 0, "task": 1, "scope": 1, "verification": 0, "merge": 0,
     }  # fmt: skip
 
 

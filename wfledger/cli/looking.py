@@ -1,6 +1,6 @@
 """The verbs that look: `status`, `list`, `show`, `why`. They change nothing and take no lock."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -9,14 +9,17 @@ import click
 from wfledger.cli.common import App, emit, json_option, pass_app
 from wfledger.cli.render import ago, plural, say, short, status_name, table
 from wfledger.core.statuses import Status
+from wfledger.core.tally import total
 from wfledger.core.text import clean_line
 
 if TYPE_CHECKING:
     from wfledger.core.documents import Result, Task
-    from wfledger.run.overview import Overview, RunLine
+    from wfledger.run.overview import Overview, RunLine, Working
 
 #: Lines of one kind that `status` shows.
 _SHOWN: Final = 20
+#: Characters of a run's goal in a table.
+_GOAL: Final = 50
 _STATUSES: Final = tuple(status.value for status in Status)
 
 
@@ -37,8 +40,8 @@ def status(app: App, *, run: str | None, as_json: bool) -> None:
     _say_counts(found)
     _say_runs(found, every=run is not None)
     now = app.clock.now()
-    rows = [(one.task, one.worker or "?", ago(one.since, now)) for one in found.working[:_SHOWN]]
-    _say_table("at work:", rows, len(found.working))
+    _say_table("at work:", [_at_work(one, now) for one in found.working[:_SHOWN]],
+               len(found.working))  # fmt: skip
     needs = [(need.task, need.code, need.command) for need in found.needs[:_SHOWN]]
     _say_table("waiting for you:", needs, len(found.needs))
 
@@ -47,9 +50,9 @@ def _say_counts(found: "Overview") -> None:
     counts = [f"{count} {status_name(name)}" for name, count in found.counts.items() if count]
     # The names are ours, and coloured; nothing of a document is in this line.
     click.echo(", ".join(counts) or "no tasks")
-    failed = [f"{count} {name}" for name, count in found.failures.items() if count]
+    failed = failures_line(total(line.failures for line in found.runs))
     if failed:
-        say(f"blocked by failures: {', '.join(failed)}")
+        say(f"failed attempts: {failed}")
     if found.paused is not None:
         say(f"paused: {found.paused}")
 
@@ -64,9 +67,23 @@ def _say_runs(found: "Overview", *, every: bool) -> None:
 
 
 def _run_row(line: "RunLine") -> tuple[str, ...]:
+    run = line.run
     done = f"{line.counts[Status.DONE.value]}/{line.total}"
-    state = line.run.state if line.run.state != "open" else line.verdict or "open"
-    return line.run.id, line.run.name or line.run.goal, done, state
+    state = run.state if run.state != "open" else line.verdict or "open"
+    if line.is_idle:
+        state = f"nobody works on it: wfledger run {run.id} (or wfledger daemon)"
+    return run.id, clean_line(run.name or run.goal, _GOAL), done, state
+
+
+def _at_work(one: "Working", now: datetime) -> tuple[str, ...]:
+    doing = one.doing
+    return doing.task.id, doing.worker or "?", ago(one.since, now), doing.state.value, doing.text
+
+
+def failures_line(counts: Mapping[str, int]) -> str:
+    """Return counts of failed attempts for people; empty when there are none."""
+    said = {"scope": "out of scope"}
+    return ", ".join(f"{count} {said.get(kind, kind)}" for kind, count in counts.items() if count)
 
 
 def _say_table(title: str, rows: Sequence[Sequence[str]], total: int) -> None:
@@ -91,6 +108,7 @@ def list_(
     app: App, *, statuses: tuple[str, ...], run: str | None, limit: int, after: str, as_json: bool
 ) -> None:
     """List tasks in the order of their ids."""
+    from wfledger.run.doing import Watcher, with_state
     from wfledger.run.naming import find_run
     from wfledger.run.overview import page
 
@@ -100,7 +118,8 @@ def list_(
         run=find_run(workspace, run).id if run else None, limit=limit, after=after,
     )  # fmt: skip
     if as_json:
-        emit({"tasks": [entry.as_json() for entry in entries], "next": more})
+        watcher = Watcher(workspace)
+        emit({"tasks": [with_state(entry, watcher) for entry in entries], "next": more})
         return
     rows = [(entry.task.id, entry.status.value, _title(entry.task)) for entry in entries]
     for line in table(rows):
@@ -121,6 +140,8 @@ def _title(task: "Task") -> str:
 @pass_app
 def show(app: App, *, task_id: str, as_json: bool) -> None:
     """Show a task, its attempts and its last result."""
+    from wfledger.run.doing import Watcher, with_state
+
     workspace = app.workspace
     entry = workspace.ledger.get(app.task_id(task_id))
     task = entry.task
@@ -128,7 +149,7 @@ def show(app: App, *, task_id: str, as_json: bool) -> None:
     result = workspace.ledger.result(task.id, number) if number else None
     if as_json:
         shown = result.model_dump(mode="json", by_alias=True) if result else None
-        emit({"task": entry.as_json(), "result": shown})
+        emit({"task": with_state(entry, Watcher(workspace)), "result": shown})
         return
     click.echo(f"{task.id}: {status_name(entry.status.value)}")
     rows = [(name, value) for name, value in _facts(task) if value]

@@ -14,6 +14,7 @@ import click
 from wfledger.cli.common import App, emit, json_option, pass_app, worker_name
 from wfledger.cli.failures import here
 from wfledger.cli.render import say
+from wfledger.core.states import REPORTED
 from wfledger.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,14 +71,26 @@ def claim(
 @click.command("heartbeat")
 @_task_argument
 @_token_option
+@click.option("--state", type=click.Choice([state.value for state in REPORTED]),
+              help="What the attempt does now, for people who watch.")  # fmt: skip
+@click.option("--note", default="", help="A line about it, such as the name of the tool.")
 @json_option
 @pass_app
-def heartbeat(app: App, *, task: str | None, token: str | None, as_json: bool) -> None:
-    """Say that the attempt goes on. Exit status 4: it is over, stop working."""
-    from wfledger.run import claims
+def heartbeat(
+    app: App, *, task: str | None, token: str | None, state: str | None, note: str, as_json: bool
+) -> None:
+    """Say that the attempt goes on. Exit status 4: it is over, stop working.
+
+    With --state, `status`, `why` and `watch` show what it does until it says something else.
+    """
+    from wfledger.run import claims, phases
 
     task_id = _task_of(app, task)
     count = claims.heartbeat(app.workspace, task_id, token)
+    if state or note:
+        attempt = app.workspace.ledger.get(task_id).task.attempt
+        said = state or REPORTED[0].value
+        phases.note(app.workspace, task_id, attempt, said, note)
     if as_json:
         emit({"task": task_id, "heartbeat": count})
 

@@ -15,8 +15,9 @@ from wfledger import faults
 from wfledger.clock import iso
 from wfledger.core.documents import Limits, Result, Task
 from wfledger.core.records import canonical
+from wfledger.core.states import State
 from wfledger.errors import BusyError, StaleError, WfledgerError
-from wfledger.run import worktrees
+from wfledger.run import phases, worktrees
 from wfledger.run.claims import Claim
 from wfledger.run.closing import close, failure
 from wfledger.run.commanding import TAG, argv_of, tag_for
@@ -31,6 +32,8 @@ from wfledger.run.ready import make_ready
 from wfledger.run.refnames import keep_ref
 from wfledger.run.requests import requested
 from wfledger.run.roles import Filling, Fleet, argv_for
+from wfledger.run.sandbox import require, sandbox_for
+from wfledger.run.tenure import Tenure
 from wfledger.run.workspace import Workspace
 from wfledger.run.worktrees import Place
 from wfledger.store.locks import LiveLock
@@ -94,6 +97,7 @@ class _Attempt:
         self.stop = stop
         self.report = report
         self.name = workspace.ledger.layout.attempt_name(self.task.id, claim.attempt)
+        self.tenure = Tenure(workspace, self.task.id, claim.attempt)
         self.desk = Desk(workspace.state / f"{self.name}.desk")
 
     def carry_out(self) -> None:
@@ -161,8 +165,14 @@ class _Attempt:
             failure=failure(failure_class, message),
         )
 
+    def _says(self, state: State, text: str) -> None:
+        """Say what the attempt does now, to who listens and to who looks."""
+        phases.note(self.workspace, self.task.id, self.claim.attempt, state, text)
+        self.report(self.task.id, text)
+
     def _place(self) -> Place:
-        self.report(self.task.id, "makes a worktree")
+        self._says(State.STARTING, "makes a worktree")
+        require(self.workspace.fleet().confinement_for(self.task.spec))
         return worktrees.make_for(self.workspace, self.task, self.claim.attempt)
 
     def _work(self, place: Place) -> Result:
@@ -177,13 +187,17 @@ class _Attempt:
             self.report(self.task.id, said)
         worktrees.excluding(self.workspace, place, ready.excluded)
         self._lay_the_desk()
-        self.report(self.task.id, "runs")
+        self._says(State.RUNNING, "runs")
         with_tree = LiveLock(
             self.workspace.ledger.layout.tree(self.task.id, self.claim.attempt), inheritable=True
         )
         try:
+            self.tenure.check()
+            # Only the worker's processes keep the tree's lock: it must not live on with us when
+            # we are stopped.
             ended = run_job(
-                self._job(place, fleet, with_tree), stop=self.stop, clock=self.workspace.clock
+                self._job(place, fleet, with_tree), stop=self.stop, clock=self.workspace.clock,
+                on_beat=self.tenure.check, on_start=with_tree.release,
             )
         finally:
             with_tree.release()
@@ -191,7 +205,8 @@ class _Attempt:
         envelope = read_envelope(
             self.desk.result, task_id=self.task.id, attempt=self.claim.attempt
         )
-        result = judge(self.task, envelope, ended)
+        confined = fleet.confinement_for(self.task.spec).noted(place.isolation)
+        result = judge(self.task, envelope, ended).but(confined=confined)
         reason = requested(self.workspace, self.task.id, self.claim.attempt)
         if ended.reason == "stopped" and reason is not None:
             return result.but(failure=failure("stopped", f"stopped: {reason}"))
@@ -233,6 +248,9 @@ class _Attempt:
             argv=argv, cwd=place.folder, env=build(passed, extra, place.folder),
             output=self.workspace.ledger.layout.log(self.task.id, self.claim.attempt),
             limits=bounds, tag=tag, keep_open=(tree.descriptor,),
+            sandbox=sandbox_for(
+                self.workspace, fleet.confinement_for(spec), (place.folder, desk.folder)
+            ),
         )
 
     def _limits(self, *layers: Limits) -> ProcessLimits:
@@ -268,12 +286,18 @@ class _Attempt:
     def _keep(self, place: Place, result: Result) -> Result:
         place = worktrees.find(self.workspace, self.name) or place
         number = self.claim.attempt
+        phases.note(self.workspace, self.task.id, number, State.KEEPING, "its work is kept")
         try:
-            kept = keep(self.workspace, place, task_id=self.task.id, attempt=number)
+            kept = keep(
+                self.workspace, place, task_id=self.task.id, attempt=number,
+                is_over=self.tenure.is_over,
+            )
         except WorkGoneError as error:
             kept = keep_commits(self.workspace, place, task_id=self.task.id, attempt=number)
             if result.failure is None:
                 result = result.but(status="failed", failure=failure("task", error.message))
+        if kept.late is not None:
+            self.report(self.task.id, f"what it did too late is kept as {kept.late}")
         return with_kept(self.workspace, self.task, result, kept)
 
 

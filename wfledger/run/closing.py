@@ -6,8 +6,10 @@ decides what follows.
 
 from wfledger.core import outcome
 from wfledger.core.documents import Attempt, Failure, Hold, Result, Task
+from wfledger.core.states import LANDING
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import StaleError
+from wfledger.run import phases
 from wfledger.run.claims import closed
 from wfledger.run.requests import is_given_up
 from wfledger.run.workspace import Workspace
@@ -29,6 +31,15 @@ def close(
     *left*: the runtime went away and gives the task back, which says nothing about the task.
     Raises `StaleError` when the attempt is over already: a zombie changes nothing.
     """
+    ended = _close(workspace, result, by=by, actor=actor, left=left)
+    # Its landing may have begun already, and says so in the same place.
+    phases.forget(workspace, result.task, result.attempt, unless=LANDING)
+    return ended
+
+
+def _close(
+    workspace: Workspace, result: Result, *, by: str, actor: Actor, left: bool
+) -> Task:
     now = workspace.clock.now()
     with workspace.ledger.transaction(by) as changes:
         entry = changes.get(result.task)

@@ -15,6 +15,7 @@ from wfledger.core.records import canonical_json
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
 from wfledger.errors import BusyError
+from wfledger.run.tally import note_failures
 from wfledger.run.workspace import Workspace
 from wfledger.store import journal
 from wfledger.store.layout import Layout
@@ -62,6 +63,7 @@ def _commit_once(workspace: Workspace) -> int:
                 changes, message=message_of(group), when=workspace.clock.now()
             )
         faults.point("commit.committed")
+        note_failures(workspace, records)
         ledger.journal.drop(segment)
         faults.point("commit.dropped")
         count += len(records)

@@ -16,6 +16,7 @@ from wfledger.core.documents import Run
 from wfledger.core.graph import Readiness, is_halted, readiness
 from wfledger.core.statuses import Status
 from wfledger.errors import NotFoundError
+from wfledger.run.doing import Watcher
 from wfledger.run.liveness import Observations, owner_of
 from wfledger.run.pausing import pause_of
 from wfledger.run.scheduler import Scheduler, admission
@@ -23,7 +24,6 @@ from wfledger.run.slots import count_of
 from wfledger.run.view import View
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
-from wfledger.store.locks import is_alive
 
 #: Tasks waited for that are named.
 _NAMED: Final = 10
@@ -69,6 +69,8 @@ class Why:
     waits_for: tuple[Wait, ...] = ()
     #: Why the task at the root of the wait is where it is, where that is another one.
     root: "Why | None" = None
+    #: What it does (WFL-STATUS-040).
+    state: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -76,6 +78,7 @@ class Why:
         return {
             "task": self.task,
             "status": self.status.value,
+            "state": self.state,
             "code": self.code,
             "reason": self.reason,
             "since": self.since,
@@ -104,6 +107,7 @@ class _Explainer:
         self._view: View = scheduler.look(self._runs.values())
         self._standings = self._view.standings()
         self._asked: set[str] = set()
+        self._watcher = Watcher(workspace)
 
     def why(self, task_id: str) -> Why:
         """Return why a task is where it is, asking on behind it."""
@@ -247,22 +251,23 @@ class _Explainer:
         observed = Observations.load(workspace)
         owner = owner_of(workspace, task, observed, workspace.policy().lease_s)
         holder = self._holder(entry) or "somebody"
+        doing = self._watcher.look(task, entry.status)
         reason = f"{holder} works on attempt {task.attempt}"
         command = f"wfledger stop {task.id}"
         if owner != "alive":
             reason, command = f"{reason}, but {_LIVENESS[owner]}", "wfledger tick"
+        else:
+            reason = f"{reason}: {doing.text}"
         why = self._say(entry, "working", reason, command)
         log = self._ledger.layout.log(task.id, task.attempt)
-        facts = {"owner": owner, "attempt": task.attempt, "log": str(log)}
+        facts = {"owner": owner, "log": str(log), **doing.as_json()}
         return replace(why, facts=facts)
 
     def _merging(self, entry: Entry) -> Why:
         task = entry.task
-        name = self._ledger.layout.attempt_name(task.id, task.attempt)
-        busy = is_alive(self._ledger.layout.local / "live" / f"{name}.merge")
-        if busy:
+        if self._watcher.is_landed_now(task):
             merger = task.merger.owner if task.merger else "somebody"
-            reason = f"{merger} checks and lands it"
+            reason = f"{merger} lands it: {self._watcher.look(task, entry.status).text}"
         elif task.hold is not None:
             reason = f"landing was put off: {task.hold.reason}"
         else:
@@ -296,7 +301,7 @@ class _Explainer:
     def _say(self, entry: Entry, code: str, reason: str, command: str | None = None) -> Why:
         return Why(
             entry.task.id, entry.status, code, reason, since=self._since(entry), command=command,
-            holder=self._holder(entry),
+            holder=self._holder(entry), state=self._watcher.state(entry.task, entry.status).value,
         )  # fmt: skip
 
     def _holder(self, entry: Entry) -> str | None:

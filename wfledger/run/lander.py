@@ -11,9 +11,10 @@ from wfledger import faults
 from wfledger.clock import iso
 from wfledger.core import bounds
 from wfledger.core.documents import Intent, Landed
+from wfledger.core.states import State
 from wfledger.core.text import clean_line
 from wfledger.errors import BusyError, EnvironmentFailedError, StaleError
-from wfledger.run import cleanroom, targets
+from wfledger.run import cleanroom, phases, targets
 from wfledger.run.cleanroom import Report, Verdict
 from wfledger.run.gate import gate, known_good
 from wfledger.run.merging import (
@@ -138,8 +139,9 @@ class Lander:
         if "verification" in subject.waive:
             return None
         verdict = verify(
-            self._workspace, self._task, subject, stop=self._stop, report=self._report
-        )
+            self._workspace, self._task, subject, stop=self._stop,
+            report=self._noting(State.VERIFYING),
+        )  # fmt: skip
         return self._judged(subject, "verification", verdict)
 
     def _judged(
@@ -154,9 +156,22 @@ class Lander:
             subject, Refusal(code, reason, facts={"logs": list(verdict.logs), **facts})
         )
 
+    def _noting(self, state: State) -> Report:
+        """Return a report that also says to who looks that the landing is in *state*."""
+
+        def report(text: str) -> None:
+            self._note(state, text)
+            self._report(text)
+
+        return report
+
+    def _note(self, state: State, text: str) -> None:
+        phases.note(self._workspace, self._task.id, self._task.attempt, state, text)
+
     # -- together with what landed before --------------------------------------------------------
 
     def _land_changes(self, subject: Subject, judged: Judged) -> Landing:
+        self._note(State.MERGING, "merges its result")
         for number in range(1, ROUNDS + 1):
             if self._stop.is_set():
                 return self._stopped()
@@ -219,8 +234,10 @@ class Lander:
         if "gate" in subject.waive:
             return None
         verdict = gate(
-            self._workspace, self._task, candidate, stop=self._stop, report=self._report
-        )
+            self._workspace, self._task, candidate, stop=self._stop,
+            report=self._noting(State.GATING),
+        )  # fmt: skip
+        self._note(State.MERGING, "merges its result")
         facts: dict[str, object] = {"tip": tip, "candidate": candidate}
         if known_good(self._workspace, tip):
             facts["before"] = "passed"

@@ -13,9 +13,10 @@ from typing import Final
 from wfledger.clock import iso
 from wfledger.core import outcome
 from wfledger.core.documents import Landed, Task
+from wfledger.core.states import State
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import BusyError, EnvironmentFailedError, StaleError, TransitionError
-from wfledger.run import targets
+from wfledger.run import phases, targets
 from wfledger.run.cleanroom import Report
 from wfledger.run.lander import Lander
 from wfledger.run.merging import (
@@ -85,6 +86,7 @@ def land_task(
             targets.hold_target(workspace, branch, wait_s=wait_for_target, stop=stop),
             _alive(workspace, entry.task),
         ):
+            phases.note(workspace, task_id, entry.task.attempt, State.MERGING, "checks its result")
             taken = _take_up(workspace, task_id, owner)
             return Lander(taken, stop, report).land() if isinstance(taken, Errand) else taken
     except (BusyError, EnvironmentFailedError, OSError) as error:
@@ -120,6 +122,7 @@ def _alive(workspace: Workspace, task: Task) -> Iterator[None]:
     try:
         yield
     finally:
+        phases.forget(workspace, task.id, task.attempt)
         lock.path.unlink(missing_ok=True)
         lock.release()
 

@@ -7,28 +7,30 @@ on runs as long as there are not too many. What was not looked at is None, never
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from wfledger.clock import iso
-from wfledger.core import outcome
-from wfledger.core.documents import Run, Task
+from wfledger.core.documents import Run
+from wfledger.core.states import State
 from wfledger.core.statuses import Status
+from wfledger.core.tally import total
 from wfledger.errors import InvalidDocumentError, WfledgerError
+from wfledger.run.doing import Doing, working
 from wfledger.run.explain import since
 from wfledger.run.needs import Need, needs
 from wfledger.run.pausing import pause_of
+from wfledger.run.presence import driven, is_driven
 from wfledger.run.refnames import HEADS
 from wfledger.run.scheduler import Scheduler, waiting_on_person
-from wfledger.run.view import run_verdict
+from wfledger.run.tally import failures
+from wfledger.run.view import View, run_verdict
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
 from wfledger.store.layout import run_of
 
 #: Open tasks up to which verdicts are worked out; a moment's reading.
 VERDICTS_UP_TO: Final = 1_000
-#: Where a failure may come from, in the order of a task's life.
-SOURCES: Final = ("transport", "task", "verification", "merge", "runtime")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,15 @@ class RunLine:
     counts: dict[str, int]
     #: None where it was not worked out.
     verdict: str | None
+    #: Whether anybody on this machine drives it, or works on a task of it.
+    is_driven: bool = False
+    #: Failed attempts of its tasks, by where that came from.
+    failures: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it could go on and nobody is there who would."""
+        return self.run.state == "open" and self.verdict == "running" and not self.is_driven
 
     @property
     def total(self) -> int:
@@ -53,6 +64,8 @@ class RunLine:
             "goal": self.run.goal,
             "state": self.run.state,
             "verdict": self.verdict,
+            "driven": self.is_driven,
+            "failures": total([self.failures]),
             "created": self.run.created,
             "branch": self.run.branch.removeprefix(HEADS),
             "target": self.run.target.removeprefix(HEADS),
@@ -63,15 +76,17 @@ class RunLine:
 
 @dataclass(frozen=True)
 class Working:
-    """Somebody at work."""
+    """Somebody at work; *since* is when he took the task."""
 
-    task: str
-    worker: str | None
+    doing: Doing
     since: str | None
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape that `status --json` prints."""
-        return {"task": self.task, "worker": self.worker, "since": self.since}
+        one = self.doing
+        return {
+            "task": one.task.id, "worker": one.worker, "since": self.since, **one.as_json(),
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -82,8 +97,6 @@ class Overview:
     runs: tuple[RunLine, ...]
     working: tuple[Working, ...]
     needs: tuple[Need, ...]
-    #: Blocked tasks by where their failure came from.
-    failures: dict[str, int]
     paused: str | None
     at: str
 
@@ -95,7 +108,7 @@ class Overview:
             "runs": [line.as_json() for line in self.runs],
             "working": [one.as_json() for one in self.working],
             "needs": [need.as_json() for need in self.needs],
-            "failures": self.failures,
+            "failures": total(line.failures for line in self.runs),
             "paused": self.paused,
             "at": self.at,
         }
@@ -106,58 +119,46 @@ def overview(workspace: Workspace, run: Run | None = None) -> Overview:
     ledger = workspace.ledger
     names = {s: ledger.names(s, run=run.id if run else None) for s in Status}
     runs = [run] if run else ledger.runs()
-    blocked = ledger.tasks(Status.BLOCKED, run=run.id if run else None)
     pause = pause_of(workspace)
+    at_work = tuple(
+        Working(one, since(workspace, Entry(one.task, one.status)))
+        for one in working(workspace, run.id if run else None)
+    )
+    busy = frozenset(one.doing.task.run for one in at_work if one.doing.state is not State.STALE)
     return Overview(
         counts={status.value: len(found) for status, found in names.items()},
-        runs=_lines(workspace, runs, names),
-        working=tuple(_working(workspace, task_id) for task_id in names[Status.IN_PROGRESS]),
+        runs=_lines(workspace, runs, names, busy | driven(workspace)),
+        working=at_work,
         needs=needs(workspace, run.id if run else None),
-        failures=_failures(blocked),
         paused=pause.reason if pause else None,
         at=iso(workspace.clock.now()),
     )
 
 
 def _lines(
-    workspace: Workspace, runs: Sequence[Run], names: dict[Status, list[str]]
-) -> tuple[RunLine, ...]:
+    workspace: Workspace, runs: Sequence[Run], names: dict[Status, list[str]],
+    drivers: frozenset[str],
+) -> tuple[RunLine, ...]:  # fmt: skip
     counted = {status: Counter(map(run_of, found)) for status, found in names.items()}
     still = sum(len(found) for status, found in names.items() if not status.is_final)
-    verdicts = _verdicts(workspace, runs) if still <= VERDICTS_UP_TO else {}
+    view = Scheduler(workspace).look(runs) if still <= VERDICTS_UP_TO else None
+    verdicts = _verdicts(workspace, runs, view) if view else {}
+    read = view.documents() if view else workspace.ledger.tasks(Status.BLOCKED)
+    failed = failures(workspace, read)
     return tuple(
-        RunLine(run, {s.value: counted[s][run.id] for s in Status}, verdicts.get(run.id))
+        RunLine(
+            run, {s.value: counted[s][run.id] for s in Status}, verdicts.get(run.id),
+            is_driven(run.id, drivers), failed.get(run.id, {}),
+        )
         for run in runs
     )
 
 
-def _verdicts(workspace: Workspace, runs: Sequence[Run]) -> dict[str, str]:
-    view = Scheduler(workspace).look(runs)
+def _verdicts(workspace: Workspace, runs: Sequence[Run], view: View) -> dict[str, str]:
     paused = pause_of(workspace) is not None
     offers = _offers(workspace)
     stuck = waiting_on_person(view, runs, paused=paused, offers=offers)
     return {run.id: run_verdict(view, run, waiting_on_person=stuck).state for run in runs}
-
-
-def _working(workspace: Workspace, task_id: str) -> Working:
-    entry = workspace.ledger.find(task_id)
-    if entry is None or entry.status is not Status.IN_PROGRESS:
-        return Working(task_id, None, None)  # it has just moved on
-    record = workspace.ledger.claim_record(task_id, entry.task.attempt)
-    return Working(task_id, record.worker if record else None, since(workspace, entry))
-
-
-def _failures(blocked: Sequence[Task]) -> dict[str, int]:
-    found = Counter(source for task in blocked if (source := source_of(task)) is not None)
-    return {source: found[source] for source in SOURCES}
-
-
-def source_of(task: Task) -> str | None:
-    """Return where a blocked task's failure came from; None for what is no failure of its own."""
-    code = task.block.code if task.block else ""
-    if code == "exhausted" and task.attempts:
-        code = task.attempts[-1].outcome
-    return None if code == "question" else outcome.SOURCES.get(code)
 
 
 def page(

@@ -83,6 +83,11 @@ class View:
                 found[task_id] = Standing(Status.DONE, "hold")
         return found
 
+    def documents(self) -> Iterator[Task]:
+        """Yield every task that is not done."""
+        for tasks in self.tasks.values():
+            yield from tasks
+
     def of_run(self, run: str) -> Iterator[tuple[Task, Status]]:
         """Yield the tasks of one run that are not done."""
         for status, tasks in self.tasks.items():
