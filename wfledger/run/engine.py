@@ -25,6 +25,7 @@ from wfledger.errors import (
     WfledgerError,
 )
 from wfledger.run.attempt import run_attempt
+from wfledger.run.beating import Heart
 from wfledger.run.claims import claim
 from wfledger.run.commit import commit_journal
 from wfledger.run.landings import Landings
@@ -93,7 +94,8 @@ class Engine:
         self.run_id = run_id
         self._worker = worker
         self._report = report
-        self._slots = Slots(workspace, slots)
+        self._heart = Heart(workspace)
+        self._slots = Slots(workspace, slots, heart=self._heart)
         self._scheduler = Scheduler(workspace)
         self._running: dict[str, _Running] = {}
         #: Set when there may be something to do before the next tick is due.
@@ -193,6 +195,7 @@ class Engine:
     def _fill(self) -> None:
         if not self._slots.has_room():
             return
+        self._heart.start()
         fleet = self.workspace.fleet()
         for task in self._offers():
             slot = self._slots.take()
@@ -213,7 +216,8 @@ class Engine:
         role = next((one for one in fleet.roles if one.name == task.spec.role), None)
         if role is None or role.slots is None or task.spec.command is not None:
             return (slot,)
-        own = Slots(self.workspace, role.slots, kind=f"role-{role.name}").take()
+        kind = f"role-{role.name}"
+        own = Slots(self.workspace, role.slots, kind=kind, heart=self._heart).take()
         return (slot, own) if own is not None else None
 
     def _offers(self) -> list[Task]:
@@ -231,6 +235,7 @@ class Engine:
         except BusyError:
             return False
         try:
+            self._heart.sign(live)
             claimed = claim(self.workspace, worker=self._worker, task_id=task.id)
             faults.point("engine.claimed")
         except (StaleError, NothingToClaimError):
@@ -320,6 +325,7 @@ class Engine:
         for running in self._running.values():
             _release(running.slots)
         self._running.clear()
+        self._heart.close()
         commit_journal(self.workspace)
 
 

@@ -5,6 +5,7 @@ is not reachable from a ref (WFL-RESULT-010).
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,8 +14,9 @@ from wfledger.core.changes import to_changed
 from wfledger.core.documents import Changed, Result, Task
 from wfledger.core.scopes import parse_all
 from wfledger.core.text import clean_line
-from wfledger.errors import EnvironmentFailedError, ScopeError
-from wfledger.run.refnames import keep_ref
+from wfledger.errors import BusyError, EnvironmentFailedError, ScopeError
+from wfledger.run.archiving import archived_head
+from wfledger.run.refnames import keep_ref, late_ref
 from wfledger.run.workspace import Workspace
 from wfledger.run.worktrees import Place
 from wfledger.vcs.history import AUTHOR
@@ -33,6 +35,8 @@ faults.register("keep.snapshot", "keep.ref")
 
 SNAPSHOT_TIMEOUT_S: Final = 600.0
 _GITLINK: Final = 0o160000
+#: Snapshots taken until one is kept; another keeps the same attempt at the same moment otherwise.
+_ROUNDS: Final = 5
 _GONE: Final = frozenset({"worktree_missing", "worktree_replaced"})
 
 
@@ -54,23 +58,68 @@ class Kept:
 
     base: str
     head: str
+    #: The ref of what was found when another had ended and kept the attempt; None where it is the
+    #: attempt's own, or nothing was left that is not kept.
+    late: str | None = None
+
+
+def _is_ours() -> bool:
+    """Say that the attempt is not over: whoever keeps it has seen to that."""
+    return False
 
 
 def kept_head(workspace: Workspace, task_id: str, attempt: int) -> str | None:
-    """Return the commit that keeps an attempt's work, or None."""
-    return workspace.repo.tip(keep_ref(task_id, attempt))
+    """Return the commit that keeps an attempt's work, by its ref or in the archive, or None."""
+    head = workspace.repo.tip(keep_ref(task_id, attempt))
+    return head or archived_head(workspace, task_id, attempt)
 
 
 def keep(
-    workspace: Workspace, place: Place, *, task_id: str, attempt: int, merged: str | None = None
-) -> Kept:
+    workspace: Workspace, place: Place, *, task_id: str, attempt: int, merged: str | None = None,
+    is_over: Callable[[], bool] = _is_ours,
+) -> Kept:  # fmt: skip
     """Record everything in *place* as a commit under the attempt's keep ref.
 
     Doing it again moves the ref to what is there now. *merged* is a commit that a person has merged
-    there without committing it yet; what is recorded reaches it. Raises `EnvironmentFailedError`
+    there without committing it yet; what is recorded reaches it. Where another has ended the
+    attempt (*is_over*), its ref stays and what is new goes under a name of its own: a zombie
+    overwrites nothing and loses nothing (WFL-CLAIM-024). Raises `EnvironmentFailedError`
     when the worktree cannot be read whole and `UnkeepableError` when it holds what no tree may
     hold; then the worktree itself must stay. `WorkGoneError`: there is no worktree any more.
     """
+    ref = keep_ref(task_id, attempt)
+    subject = f"{task_id} attempt {attempt}"
+    for _ in range(_ROUNDS):
+        # Read before it is asked who we are: a finder that takes over later moves the ref, and then
+        # the swap is lost.
+        old, known = workspace.repo.tip(ref), kept_head(workspace, task_id, attempt)
+        late = is_over()
+        taken = _taken(workspace, place)
+        faults.point("keep.snapshot")
+        parents = _parents(workspace, place, taken, merged)
+        head = _known(workspace, taken, parents, known)
+        head = head or _commit(workspace, taken, parents, subject)
+        if late:
+            found, name = Kept(place.base, head), late_ref(task_id, attempt, head)
+            return _put_late(workspace, found, known, name)
+        if _point(workspace, ref, head, old):
+            faults.point("keep.ref")
+            return Kept(place.base, head)
+    raise BusyError(f"{ref} is moved by another process", hint="try again")
+
+
+def _put_late(workspace: Workspace, found: Kept, known: str | None, ref: str) -> Kept:
+    """Put what was found too late under *ref*, unless it is kept already or is nothing."""
+    repo, head = workspace.repo, found.head
+    if head == found.base or (known is not None and repo.is_ancestor(head, known)):
+        return Kept(found.base, known or found.base)
+    while not _point(workspace, ref, head, repo.tip(ref)):
+        pass
+    return Kept(found.base, head, late=ref)
+
+
+def _taken(workspace: Workspace, place: Place) -> Snapshot:
+    """Return everything in *place*; raises as `keep` does."""
     repo = workspace.repo
     info = find(repo, place.folder)
     if info is not None and info.locked in UNFINISHED:
@@ -90,13 +139,7 @@ def keep(
             f"{clean_line(taken.path)}: {taken.reason}", path=taken.path, place=place.path
         )
     _refuse_lossy(workspace, place, taken)
-    faults.point("keep.snapshot")
-    parents = _parents(workspace, place, taken, merged)
-    head = _known(workspace, taken, parents, kept_head(workspace, task_id, attempt))
-    head = head or _commit(workspace, taken, parents, f"{task_id} attempt {attempt}")
-    _point(workspace, keep_ref(task_id, attempt), head)
-    faults.point("keep.ref")
-    return Kept(place.base, head)
+    return taken
 
 
 def _refuse_lossy(workspace: Workspace, place: Place, taken: Snapshot) -> None:
@@ -110,6 +153,11 @@ def _refuse_lossy(workspace: Workspace, place: Place, taken: Snapshot) -> None:
                 f"{change.text}: a repository of its own, which a commit cannot hold",
                 path=change.text, place=place.path,
             )
+
+
+def keep_late(workspace: Workspace, place: Place, *, task_id: str, attempt: int) -> Kept:
+    """Keep what is in *place* beside what was kept when its attempt ended; raises as `keep`."""
+    return keep(workspace, place, task_id=task_id, attempt=attempt, is_over=lambda: True)
 
 
 def keep_what_is_left(
@@ -133,7 +181,8 @@ def keep_commits(workspace: Workspace, place: Place, *, task_id: str, attempt: i
         head = repo.tip(place.branch)
     if head is None or head == place.base or not repo.is_ancestor(place.base, head):
         return Kept(place.base, place.base)
-    _point(workspace, keep_ref(task_id, attempt), head)
+    if not _point(workspace, keep_ref(task_id, attempt), head, None):
+        head = kept_head(workspace, task_id, attempt) or head  # another has just kept it
     return Kept(place.base, head)
 
 
@@ -185,8 +234,8 @@ def with_kept(workspace: Workspace, task: Task, result: Result, kept: Kept) -> R
     return result.but(base=kept.base, head=kept.head, changed=paths)
 
 
-def _point(workspace: Workspace, ref: str, head: str) -> None:
-    repo = workspace.repo
-    while (old := repo.tip(ref)) != head:
-        if swap(repo, [RefUpdate(ref, head, old)], reason="wfledger: keep"):
-            return
+def _point(workspace: Workspace, ref: str, head: str, old: str | None) -> bool:
+    """Move *ref* from *old* to *head*; False where it was not at *old* any more."""
+    if old == head:
+        return True
+    return swap(workspace.repo, [RefUpdate(ref, head, old)], reason="wfledger: keep")

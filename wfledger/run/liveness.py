@@ -1,30 +1,39 @@
-"""Who is still there: locks where a runtime holds one, leases where nobody does.
+"""Who is still there: a lock that a runtime holds, and a number that whoever lives raises.
 
-An observer counts on its own clock how long something has not changed; no two clocks are compared
-and no pid is believed (WFL-CLAIM-030…033). Observations are kept between processes of one boot.
+An observer counts on its own clock how long something has not changed, and only while it could
+see; no two clocks are compared and no pid is believed (WFL-CLAIM-030…038). Observations are kept
+between processes of one boot.
 """
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from wfledger.core.documents import Task
+from wfledger.run.beating import beats, signed_by
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.store.locks import is_alive
 
+#: What an observer remembers of a thing: its value, for how many seconds it has been that, and
+#: when it was last looked at.
+Seen = tuple[str, float, float]
+_FOREVER: Final = float("inf")
+
 
 @dataclass
 class Observations:
-    """Since when each observed thing has not changed, on this machine's clock of this boot."""
+    """For how long each observed thing has not changed, by this machine's clock of this boot."""
 
     path: Path
     tmp: Path
     boot: str
     now: float
-    seen: dict[str, tuple[str, float]]
+    seen: dict[str, Seen]
     used: set[str]
+    #: Runtimes that are stopped, once somebody has asked.
+    stopped: frozenset[str] | None = None
 
     @classmethod
     def load(cls, workspace: Workspace) -> "Observations":
@@ -36,17 +45,25 @@ class Observations:
         except (FileNotFoundError, ValueError):
             data = {}
         seen = data.get("seen", {}) if data.get("boot") == boot else {}
-        entries = {key: (str(value), float(since)) for key, (value, since) in seen.items()}
+        try:
+            entries = {key: (str(one), float(age), float(at))
+                       for key, (one, age, at) in seen.items()}  # fmt: skip
+        except (ValueError, TypeError):
+            entries = {}
         return cls(path, layout.tmp, boot, workspace.clock.elapsed(), entries, set())
 
-    def age(self, key: str, value: object) -> float:
-        """Return for how many seconds *key* has been seen to have *value*."""
+    def age(self, key: str, value: object, *, at_most_s: float = _FOREVER) -> float:
+        """Return for how many seconds *key* has been seen to have *value*.
+
+        Between two looks no more than *at_most_s* counts: the machine may have slept meanwhile, and
+        who would have changed the value with it.
+        """
         self.used.add(key)
-        known = self.seen.get(key)
-        if known is None or known[0] != str(value) or known[1] > self.now:
-            self.seen[key] = (str(value), self.now)
-            return 0.0
-        return self.now - known[1]
+        known, age = self.seen.get(key), 0.0
+        if known is not None and known[0] == str(value) and known[2] <= self.now:
+            age = known[1] + min(self.now - known[2], at_most_s)
+        self.seen[key] = (str(value), age, self.now)
+        return age
 
     def save(self, *kinds: str) -> None:
         """Keep what was observed; of *kinds* (`offer`, `beat` …) only what was asked about now.
@@ -63,24 +80,81 @@ class Observations:
         atomic.replace(self.path, raw, tmp=self.tmp)
 
 
+def stopped_runtimes(
+    workspace: Workspace, observations: Observations, lease_s: float
+) -> frozenset[str]:
+    """Return the runtimes whose number has not changed for the lease (WFL-CLAIM-037).
+
+    A renewal at least every half of the lease is never missed: that much of a gap counts at most.
+    """
+    if observations.stopped is None:
+        ages = {
+            name: observations.age(f"runtime:{name}", number, at_most_s=lease_s / 2)
+            for name, number in beats(workspace).items()
+        }
+        observations.stopped = frozenset(name for name, age in ages.items() if age >= lease_s)
+    return observations.stopped
+
+
+def look_for_stopped(workspace: Workspace, *, remember: bool = True) -> frozenset[str]:
+    """Return the runtimes that are stopped, as seen by all who looked; *remember* counts this look.
+
+    Takes the ledger lock to remember.
+    """
+    lease_s = workspace.policy().lease_s
+    if not remember:
+        return stopped_runtimes(workspace, Observations.load(workspace), lease_s)
+    with workspace.ledger.locks.hold("ledger"):
+        observations = Observations.load(workspace)
+        stopped = stopped_runtimes(workspace, observations, lease_s)
+        observations.save("runtime")
+    return stopped
+
+
 Owner = Literal["alive", "dead", "expired", "unrecorded"]
 
 
 def owner_of(workspace: Workspace, task: Task, observations: Observations, lease_s: float) -> Owner:
     """Say whether the claimant of an in-progress *task* is still there.
 
-    `alive` and `dead` are certain, told by the lock that a runtime holds. `expired`: a claimant who
-    drives himself has not renewed for the lease. `unrecorded`: nobody has said who it is.
+    `dead` is certain, told by the lock that a runtime held. `expired`: the runtime, or a claimant
+    who drives himself, has not raised his number for the lease. `unrecorded`: nobody has said who
+    it is.
     """
     ledger, attempt = workspace.ledger, task.attempt
     if not ledger.is_claimed(task.id, attempt):
         return "unrecorded"
     live = ledger.layout.live(task.id, attempt)
     if live.exists():
-        return "alive" if is_alive(live) else "dead"
+        if not is_alive(live):
+            return "dead"
+        stopped = signed_by(live) in stopped_runtimes(workspace, observations, lease_s)
+        return "expired" if stopped else "alive"
+    return "expired" if _age_of(workspace, task, observations, lease_s) >= lease_s else "alive"
+
+
+def _age_of(
+    workspace: Workspace, task: Task, observations: Observations, lease_s: float
+) -> float:
+    key = f"beat:{task.id}.{task.attempt}"
+    return observations.age(key, beat_of(workspace, task), at_most_s=lease_s / 2)
+
+
+def beat_of(workspace: Workspace, task: Task) -> str:
+    """Return how often the claimant of an attempt, who drives himself, has renewed."""
     try:
-        beat = ledger.layout.beat(task.id, attempt).read_text("ascii")
-    except FileNotFoundError:
-        beat = "0"
-    age = observations.age(f"beat:{task.id}.{attempt}", beat)
-    return "expired" if age >= lease_s else "alive"
+        return workspace.ledger.layout.beat(task.id, task.attempt).read_text("ascii")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return "0"
+
+
+def lease_left(workspace: Workspace, task: Task) -> float | None:
+    """Return seconds until the lease of a claimant who drives himself is over, as seen so far.
+
+    None where a runtime holds the attempt: it renews by itself.
+    """
+    if workspace.ledger.layout.live(task.id, task.attempt).exists():
+        return None
+    lease_s = workspace.policy().lease_s
+    observations = Observations.load(workspace)
+    return max(lease_s - _age_of(workspace, task, observations, lease_s), 0.0)

@@ -6,6 +6,7 @@ The worker of an attempt, a verification, a gate and the setup of a worktree all
 
 import errno
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
@@ -15,10 +16,12 @@ from signal import Signals
 from typing import Final, Literal
 
 from wfledger.clock import Clock, SystemClock
+from wfledger.core.text import clean_line
 from wfledger.errors import EnvironmentFailedError
 from wfledger.run import endings, proctree
 from wfledger.run.output import BoundedLog, Pump
 from wfledger.run.proctree import HAS_PROC, TAG_NAME, become_subreaper
+from wfledger.run.sandbox import VARIABLES, Sandbox
 
 __all__ = [
     "TAG_NAME",
@@ -72,6 +75,8 @@ class Job:
     tag: str
     #: Descriptors that the job's processes inherit, such as a liveness lock.
     keep_open: tuple[int, ...] = ()
+    #: What it runs in; None for nothing.
+    sandbox: Sandbox | None = None
 
 
 @dataclass(frozen=True)
@@ -180,13 +185,15 @@ def run_job(
     stop: threading.Event,
     clock: Clock,
     on_beat: Callable[[], None] | None = None,
+    on_start: Callable[[], None] | None = None,
 ) -> Ended:
     """Run *job* and return when its whole process tree is gone.
 
     Blocks its thread; any number may run in threads of one process. *stop* ends the job early.
-    *on_beat* is called in this thread about once a second; what it raises ends the tree and is
-    passed on. A program that cannot be started is a result, not an exception;
-    `EnvironmentFailedError` is raised when the output file cannot be made.
+    *on_start* is called once the first process has what it inherits. *on_beat* is called in this
+    thread about once a second; what it raises ends the tree and is passed on. A program that cannot
+    be started is a result, not an exception; `EnvironmentFailedError` is raised when the output
+    file cannot be made.
     """
     began = clock.elapsed()
     if stop.is_set():
@@ -199,10 +206,12 @@ def run_job(
             f"the output file {job.output} cannot be made: {error}"
         ) from error
     try:
-        process, pipe = _spawn(job)
+        process, pipe, told = _spawn(job)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         log.finish()
         return _not_started("spawn_failed", _why_not(job, error), clock.elapsed() - began)
+    if on_start is not None:
+        on_start()
     with Pump(log, pipe=pipe, ended=lambda: process.poll() is not None) as pump:
         tree = _tree(job, process, clock)
         pump.watch(process.pid)
@@ -216,7 +225,11 @@ def run_job(
             if not sight.is_quiet:
                 left = _end(job, tree, pump=pump, clock=clock)
             status = process.poll() if process.pid in left else process.wait()
+            has_begun = told is None or _has_begun(told)
         pump.drain()
+    if reason == "exited" and not has_begun and status is not None and status >= 0:
+        message = f"the sandbox could not be made: {_last_line(job.output)}"
+        return _not_started("spawn_failed", message, clock.elapsed() - began)
     leftover = len(sight.running) if reason == "exited" else 0
     return Ended(
         status=status if status is not None and status >= 0 else None,
@@ -276,29 +289,68 @@ def capabilities() -> Capabilities:
     )
 
 
-def _spawn(job: Job) -> tuple["subprocess.Popen[bytes]", int]:
-    """Start the job's first process; return it and the read end of its output."""
+def _spawn(job: Job) -> tuple["subprocess.Popen[bytes]", int, int | None]:
+    """Start the job's first process.
+
+    Returns it, the read end of its output, and the one that a sandbox tells its state to.
+    """
     if not job.argv:
         raise ValueError("the command is empty")
     read, write = os.pipe()
+    told, tell = os.pipe() if job.sandbox is not None else (None, None)
     try:
         with proctree.born_with_mark(job.tag):
             process = subprocess.Popen(
-                job.argv,
+                _shut_in(job, tell),
                 cwd=job.cwd,
-                env={**job.env, TAG_NAME: job.tag},
+                env={**job.env, **(VARIABLES if job.sandbox else {}), TAG_NAME: job.tag},
                 stdin=subprocess.DEVNULL,
                 stdout=write,
                 stderr=write,
                 start_new_session=True,
-                pass_fds=job.keep_open,
+                pass_fds=(*job.keep_open, *(() if tell is None else (tell,))),
             )
     except BaseException:
         os.close(read)
+        if told is not None:
+            os.close(told)
         raise
     finally:
         os.close(write)
-    return process, read
+        if tell is not None:
+            os.close(tell)
+    return process, read, told
+
+
+def _shut_in(job: Job, tell: int | None) -> tuple[str, ...]:
+    """Return the command line of the job's first process."""
+    if job.sandbox is None or tell is None:
+        return job.argv
+    # Bubblewrap would say in the output, as if the worker did, that there is no such program.
+    program = str(job.cwd / job.argv[0]) if "/" in job.argv[0] else job.argv[0]
+    if shutil.which(program, path=job.env.get("PATH", os.defpath)) is None:
+        code = errno.EACCES if Path(program).exists() else errno.ENOENT
+        raise OSError(code, os.strerror(code))
+    return job.sandbox.argv(job.argv, cwd=job.cwd, status=tell)
+
+
+def _has_begun(told: int) -> bool:
+    """Whether the sandbox has run its command to an end; closes the descriptor."""
+    os.set_blocking(told, False)
+    said = b""
+    try:
+        while piece := os.read(told, 4096):
+            said += piece
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(told)
+    return b'"exit-code"' in said
+
+
+def _last_line(output: Path) -> str:
+    lines = output.read_bytes()[-1000:].decode("utf-8", "replace").splitlines()
+    return clean_line(lines[-1]) if lines else "it said nothing"
 
 
 def _tree(job: Job, process: "subprocess.Popen[bytes]", clock: Clock) -> endings.Tree:
@@ -306,7 +358,8 @@ def _tree(job: Job, process: "subprocess.Popen[bytes]", clock: Clock) -> endings
     if root is None:
         return endings.GroupTree(process)
     proctree.set_mark(process.pid, job.tag)
-    return endings.JobTree(job.tag, root=root, clock=clock)
+    is_wrapped = job.sandbox is not None
+    return endings.JobTree(job.tag, root=root, clock=clock, is_wrapped=is_wrapped)
 
 
 def _end(job: Job, tree: endings.Tree, *, pump: Pump, clock: Clock) -> tuple[int, ...]:

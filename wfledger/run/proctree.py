@@ -268,6 +268,23 @@ def lineage() -> set[int]:
     return pids
 
 
+def inhabited(folder: Path) -> bool:
+    """Whether a process that can be seen stands in *folder* or below; a courtesy, no proof."""
+    if not HAS_PROC or not folder.is_dir():
+        return False
+    inside = os.fspath(folder.resolve())
+    with os.scandir("/proc") as entries:
+        return any(_stands_in(entry.name, inside) for entry in entries if entry.name.isdigit())
+
+
+def _stands_in(pid: str, folder: str) -> bool:
+    try:
+        place = os.fspath(Path(f"/proc/{pid}/cwd").readlink())
+    except OSError:  # it ended, or is another user's
+        return False
+    return place == folder or place.startswith(f"{folder}/")
+
+
 def become_subreaper() -> bool:
     """Have orphans of jobs re-parented to this process; return whether the system can.
 

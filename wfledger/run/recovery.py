@@ -1,10 +1,9 @@
-"""Attempts whose runtime is gone: end what is left of them, keep the work, hand the task on.
+"""Attempts whose runtime is gone or stands still: end what is left, keep the work, hand on.
 
 Before a task may be offered again on this machine every process of the old attempt is gone and its
 work is under a ref (WFL-REC-012). One process recovers an attempt at a time, by a lock.
 """
 
-import shutil
 from contextlib import suppress
 
 from wfledger import faults
@@ -19,21 +18,28 @@ from wfledger.errors import (
 )
 from wfledger.run import worktrees
 from wfledger.run.attempt import Report, clear_away
+from wfledger.run.beating import beats
 from wfledger.run.claims import closed
 from wfledger.run.closing import close, failure
 from wfledger.run.commanding import tag_for
-from wfledger.run.keeping import keep_what_is_left, kept_head, with_kept
-from wfledger.run.liveness import Observations, Owner, owner_of
+from wfledger.run.keeping import (
+    WorkGoneError,
+    keep_late,
+    keep_what_is_left,
+    kept_head,
+    with_kept,
+)
+from wfledger.run.liveness import Observations, Owner, owner_of, stopped_runtimes
 from wfledger.run.process import sweep
+from wfledger.run.proctree import inhabited
 from wfledger.run.workspace import Workspace
 from wfledger.store.claiming import take_back
+from wfledger.store.layout import split_attempt
 from wfledger.store.locks import LiveLock, is_alive
 
 faults.register("recovery.swept", "recovery.kept")
 
 _GRACE_S = 2.0
-#: Age at which what lies in tmp/ is nobody's: far beyond what a snapshot may take.
-_TMP_S = 86_400.0
 
 
 def recover_lost(workspace: Workspace, *, report: Report) -> int:
@@ -52,7 +58,7 @@ def recover_lost(workspace: Workspace, *, report: Report) -> int:
 
 def _owners(workspace: Workspace, lease_s: float) -> list[tuple[Task, Owner]]:
     tasks = workspace.ledger.tasks(Status.IN_PROGRESS)
-    if not tasks:
+    if not tasks and not beats(workspace):
         return []
     with workspace.ledger.locks.hold("ledger"):
         observations = Observations.load(workspace)
@@ -60,7 +66,9 @@ def _owners(workspace: Workspace, lease_s: float) -> list[tuple[Task, Owner]]:
         for task, owner in found:
             if owner == "unrecorded":
                 observations.age(f"unrecorded:{task.id}", task.attempt)
-        observations.save("beat", "unrecorded")
+        # A runtime whose attempts were all taken over still holds slots and locks.
+        stopped_runtimes(workspace, observations, lease_s)
+        observations.save("beat", "unrecorded", "runtime")
     return found
 
 
@@ -93,13 +101,14 @@ def _recover_one(workspace: Workspace, task: Task, owner: Owner, report: Report)
     layout = workspace.ledger.layout
     name = layout.attempt_name(task.id, task.attempt)
     try:
-        mine = LiveLock(layout.local / "live" / f"{name}.reap")
+        mine = LiveLock(layout.reap(task.id, task.attempt))
     except BusyError:
         return False
     try:
         if not _is_open(workspace, task):
             return False
-        report(task.id, "its worker is gone; ending what is left of it")
+        gone = "its worker is gone" if owner == "dead" else f"{owner_said(workspace, task)}"
+        report(task.id, f"{gone}; ending what is left of it")
         if not _is_swept(workspace, name) or is_alive(layout.tree(task.id, task.attempt)):
             report(task.id, "a process of the lost attempt still runs; not offered again yet")
             return False
@@ -127,8 +136,15 @@ def _is_swept(workspace: Workspace, name: str) -> bool:
     return True
 
 
+def owner_said(workspace: Workspace, task: Task) -> str:
+    """Return what has become of the owner of an attempt whose lease is over, for people."""
+    if workspace.ledger.layout.live(task.id, task.attempt).exists():
+        return f"its runtime has stood still for {workspace.policy().lease_s:g} s"
+    return "its lease ran out"
+
+
 def _hand_on(workspace: Workspace, task: Task, owner: Owner, name: str) -> bool:
-    said = "its runtime died" if owner == "dead" else "its lease ran out"
+    said = "its runtime died" if owner == "dead" else owner_said(workspace, task)
     result = Result(
         task=task.id, attempt=task.attempt, status="failed",
         failure=failure("lost", f"attempt {task.attempt}: {said}"),
@@ -141,7 +157,8 @@ def _hand_on(workspace: Workspace, task: Task, owner: Owner, name: str) -> bool:
         close(workspace, result, by="finder", actor=Actor.FINDER)
     except StaleError:
         return False  # it was ended meanwhile
-    if place is not None and result.failure and result.failure.failure_class == "lost":
+    is_kept = result.failure is not None and result.failure.failure_class == "lost"
+    if place is not None and is_kept and not inhabited(place.folder):
         clear_away(workspace, place)
     return True
 
@@ -163,49 +180,42 @@ def sweep_worktrees(workspace: Workspace) -> int:
     One that may hold work is kept first; one whose attempt is still open is left alone.
     """
     count = 0
-    _clear_tmp(workspace)
     for place in worktrees.recorded(workspace):
         if place.purpose == "open":
             continue
-        task_id, attempt = _attempt_of(place)
+        named = split_attempt(place.name)
+        if named is None:
+            continue  # `doctor` looks at it
+        task_id, attempt = named.task_id, named.attempt
         if _is_in_use(workspace, place, task_id, attempt):
             continue
-        if _is_swept(workspace, place.name) and _is_kept(workspace, place, task_id, attempt):
+        if not _is_swept(workspace, place.name) or inhabited(place.folder):
+            continue  # who still works in one whose lease ran out must not find it gone
+        if _is_kept(workspace, place, task_id, attempt):
             with suppress(EnvironmentFailedError, OSError):  # what stays, `doctor` names
                 clear_away(workspace, place)
                 count += 1
     return count
 
 
-def _clear_tmp(workspace: Workspace) -> None:
-    """Remove the private directories of snapshots that died long ago."""
-    oldest = workspace.clock.now().timestamp() - _TMP_S
-    for path in workspace.ledger.layout.tmp.glob("sealed-*"):
-        with suppress(FileNotFoundError):
-            if path.stat().st_mtime < oldest:
-                shutil.rmtree(path, ignore_errors=True)
-
-
 def _is_kept(workspace: Workspace, place: worktrees.Place, task_id: str, attempt: int) -> bool:
-    """Keep what is in *place* unless that was done; False when it must stay where it is.
+    """Keep what is in *place*; False when it must stay where it is.
 
-    Not twice: the attempt is over, so what is there now may be half removed.
+    What came after its attempt was kept goes under a name of its own.
     """
     if place.purpose != "attempt":
         return True
-    if kept_head(workspace, task_id, attempt) is not None:
-        return True
+    is_kept = kept_head(workspace, task_id, attempt) is not None
     try:
-        keep_what_is_left(workspace, place, task_id=task_id, attempt=attempt)
+        if is_kept:
+            keep_late(workspace, place, task_id=task_id, attempt=attempt)
+        else:
+            keep_what_is_left(workspace, place, task_id=task_id, attempt=attempt)
+    except WorkGoneError:
+        return is_kept  # it is half removed already
     except WfledgerError:
         return False  # `doctor` names it
     return True
-
-
-def _attempt_of(place: worktrees.Place) -> tuple[str, int]:
-    parts = place.name.split(".")
-    number = max(index for index, part in enumerate(parts) if part.isdigit() and index > 0)
-    return ".".join(parts[:number]), int(parts[number])
 
 
 def _is_in_use(

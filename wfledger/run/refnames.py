@@ -4,6 +4,10 @@ from typing import Final
 
 KEEP: Final = "refs/wfledger/keep"
 LANDED: Final = "refs/wfledger/landed"
+#: Reaches the work of what was over long ago; its refs were folded into it.
+ARCHIVE: Final = "refs/wfledger/archive"
+#: What a merger was before it was taken over can no longer be swapped in (WFL-LAND-024).
+FENCE: Final = "refs/wfledger/fence"
 TRY: Final = "refs/heads/wf-try"
 HEADS: Final = "refs/heads/"
 
@@ -13,9 +17,19 @@ def keep_ref(task_id: str, attempt: int) -> str:
     return f"{KEEP}/{task_id}/{attempt}"
 
 
+def late_ref(task_id: str, attempt: int, head: str) -> str:
+    """Return the ref of work that was found when the attempt was over and kept already."""
+    return f"{KEEP}/{task_id}/late-{attempt}-{head[:12]}"
+
+
 def landed_ref(task_id: str) -> str:
     """Return the ref that proves a task's landing."""
     return f"{LANDED}/{task_id}"
+
+
+def fence_ref(task_id: str) -> str:
+    """Return the ref that a taken over merger finds changed."""
+    return f"{FENCE}/{task_id}"
 
 
 def try_branch(task_id: str, attempt: int) -> str:

@@ -1,9 +1,12 @@
 """Slots of this machine: locks, so that every `run` beside another shares them (spec 50)."""
 
 import os
+from pathlib import Path
 from typing import Final
 
 from wfledger.errors import BusyError
+from wfledger.run.beating import Heart, signed_by
+from wfledger.run.liveness import look_for_stopped
 from wfledger.run.workspace import Workspace
 from wfledger.store.locks import LiveLock
 
@@ -18,30 +21,50 @@ def count_of(workspace: Workspace, asked: int | None = None) -> int:
 
 
 class Slots:
-    """A number of slots, of which each can be held once on this machine."""
+    """A number of slots, of which each can be held once on this machine.
 
-    def __init__(self, workspace: Workspace, count: int, *, kind: str = "slot") -> None:
+    What a runtime holds that stands still does not count (WFL-CLAIM-039): for each there is another
+    one. A zombie that goes on has more than its share for the moment in which it finds out.
+    """
+
+    def __init__(
+        self, workspace: Workspace, count: int, *, heart: Heart, kind: str = "slot"
+    ) -> None:
+        self._workspace = workspace
         self._folder = workspace.ledger.layout.local / "live"
         self._kind = kind
+        self._heart = heart
         self.count = count
         self._ours: dict[int, LiveLock] = {}
 
     def has_room(self) -> bool:
         """Whether not all of them are ours already."""
-        return len(self._free()) > 0
+        self._ours = {number: lock for number, lock in self._ours.items() if lock.is_held}
+        return len(self._ours) < self.count
 
     def take(self) -> LiveLock | None:
         """Return a free slot, held until released, or None when all are taken."""
-        for number in self._free():
-            try:
-                lock = LiveLock(self._folder / f"{self._kind}-{number}", within_s=0)
-            except BusyError:
-                continue
-            self._ours[number] = lock
-            return lock
+        if not self.has_room():
+            return None
+        stopped: frozenset[str] | None = None
+        number, end = 0, self.count
+        while number < end:
+            path = self._folder / f"{self._kind}-{number}"
+            if number not in self._ours:
+                lock = self._try(path)
+                if lock is not None:
+                    self._ours[number] = lock
+                    return lock
+                if stopped is None:
+                    stopped = look_for_stopped(self._workspace, remember=False)
+                end += signed_by(path) in stopped
+            number += 1
         return None
 
-    def _free(self) -> list[int]:
-        """Return the numbers that we do not hold ourselves."""
-        self._ours = {number: lock for number, lock in self._ours.items() if lock.is_held}
-        return [number for number in range(self.count) if number not in self._ours]
+    def _try(self, path: Path) -> LiveLock | None:
+        try:
+            lock = LiveLock(path, within_s=0)
+        except BusyError:
+            return None
+        self._heart.sign(lock)
+        return lock

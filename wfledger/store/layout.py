@@ -6,7 +6,7 @@ machine's own state (`<git common dir>/wfledger/`), which is never committed.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from wfledger.core.records import check_id
 from wfledger.core.statuses import Status
@@ -34,6 +34,28 @@ def is_id(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+class Named(NamedTuple):
+    """What a local file's name says: `<task>.<attempt>`, and what follows it."""
+
+    task_id: str
+    attempt: int
+    rest: str
+
+
+def split_attempt(name: str) -> Named | None:
+    """Return what *name* is made of, or None for a file that belongs to no attempt.
+
+    A task's id may itself have parts that are numbers, so the last such part is the attempt.
+    """
+    parts = name.split(".")
+    at = max((i for i, part in enumerate(parts) if i and part.isascii() and part.isdigit()),
+             default=0)  # fmt: skip
+    task_id = ".".join(parts[:at])
+    if not at or not is_id(task_id):
+        return None
+    return Named(task_id, int(parts[at]), ".".join(parts[at + 1 :]))
 
 
 @dataclass(frozen=True)
@@ -86,6 +108,14 @@ class Layout:
         """Return the path of the lock that the attempt's runtime holds while it lives."""
         return self.local / "live" / self.attempt_name(task_id, attempt)
 
+    def reap(self, task_id: str, attempt: int) -> Path:
+        """Return the path of the lock that a finder holds while it ends a lost attempt."""
+        return self.local / "live" / (self.attempt_name(task_id, attempt) + ".reap")
+
+    def merge(self, task_id: str, attempt: int) -> Path:
+        """Return the path of the lock that the merger of an attempt's result holds."""
+        return self.local / "live" / (self.attempt_name(task_id, attempt) + ".merge")
+
     def tree(self, task_id: str, attempt: int) -> Path:
         """Return the path of the lock that the attempt's processes inherit."""
         return self.local / "live" / (self.attempt_name(task_id, attempt) + ".tree")
@@ -105,6 +135,11 @@ class Layout:
     def lock(self, name: str) -> Path:
         """Return the path of a named lock."""
         return self.local / "locks" / f"{name}.lock"
+
+    @property
+    def beats(self) -> Path:
+        """The folder of heartbeat counters."""
+        return self.local / "beats"
 
     @property
     def journal(self) -> Path:
