@@ -19,6 +19,7 @@ from wfledger.run.archiving import archived_head
 from wfledger.run.refnames import keep_ref, late_ref
 from wfledger.run.workspace import Workspace
 from wfledger.run.worktrees import Place
+from wfledger.vcs import clone
 from wfledger.vcs.history import AUTHOR
 from wfledger.vcs.refs import RefUpdate, swap
 from wfledger.vcs.trees import (
@@ -125,10 +126,11 @@ def _taken(workspace: Workspace, place: Place) -> Snapshot:
     if info is not None and info.locked in UNFINISHED:
         # Its files are not all there: whoever made or removed it died at that.
         raise WorkGoneError(f"{place.path} is half a worktree", path=place.path)
+    head = _bring_over(workspace, place) if place.isolation == "clone" else None
     try:
         taken = snapshot(
             repo, place.folder, index_dir=workspace.ledger.layout.tmp, exclude=place.excluded,
-            timeout=SNAPSHOT_TIMEOUT_S, outset=Outset(place.base, place.ignore),
+            timeout=SNAPSHOT_TIMEOUT_S, outset=Outset(place.base, place.ignore, head),
         )
     except SnapshotRefused as error:
         if error.facts.get("kind") in _GONE:
@@ -140,6 +142,21 @@ def _taken(workspace: Workspace, place: Place) -> Snapshot:
         )
     _refuse_lossy(workspace, place, taken)
     return taken
+
+
+def _bring_over(workspace: Workspace, place: Place) -> str | None:
+    """Bring what was committed in a clone to the repository; returns where its HEAD leads."""
+    head = clone.head_of(place.folder)
+    if head is None:
+        return None
+    try:
+        clone.bring(
+            workspace.repo, place.folder, head.commit, base=place.base,
+            scratch=workspace.ledger.layout.tmp, timeout=SNAPSHOT_TIMEOUT_S,
+        )
+    except clone.UnsoundError as error:
+        raise UnkeepableError(error.message, path=place.path, place=place.path) from error
+    return head.commit
 
 
 def _refuse_lossy(workspace: Workspace, place: Place, taken: Snapshot) -> None:

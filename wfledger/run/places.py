@@ -18,7 +18,7 @@ from wfledger.run.trouble import Trouble, mendable, note, warning
 from wfledger.run.workspace import Workspace
 from wfledger.run.worktrees import Place, Purpose
 from wfledger.store.entries import Entry
-from wfledger.store.layout import SUFFIX, is_id, run_of
+from wfledger.store.layout import SUFFIX, is_id, run_of, split_attempt
 from wfledger.store.locks import is_alive
 from wfledger.vcs import worktree
 from wfledger.vcs.refs import RefUpdate, refs_under, swap
@@ -214,13 +214,9 @@ class Places:
 
 def parse_name(name: str) -> tuple[str, int, Purpose] | None:
     """Return task, attempt and purpose of a worktree by its name; None if it has none of ours."""
-    parts = name.split(".")
-    numbers = [at for at, part in enumerate(parts) if at > 0 and part.isdigit()]
-    if not numbers:
-        return None
-    task_id, purpose = ".".join(parts[: numbers[-1]]), ".".join(parts[numbers[-1] + 1 :])
-    if not is_id(task_id):
+    named = split_attempt(name)
+    if named is None:
         return None
     known = cast("tuple[Purpose, ...]", get_args(Purpose))
     kinds = {kind: kind for kind in known} | {"": "attempt"}
-    return task_id, int(parts[numbers[-1]]), cast("Purpose", kinds.get(purpose, "scratch"))
+    return named.task_id, named.attempt, cast("Purpose", kinds.get(named.rest, "scratch"))

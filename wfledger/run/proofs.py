@@ -11,7 +11,7 @@ from wfledger.core.documents import Landed, Result, Run, Task
 from wfledger.core.statuses import Status
 from wfledger.errors import GitError, NotFoundError, WfledgerError
 from wfledger.run import targets
-from wfledger.run.refnames import KEEP, LANDED, keep_ref, landed_ref
+from wfledger.run.refnames import ARCHIVE, KEEP, LANDED, keep_ref, landed_ref
 from wfledger.run.trouble import Trouble, error, mendable, note, warning
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
@@ -135,7 +135,8 @@ class Proofs:
             return
         ref = landed_ref(task.id)
         # The refs were listed before the tasks: a task may have landed in between.
-        if self._refs.get(ref) != commit and (old := self.workspace.repo.tip(ref)) != commit:
+        old = self._refs.get(ref) or self.workspace.repo.tip(ref)
+        if old != commit and not (old is None and self._is_archived(commit)):
             update = RefUpdate(ref, commit, old)
             yield mendable(
                 "missing-proof", "warning", task.id, f"{ref} does not name {commit[:12]}",
@@ -259,8 +260,13 @@ class Proofs:
                 result = self.workspace.ledger.result(task_id, int(number))
             except (WfledgerError, OSError, ValueError):
                 continue  # the file itself is a finding
-            if result is not None and result.head is not None and result.head != result.base:
+            if result is None or result.head is None or result.head == result.base:
+                continue
+            if not self._is_archived(result.head):
                 yield self._unkept(result, result.head)
+
+    def _is_archived(self, commit: str) -> bool:
+        return targets.contains(self.workspace.repo, commit, self._refs.get(ARCHIVE))
 
     def _has(self, ref: str) -> bool:
         """Whether *ref* is there now; it may have been made since the refs were listed."""

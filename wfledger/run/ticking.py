@@ -8,6 +8,7 @@ from typing import Any
 
 from wfledger.core.statuses import Status
 from wfledger.run.commit import commit_journal
+from wfledger.run.housekeeping import keep_house_if_due
 from wfledger.run.landing import Done, is_landable, land_task
 from wfledger.run.recovery import recover_lost, sweep_worktrees
 from wfledger.run.scheduler import Scheduler
@@ -49,4 +50,5 @@ def tick_once(
             landed.append(task.id)
     step = Scheduler(workspace).step(slots=count_of(workspace, None))
     committed = commit_journal(workspace)
+    keep_house_if_due(workspace, report)
     return Ticked(recovered, swept, tuple(landed), tuple(step.promoted), committed)

@@ -17,7 +17,7 @@ from pygit2.enums import FileMode
 from wfledger import faults
 from wfledger.errors import BusyError, GitError, LedgerDamagedError
 from wfledger.vcs.discovery import LEDGER_BRANCH
-from wfledger.vcs.packs import repack, write_pack
+from wfledger.vcs.packs import write_pack
 from wfledger.vcs.refs import RefUpdate, swap
 from wfledger.vcs.registry import expected_pointer, find
 from wfledger.vcs.repo import CommitInfo, Identity, Repository, is_file, translated
@@ -182,15 +182,6 @@ class History:
                 private.run(["update-index", "-q", "--refresh"], work_tree=worktree, index=index,
                             check=False)  # fmt: skip
         return done.status == 0
-
-    def count_loose(self) -> int:
-        """Return how many objects of the repository are in files of their own."""
-        folders = self.repo.common_dir.joinpath("objects").glob("[0-9a-f][0-9a-f]")
-        return sum(1 for folder in folders for _ in folder.iterdir())
-
-    def repack(self, *, timeout: float = 600) -> None:
-        """Pack loose objects; nothing is lost, reachable or not. The caller holds the lock."""
-        repack(self.repo, timeout=timeout)
 
     def _newest(self, branch: str | None, pin: str | None) -> str | None:
         if branch is None or pin is None or branch == pin:

@@ -1,6 +1,7 @@
 """Writes many blobs as one pack, and packs loose objects without losing any."""
 
 import hashlib
+import os
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -32,6 +33,27 @@ def write_pack(repo: Repository, contents: Iterable[bytes]) -> dict[bytes, pygit
     if any(oid not in repo.objects.odb for oid in found.values()):
         raise GitError("git did not store what it was given", kind="lost_objects")
     return found
+
+
+def loose_objects(repo: Repository) -> int:
+    """Return how many objects of the repository are in files of their own."""
+    folders = repo.common_dir.joinpath("objects").glob("[0-9a-f][0-9a-f]")
+    return sum(1 for folder in folders for _ in folder.iterdir())
+
+
+def packs(repo: Repository) -> int:
+    """Return how many packs the repository has."""
+    return sum(1 for _ in repo.common_dir.joinpath("objects", "pack").glob("*.pack"))
+
+
+def loose_refs(repo: Repository, prefix: str) -> int:
+    """Return how many refs below *prefix* (`refs/wfledger`) are in files of their own."""
+    return sum(len(names) for _, _, names in os.walk(repo.common_dir / prefix))
+
+
+def pack_refs(repo: Repository, *, timeout: float) -> None:
+    """Put loose refs into one file; none changes."""
+    run_git(["pack-refs", "--all"], git_dir=repo.common_dir, timeout=timeout)
 
 
 def repack(repo: Repository, *, timeout: float) -> None:
