@@ -64,6 +64,8 @@ class Verifies(Record):
     task: Id
     attempt: int = Field(ge=1)
     head: Oid
+    #: What it was made on; the changes to judge are those since.
+    base: Oid | None = None
 
 
 class Gate(Record):
@@ -100,6 +102,8 @@ class TaskSpec(Record):
     #: Higher goes first.
     priority: int = Field(default=0, ge=-1_000_000, le=1_000_000)
     allow_no_change: bool = False
+    #: `clone`: its worker gets a repository of its own, whatever fleet.toml says.
+    isolation: Literal["clone"] | None = None
     #: Names of environment variables that the worker is given besides the standing list.
     env: tuple[str, ...] = ()
     limits: Limits = Limits()
@@ -289,6 +293,15 @@ class Failure(Record):
     message: str = ""
 
 
+class Confined(Record):
+    """How the worker of an attempt was kept apart (spec 60, section 6)."""
+
+    sandbox: Literal["none", "bwrap"] = "none"
+    #: Whether it could reach the network.
+    network: bool = True
+    isolation: Literal["worktree", "clone"] = "worktree"
+
+
 class Changed(Record):
     """One path that an attempt changed, computed from git."""
 
@@ -322,6 +335,8 @@ class Result(Record):
     exit_status: int | None = None
     wall_s: float | None = None
     output_bytes: int | None = None
+    #: Absent where no runtime started a worker.
+    confined: Confined | None = None
 
 
 class Bringing(Record):

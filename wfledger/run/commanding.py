@@ -12,6 +12,7 @@ from typing import Final
 from wfledger.core.records import Command
 from wfledger.run.environment import build
 from wfledger.run.process import Ended, Job, ProcessLimits, run_job
+from wfledger.run.sandbox import sandbox_for
 from wfledger.run.workspace import Workspace
 
 SHELL: Final = "/bin/sh"
@@ -46,7 +47,7 @@ def tag_for(workspace: Workspace, name: str) -> str:
 
 
 def run_command(workspace: Workspace, order: Order, *, stop: threading.Event) -> Ended:
-    """Run *order* to its end; every process it started is gone on return."""
+    """Run *order* to its end, shut in as `[defaults]` says; its processes are gone on return."""
     tag = tag_for(workspace, order.name)
     fleet = workspace.fleet()
     environment = build(fleet.env_pass, {**order.extra, TAG: tag}, order.cwd)
@@ -59,6 +60,7 @@ def run_command(workspace: Workspace, order: Order, *, stop: threading.Event) ->
                              output_bytes=2**20, grace_s=5.0),
         tag=tag,
         keep_open=(),
+        sandbox=sandbox_for(workspace, fleet.confinement, (order.cwd,)),
     )
     return run_job(job, stop=stop, clock=workspace.clock)
 

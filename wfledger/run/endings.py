@@ -64,11 +64,15 @@ class JobTree:
     or session: membership by session cannot hit a stranger.
     """
 
-    def __init__(self, tag: str, *, root: Process | None, clock: Clock) -> None:
+    def __init__(
+        self, tag: str, *, root: Process | None, clock: Clock, is_wrapped: bool = False
+    ) -> None:
         self._tag = tag
         self._mark = proctree.mark_of(tag)
         self._root = root
         self._clock = clock
+        #: Whether the root only waits for a sandbox, which dies with it at once.
+        self._is_wrapped = is_wrapped
         self._spared = proctree.lineage()
         #: What was seen to belong, by pid and start: descent is lost when a parent ends.
         self._known: dict[int, int] = {}
@@ -111,8 +115,10 @@ class JobTree:
 
     def signal(self, number: int) -> None:
         """See `Tree.signal`."""
+        root = self._root.pid if self._root is not None and self._is_wrapped else None
         for process in self._look()[0]:
-            proctree.send(process, number)
+            if process.pid != root:
+                proctree.send(process, number)
 
     def kill(self) -> None:
         """See `Tree.kill`."""

@@ -19,6 +19,7 @@ from wfledger.clock import Clock
 from wfledger.core.text import clean_line
 from wfledger.run.process import Ended, Job, ProcessLimits, run_job
 from wfledger.run.roles import Worktree
+from wfledger.run.sandbox import Sandbox
 
 _SHELL: Final = "/bin/sh"
 _TAIL_BYTES: Final = 4096
@@ -49,6 +50,8 @@ class Means:
     #: Looks at the worktree after setup.
     survey: Callable[[], Surveyed]
     keep_open: tuple[int, ...] = ()
+    #: What the setup command runs in; None for nothing.
+    sandbox: Sandbox | None = None
 
 
 @dataclass(frozen=True)
@@ -239,6 +242,7 @@ def _set_up(work: _Work, spec: Worktree, means: Means) -> PreparationFailed | No
         limits=ProcessLimits(wall_s=spec.timeout, output_bytes=2**20),
         tag=means.tag,
         keep_open=means.keep_open,
+        sandbox=means.sandbox,
     )
     ended = run_job(job, stop=means.stop, clock=means.clock)
     if ended.reason == "stopped":

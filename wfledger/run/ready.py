@@ -1,12 +1,14 @@
 """A fresh worktree is made ready for work as fleet.toml says; attempts and trials alike."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from wfledger.run.commanding import TAG, tag_for
 from wfledger.run.environment import build
 from wfledger.run.preparation import Means, PreparationFailed, Prepared, prepare
 from wfledger.run.roles import Worktree
+from wfledger.run.sandbox import sandbox_for
 from wfledger.run.surveying import survey
 from wfledger.run.workspace import Workspace
 from wfledger.run.worktrees import Place
@@ -19,11 +21,13 @@ def make_ready(
     fleet = workspace.fleet()
     if fleet.worktree == Worktree():
         return Prepared(())
-    tag = tag_for(workspace, place.name)
+    tag, confinement = tag_for(workspace, place.name), fleet.confinement
+    if fleet.worktree.network is not None:
+        confinement = replace(confinement, network=fleet.worktree.network)
     scratch = workspace.ledger.layout.tmp
     means = Means(
         env=build(fleet.env_pass, {TAG: tag}, place.folder), log=log, tag=tag, stop=stop,
-        clock=workspace.clock,
+        clock=workspace.clock, sandbox=sandbox_for(workspace, confinement, (place.folder,)),
         survey=lambda: survey(workspace.repo, place.folder, scratch=scratch),
     )
     return prepare(place.folder, workspace.main, fleet.worktree, means=means)

@@ -7,12 +7,13 @@ can become a command.
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
-from wfledger.core.documents import Limits
+from wfledger.core.documents import Limits, TaskSpec
 from wfledger.core.records import Command
 from wfledger.errors import InvalidDocumentError, NotFoundError
+from wfledger.run.confinement import UNCONFINED, Confinement, read_confinement
 from wfledger.run.environment import looks_like_token, looks_secret
 from wfledger.run.settings import Reader, read_toml
 
@@ -60,6 +61,7 @@ class Role:
     slots: int | None = None
     #: Value of `{max_steps}` for a task that has none.
     max_steps: int | None = None
+    confinement: Confinement = UNCONFINED
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Worktree:
     link: tuple[str, ...] = ()
     #: Seconds that `setup` may take.
     timeout: float = 600.0
+    #: Whether `setup` reaches the network from a sandbox; None: as `[defaults]` says.
+    network: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,19 @@ class Fleet:
     workers: int | None = None
     #: What the workers of this fleet can do; a task is offered only where it `needs` no more.
     offers: frozenset[str] = frozenset()
+    #: Of command tasks, worktree setup, checks and the gate.
+    confinement: Confinement = UNCONFINED
     #: What is allowed but probably not meant.
     warnings: tuple[str, ...] = ()
+
+    def confinement_for(self, spec: TaskSpec) -> Confinement:
+        """Return how the worker of a task is kept apart; as the defaults say without its role."""
+        wanted = spec.role or self.default_role
+        found = self.confinement
+        if spec.command is None:
+            roles = [role for role in self.roles if role.name == wanted]
+            found = roles[0].confinement if roles else found
+        return replace(found, isolation="clone") if spec.isolation == "clone" else found
 
     def role(self, name: str | None) -> Role:
         """Return the role *name*, or the default one; raises `NotFoundError`."""
@@ -110,9 +125,9 @@ class Fleet:
 def load(text: str, *, source: str = "fleet.toml") -> Fleet:
     """Read *text*; raises `InvalidDocumentError` that names every mistake with its key."""
     top = Reader(read_toml(text, source=source), source=source)
-    tables = top.table("role")
-    roles = tuple(_read_role(tables.table(name), name) for name in tables.names())
-    defaults = top.table("defaults")
+    tables, defaults = top.table("role"), top.table("defaults")
+    confinement = read_confinement(defaults)
+    roles = tuple(_read_role(tables.table(name), name, confinement) for name in tables.names())
     fleet = Fleet(
         roles=roles,
         worktree=_read_worktree(top.table("worktree")),
@@ -120,6 +135,7 @@ def load(text: str, *, source: str = "fleet.toml") -> Fleet:
         default_role=_read_default(defaults, roles),
         workers=defaults.integer("workers"),
         offers=frozenset(defaults.strings("offers")),
+        confinement=confinement,
         warnings=tuple(_warnings(roles)),
     )
     top.close()
@@ -142,7 +158,7 @@ def propose(names: Collection[str]) -> str:
     return text_for(names)
 
 
-def _read_role(table: Reader, name: str) -> Role:
+def _read_role(table: Reader, name: str, defaults: Confinement) -> Role:
     if not _ROLE_NAME.match(name):
         table.wrong("", "is no name for a role: letters, digits, . _ - only")
     argv = table.each("argv", _template_problem)
@@ -156,6 +172,7 @@ def _read_role(table: Reader, name: str) -> Role:
         limits=_read_limits(table),
         slots=table.integer("slots"),
         max_steps=table.integer("max_steps", high=1_000_000),
+        confinement=read_confinement(table, defaults),
     )
 
 
@@ -207,6 +224,7 @@ def _read_worktree(table: Reader) -> Worktree:
         copy=tuple(path.rstrip("/") for path in copy),
         link=tuple(path.rstrip("/") for path in link),
         timeout=table.seconds("timeout") or Worktree.timeout,
+        network=table.flag("network"),
     )
 
 

@@ -90,6 +90,15 @@ class Reader:
             return None
         return value
 
+    def flag(self, name: str) -> bool | None:
+        """Return true or false."""
+        self._asked.add(name)
+        value = self._data.get(name)
+        if value is not None and not isinstance(value, bool):
+            self.wrong(name, "must be true or false")
+            return None
+        return value
+
     def seconds(self, name: str) -> float | None:
         """Return a duration: a number of seconds, or a string such as `20m`."""
         self._asked.add(name)

@@ -6,6 +6,7 @@ from typing import Final
 
 from wfledger.errors import EnvironmentFailedError
 from wfledger.run.preparation import Surveyed
+from wfledger.vcs.clone import is_clone
 from wfledger.vcs.registry import find
 from wfledger.vcs.repo import Repository
 from wfledger.vcs.sealed import Sealed, ignored_by_user, sealed
@@ -19,13 +20,14 @@ def survey(repo: Repository, worktree: Path, *, scratch: Path | None = None) -> 
     *scratch* is where a private index may stand meanwhile. Raises `EnvironmentFailedError`.
     """
     info = find(repo, worktree)
-    if info is None:
+    if info is None and not is_clone(repo, worktree):
         raise EnvironmentFailedError(f"{worktree} is no worktree of this repository")
+    index = (info.entry if info else worktree / ".git") / "index"
     with sealed(repo, parent=scratch, ignore=ignored_by_user(repo)) as private:
         try:
             # Git's own index of the checkout knows which files are unchanged without reading them;
             # by the index's own time it knows which entries are too young to be believed.
-            shutil.copy2(info.entry / "index", private.directory / "index")
+            shutil.copy2(index, private.directory / "index", follow_symlinks=False)
         except OSError as error:
             raise EnvironmentFailedError(f"{worktree} has no index: {error}") from error
         # Status 1 only says that something is modified.

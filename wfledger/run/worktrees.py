@@ -15,10 +15,11 @@ from typing import Final, Literal
 from wfledger import faults
 from wfledger.core.documents import Task
 from wfledger.errors import EnvironmentFailedError
+from wfledger.run.confinement import Isolation
 from wfledger.run.refnames import keep_ref, try_branch
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
-from wfledger.vcs import worktree
+from wfledger.vcs import clone, worktree
 from wfledger.vcs.refs import RefUpdate, swap
 from wfledger.vcs.trees import Outset
 
@@ -46,6 +47,8 @@ class Place:
     ignore: str = ""
     #: Paths that preparation put there; never part of a change.
     excluded: tuple[str, ...] = ()
+    #: `clone`: a repository of its own, whose commits come over when they are kept.
+    isolation: Isolation = "worktree"
 
     @property
     def folder(self) -> Path:
@@ -88,29 +91,38 @@ def find(workspace: Workspace, name: str) -> Place | None:
 
 
 def make(
-    workspace: Workspace, name: str, *, base: str, branch: str | None, purpose: Purpose
-) -> Place:
+    workspace: Workspace, name: str, *, base: str, branch: str | None, purpose: Purpose,
+    isolation: Isolation = "worktree",
+) -> Place:  # fmt: skip
     """Make a worktree at *base*; made again after a crash, it is the same one.
 
-    Worktrees are made one at a time: git's own bookkeeping races otherwise.
+    Linked ones are made one at a time: git's own bookkeeping races otherwise.
     """
     outset = Outset.of(workspace.repo, base)
     path = str(workspace.state / name)
-    place = Place(name, path, base, branch, purpose, ignore=outset.ignore)
+    place = Place(
+        name, path, base, branch, purpose, ignore=outset.ignore, isolation=isolation
+    )
     remember(workspace, place)
     faults.point("worktree.recorded")
     place.folder.parent.mkdir(parents=True, exist_ok=True)
-    with workspace.ledger.locks.hold("git", timeout=ADD_TIMEOUT_S):
-        try:
-            worktree.add(
-                workspace.repo, place.folder, branch=branch, base=base, timeout=ADD_TIMEOUT_S
-            )
-        except worktree.WorktreeOccupiedError as error:
-            if error.facts.get("kind") == "path_occupied":  # nothing there is ours to sweep
-                record_path(workspace, name).unlink(missing_ok=True)
-            raise
+    try:
+        _add(workspace, place)
+    except worktree.WorktreeOccupiedError as error:
+        if error.facts.get("kind") == "path_occupied":  # nothing there is ours to sweep
+            record_path(workspace, name).unlink(missing_ok=True)
+        raise
     faults.point("worktree.added")
     return place
+
+
+def _add(workspace: Workspace, place: Place) -> None:
+    repo, folder, base, branch = workspace.repo, place.folder, place.base, place.branch
+    if place.isolation == "clone":
+        clone.add(repo, folder, branch=branch, base=base, timeout=ADD_TIMEOUT_S)
+        return
+    with workspace.ledger.locks.hold("git", timeout=ADD_TIMEOUT_S):
+        worktree.add(repo, folder, branch=branch, base=base, timeout=ADD_TIMEOUT_S)
 
 
 def make_for(workspace: Workspace, task: Task, attempt: int) -> Place:
@@ -124,7 +136,10 @@ def make_for(workspace: Workspace, task: Task, attempt: int) -> Place:
         raise EnvironmentFailedError(f"the branch {run.branch} is gone", branch=run.branch)
     name = workspace.ledger.layout.attempt_name(task.id, attempt)
     branch = try_branch(task.id, attempt) if task.spec.writes else None
-    return make(workspace, name, base=base, branch=branch, purpose="attempt")
+    isolation = workspace.fleet().confinement_for(task.spec).isolation
+    return make(
+        workspace, name, base=base, branch=branch, purpose="attempt", isolation=isolation
+    )
 
 
 def excluding(workspace: Workspace, place: Place, excluded: tuple[str, ...]) -> Place:
@@ -140,10 +155,13 @@ def discard(workspace: Workspace, place: Place) -> None:
     The branch stays where its tip is not reachable from the attempt's keep ref. Repeating it is
     harmless.
     """
-    with workspace.ledger.locks.hold("git", timeout=ADD_TIMEOUT_S):
-        worktree.remove(workspace.repo, place.folder, timeout=ADD_TIMEOUT_S)
+    if place.isolation == "clone":
+        clone.remove(place.folder, timeout=ADD_TIMEOUT_S)
+    else:
+        with workspace.ledger.locks.hold("git", timeout=ADD_TIMEOUT_S):
+            worktree.remove(workspace.repo, place.folder, timeout=ADD_TIMEOUT_S)
     faults.point("worktree.removed")
-    if place.branch is not None:
+    if place.branch is not None and place.isolation == "worktree":
         _drop_branch(workspace, place, place.branch)
     record_path(workspace, place.name).unlink(missing_ok=True)
 

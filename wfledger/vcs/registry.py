@@ -52,7 +52,7 @@ def find(repo: Repository, path: Path) -> WorktreeInfo | None:
 
 def points_to(path: Path, entry: Path) -> bool:
     """Whether `<path>/.git` is a plain file that names *entry*."""
-    text = _read(path / ".git")
+    text = read_small(path / ".git")
     if text is None or not text.startswith("gitdir: "):
         return False
     named = path / text.removeprefix("gitdir: ").rstrip("\n")
@@ -81,18 +81,18 @@ def normal(path: Path) -> Path:
 
 
 def _shares(entry: Path, common: Path) -> bool:
-    pointer = _read(entry / "commondir")
+    pointer = read_small(entry / "commondir")
     return pointer is not None and Path(os.path.realpath(entry / pointer.strip())) == common
 
 
 def _info(repo: Repository, entry: Path) -> WorktreeInfo | None:
-    pointer = _read(entry / "gitdir")
+    pointer = read_small(entry / "gitdir")
     if pointer is None:
         return None
     path = normal(Path(os.path.normpath(entry / pointer.rstrip("\n"))).parent)
-    head = (_read(entry / "HEAD") or "").strip().removeprefix("ref: ")
+    head = (read_small(entry / "HEAD") or "").strip().removeprefix("ref: ")
     branch = head if head.startswith("refs/") else None
-    locked = _read(entry / "locked")
+    locked = read_small(entry / "locked")
     return WorktreeInfo(
         path=path,
         entry=entry,
@@ -113,7 +113,7 @@ def _commit(repo: Repository, head: str) -> str | None:
     return head if repo.has_commit(head) else None
 
 
-def _read(path: Path) -> str | None:
+def read_small(path: Path) -> str | None:
     """Read a small regular file; a worker may have put anything in its place."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:

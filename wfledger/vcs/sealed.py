@@ -38,6 +38,8 @@ class Sealed:
 
     directory: Path
     objects: Path
+    #: More folders of objects, which are only read.
+    also: tuple[Path, ...] = ()
 
     def run(
         self,
@@ -54,6 +56,8 @@ class Sealed:
             "GIT_OBJECT_DIRECTORY": str(self.objects),
             "GIT_INDEX_FILE": str(index or self.directory / "index"),
         }
+        if self.also:
+            env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = ":".join(map(_quoted, self.also))
         where: list[str] = []
         if work_tree is not None:
             env["GIT_WORK_TREE"] = str(work_tree)
@@ -127,6 +131,11 @@ def _entry(key: str, value: str) -> str:
     middle, _, name = rest.rpartition(".")
     title = f'[{section} "{_escape(middle)}"]' if middle else f"[{section}]"
     return f'{title}\n\t{name} = "{_escape(value)}"\n'
+
+
+def _quoted(path: Path) -> str:
+    """Return *path* as git takes it in a list with colons."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _escape(text: str) -> str:

@@ -52,6 +52,8 @@ class Outset:
     base: str | None = None
     #: The text of the exclude files that hold besides `.gitignore`.
     ignore: str = ""
+    #: Where HEAD of a clone leads, once that is here; of a linked worktree it is looked up.
+    head: str | None = None
 
     @classmethod
     def of(cls, repo: Repository, base: str) -> "Outset":
@@ -102,7 +104,7 @@ def snapshot(
     each git command. Raises `SnapshotRefused`.
     """
     info = _registered(repo, worktree, outset)
-    head = info.head if info else None
+    head = info.head if info else outset.head
     base = repo.tree_of(outset.base) if outset.base else None
     seed = repo.tree_of(head) if head else base
     with sealed(repo, parent=index_dir, ignore=outset.ignore) as private:

@@ -34,8 +34,8 @@ from wfledger.vcs.sealed import sealed
 from wfledger.vcs.trees import Outset, Snapshot, snapshot
 
 __all__ = [
-    "UNFINISHED", "WorktreeInfo", "WorktreeOccupiedError", "add", "checkout_tree", "exclude_path",
-    "expected_pointer", "find", "listed", "remove",
+    "UNFINISHED", "WorktreeInfo", "WorktreeOccupiedError", "add", "checkout_tree", "delete",
+    "exclude_path", "expected_pointer", "find", "listed", "remove",
 ]  # fmt: skip
 
 _HEADS: Final = "refs/heads/"
@@ -126,10 +126,10 @@ def remove(repo: Repository, path: Path, *, timeout: float = 60) -> None:
     if info is not None:
         _lock(info, _REMOVING)
     faults.point("worktree.remove.marked")
-    _delete(path, timeout=timeout)
+    delete(path, timeout=timeout)
     faults.point("worktree.remove.emptied")
     if info is not None:
-        _delete(info.entry, timeout=timeout)
+        delete(info.entry, timeout=timeout)
 
 
 def exclude_path(repo: Repository, pattern: str) -> None:
@@ -159,7 +159,7 @@ def _is_there(repo: Repository, path: Path, name: str | None, base: str) -> bool
         return False
     if not os.path.lexists(path):
         _check_gone(info, base)
-        _delete(info.entry, timeout=_CLEAR_S)
+        delete(info.entry, timeout=_CLEAR_S)
         return False
     _check_unworked(repo, info, name, base)
     return True
@@ -234,7 +234,7 @@ def _pointed_into(repo: Repository, path: Path) -> bool:
     return False
 
 
-def _delete(path: Path, *, timeout: float) -> None:
+def delete(path: Path, *, timeout: float) -> None:
     """Delete *path* whatever it is; a link in its place is deleted, not followed."""
     until = _CLOCK.elapsed() + timeout
     while os.path.lexists(path):
