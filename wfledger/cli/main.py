@@ -46,12 +46,15 @@ GROUPS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "add": Verb("adding", "Add one task."),
         "list": Verb("looking", "List tasks."),
         "show": Verb("looking", "Show a task and its result."),
+        "watch": Verb("watch", "Watch the fleet on a live board."),
         "history": Verb("results", "Show how things came about."),
         "logs": Verb("results", "Show an attempt's output."),
         "open": Verb("deciding", "Make a worktree with a task's kept work."),
         "widen": Verb("deciding", "Allow a blocked task more paths."),
         "accept": Verb("deciding", "Land a kept or mended result."),
         "stop": Verb("deciding", "End what runs; its work is kept."),
+        "pause": Verb("pausing", "Start nothing more; what runs goes on."),
+        "resume": Verb("pausing", "Let what was paused go on."),
         "cancel": Verb("deciding", "Give tasks up."),
     },
     "For workers": {
@@ -61,10 +64,12 @@ GROUPS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "fail": Verb("working", "Say that an attempt failed."),
         "release": Verb("working", "Give a task back."),
         "tick": Verb("working", "Do once what is due."),
+        "daemon": Verb("daemon", "Work on every run until stopped."),
     },
     "Tools": {
         "scope": Verb("tools", "Compare write scopes."),
         "completion": Verb("shells", "Print a shell's completion script."),
+        "torture": Verb("torture", "Torture a scratch fleet, and check what must hold."),
     },
 }
 VERBS: Final[Mapping[str, Verb]] = {

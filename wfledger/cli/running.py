@@ -1,8 +1,5 @@
 """The verb that does the work: `run`."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,12 +10,13 @@ from wfledger.cli.failures import INTERRUPTED
 from wfledger.cli.planfiles import plan_of, read_source, say_problems
 from wfledger.cli.progress import progress
 from wfledger.cli.render import plural, say, status_name
+from wfledger.cli.signals import stoppable
 from wfledger.core.documents import Run
 from wfledger.errors import NotFoundError, UsageError
 from wfledger.run.refnames import HEADS
 
 if TYPE_CHECKING:
-    from wfledger.run.session import Outcome, Session
+    from wfledger.run.session import Outcome
     from wfledger.run.workspace import Workspace
 
 
@@ -70,7 +68,7 @@ def run(
         session = Session(
             workspace, found, slots=slots, worker=worker_name(), listener=listener
         )
-        with _stoppable(session):
+        with stoppable(session):
             outcome = session.drive()
     if as_json:
         emit(outcome.as_json())
@@ -149,30 +147,6 @@ def _say_detached(found: Run, *, as_json: bool) -> None:
     for task_id in found.tasks:
         say(f"  {task_id}")
     say(f"next: wfledger run {found.id}")
-
-
-@contextmanager
-def _stoppable(session: "Session") -> Iterator[None]:
-    """Let Ctrl-C drain and then stop *session*, and SIGTERM stop it.
-
-    The handler only counts: it may run while the main thread holds any lock.
-    """
-
-    def interrupt(_signal: int, _frame: object) -> None:
-        session.stop_requests += 1
-
-    def terminate(_signal: int, _frame: object) -> None:
-        session.stop_requests += 2
-
-    wanted = {signal.SIGINT: interrupt, signal.SIGTERM: terminate, signal.SIGHUP: terminate}
-    # What is ignored, such as hanging up under nohup, stays ignored.
-    wanted = {n: found for n, found in wanted.items() if signal.getsignal(n) is not signal.SIG_IGN}
-    before = {number: signal.signal(number, found) for number, found in wanted.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def say_outcome(outcome: "Outcome") -> None:

@@ -28,7 +28,9 @@ from wfledger.run.attempt import run_attempt
 from wfledger.run.beating import Heart
 from wfledger.run.claims import claim
 from wfledger.run.commit import commit_journal
+from wfledger.run.instance import is_up
 from wfledger.run.landings import Landings
+from wfledger.run.pausing import withdraw_offers
 from wfledger.run.presence import driving
 from wfledger.run.recovery import recover_lost, sweep_worktrees
 from wfledger.run.requests import requested
@@ -117,7 +119,7 @@ class Engine:
 
         Raises what a part of it, or a thread since the last tick, has failed with.
         """
-        for error in self.reap():
+        for _, error in self.reap():
             raise error
         for _, part in self.parts():
             part()
@@ -137,16 +139,16 @@ class Engine:
         verdict = self._verdict(self._step)
         return Pulse(self._step, verdict, tuple(self._running), self._landings.now())
 
-    def reap(self) -> list[BaseException]:
-        """Let go of what threads have finished; returns why some ended that must not."""
+    def reap(self) -> list[tuple[str, BaseException]]:
+        """Let go of what threads have finished; returns the tasks whose threads failed, and why."""
         failed = self._landings.reap()
         for task_id, running in list(self._running.items()):
             if running.future.done():
                 del self._running[task_id]
                 _release(running.slots)
                 error = running.future.exception()
-                failed += [error] if error is not None else []
-        return [error for error in failed if not isinstance(error, (StaleError, BusyError))]
+                failed += [(task_id, error)] if error is not None else []
+        return [one for one in failed if not isinstance(one[1], (StaleError, BusyError))]
 
     def _recover_due(self) -> None:
         if self._recover.now(self.workspace.clock.elapsed()):
@@ -277,8 +279,8 @@ class Engine:
             pulse = self._until_over(on_pulse)
             # What somebody who died had begun may have been finished only since we began.
             sweep_worktrees(self.workspace)
-            if self.draining and self.run_id:
-                self._scheduler.withdraw_offers(self.run_id, reason="its workers have left")
+            if self.draining and not is_up(self.workspace):
+                self.withdraw()
         finally:
             self.close()
         verdict = self._verdict(pulse.step)
@@ -301,6 +303,14 @@ class Engine:
         if self.draining:
             return True
         return pulse.verdict is not None and pulse.verdict.state != "running"
+
+    def withdraw(self) -> None:
+        """Take back what is on offer and will not be taken from here."""
+        with self.workspace.ledger.transaction("scheduler") as changes:
+            withdraw_offers(
+                self.workspace, changes, run=self.run_id, reason="its workers have left",
+                to_people=False,
+            )
 
     def drain(self) -> None:
         """Start nothing more; what runs goes on to its end."""

@@ -12,6 +12,7 @@ from typing import Final
 
 from wfledger.core.documents import Task
 from wfledger.run.landing import Deferred, Landing, is_landable, land_task
+from wfledger.run.pausing import alarm_of
 from wfledger.run.threads import in_thread
 from wfledger.run.workspace import Workspace
 
@@ -47,22 +48,22 @@ class Landings:
         """Return the tasks that are being landed."""
         return tuple(task_id for task_id, _ in self._running.values())
 
-    def reap(self) -> list[BaseException]:
-        """Forget the landings that are over; returns what they raised."""
+    def reap(self) -> list[tuple[str, BaseException]]:
+        """Forget the landings that are over; returns what those of which tasks raised."""
         failed = []
         for branch, (task_id, future) in list(self._running.items()):
             if not future.done():
                 continue
             del self._running[branch]
             error = future.exception()
-            failed += [error] if error is not None else []
+            failed += [(task_id, error)] if error is not None else []
             if error is not None or isinstance(future.result(), Deferred):
                 self._not_before[task_id] = self._workspace.clock.elapsed() + _PAUSE_S
         return failed
 
     def start(self, merging: Iterable[Task]) -> None:
         """Begin a landing on each branch that has one due among *merging* and none going on."""
-        if self._stop.is_set():
+        if self._stop.is_set() or alarm_of(self._workspace) is not None:
             return
         there = {task.id: task for task in merging}
         self._not_before = {k: v for k, v in self._not_before.items() if k in there}

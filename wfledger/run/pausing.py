@@ -6,17 +6,23 @@ person has looked (WFL-CLAIM-060).
 """
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from wfledger.clock import iso
+from wfledger.core.documents import Hold
 from wfledger.core.records import canonical, canonical_json
+from wfledger.core.statuses import Actor, Status
 from wfledger.core.text import clean_line
+from wfledger.errors import StaleError, TransitionError
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
+from wfledger.store.transaction import Transaction
 
 _ALARM = "alarm.json"
 _CONFIG = "ledger.json"
+_BY_HAND = "paused"
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,11 @@ class Pause:
     since: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_alarm(self) -> bool:
+        """Whether nothing lands either, since that runs what nobody has agreed to."""
+        return self.code != _BY_HAND
+
 
 def pause_of(workspace: Workspace) -> Pause | None:
     """Return why nothing is dispatched on this machine, or None; an alarm comes first."""
@@ -41,7 +52,7 @@ def pause_of(workspace: Workspace) -> Pause | None:
     paused = workspace.config().paused
     if paused is None:
         return None
-    return Pause("paused", clean_line(paused) or "by hand", "wfledger resume")
+    return Pause(_BY_HAND, clean_line(paused) or "by hand", "wfledger resume")
 
 
 def alarm_of(workspace: Workspace) -> Pause | None:
@@ -77,12 +88,44 @@ def clear_alarm(workspace: Workspace) -> bool:
     return True
 
 
+def pause_run(workspace: Workspace, run_id: str, *, reason: str, why: str = "paused") -> bool:
+    """Let a run start nothing more; what runs of it goes on. False when it was so already."""
+    with workspace.ledger.transaction("person") as changes:
+        run = workspace.ledger.run(run_id)
+        if run.state == "open":  # what has landed or was aborted starts nothing anyway
+            paused = run.but(seq=run.seq + 1, state="paused", reason=clean_line(reason))
+            changes.put_run(paused, why=why)
+        withdraw_offers(workspace, changes, run=run_id, reason=f"the run was {why}")
+    return run.state == "open"
+
+
+def withdraw_offers(
+    workspace: Workspace, changes: Transaction, *, run: str | None, reason: str,
+    to_people: bool = True,
+) -> None:  # fmt: skip
+    """Take back what is on offer of a run, or of all; with or without what only people take."""
+    hold = Hold(code="withdrawn", reason=reason)
+    for task in workspace.ledger.tasks(Status.PENDING, run=run):
+        if task.spec.manual and not to_people:
+            continue
+        with suppress(StaleError, TransitionError):  # it was claimed meanwhile
+            changes.move(
+                task.id, Status.WAITING, actor=Actor.SCHEDULER, why=f"withdrawn: {reason}",
+                hold=hold,
+            )  # fmt: skip
+
+
 def set_paused(workspace: Workspace, reason: str | None) -> bool:
-    """Pause the whole ledger, or with None let it go on; False when it was so already."""
+    """Pause the whole ledger, or with None let it go on; False when it was so already.
+
+    Offers go with it, those for people too: a raw rename asks nobody whether it may.
+    """
     with workspace.ledger.transaction("person") as changes:
         config = workspace.config()
-        if config.paused == reason:
-            return False
+        if reason is not None:
+            withdraw_offers(workspace, changes, run=None, reason="paused")
+        if config.paused == reason or (config.paused is not None and reason == ""):
+            return False  # whoever gives no reason does not take another's away
         said = config.but(paused=reason)
         why = "paused" if reason is not None else "resumed"
         changes.put_file(_CONFIG, canonical(said), why=why)

@@ -7,20 +7,19 @@ ended from here, the way a lost one is.
 from contextlib import suppress
 from typing import Final
 
-from wfledger.core.documents import Hold, Result, Task
+from wfledger.core.documents import Result, Task
 from wfledger.core.statuses import Actor, Status
-from wfledger.core.text import clean_line
 from wfledger.errors import BusyError, StaleError, TransitionError
 from wfledger.run import worktrees
 from wfledger.run.attempt import clear_away
 from wfledger.run.closing import close, failure
 from wfledger.run.commanding import tag_for
 from wfledger.run.keeping import keep_what_is_left, with_kept
+from wfledger.run.pausing import pause_run
 from wfledger.run.process import sweep
 from wfledger.run.requests import request_end
 from wfledger.run.workspace import Workspace
 from wfledger.store.locks import is_alive
-from wfledger.store.transaction import Transaction
 
 #: Longest wait for a runtime to end its attempt.
 WAIT_S: Final = 30.0
@@ -52,13 +51,14 @@ def stop(
             return now.task
         if not alive:
             with suppress(StaleError):  # somebody else has just ended it
-                _end_from_here(workspace, task, said)
+                end_from_here(workspace, task, said)
             return workspace.ledger.get(task_id).task
         workspace.clock.wait(_LOOK_S)
     raise BusyError(f"the runtime of {task_id} has not ended it within {WAIT_S:g} s")
 
 
-def _end_from_here(workspace: Workspace, task: Task, reason: str) -> None:
+def end_from_here(workspace: Workspace, task: Task, reason: str) -> None:
+    """End an attempt that no runtime looks after: its processes, then the attempt; work is kept."""
     name = workspace.ledger.layout.attempt_name(task.id, task.attempt)
     sweep(tag_for(workspace, name), grace_s=_GRACE_S)
     result = Result(
@@ -79,12 +79,7 @@ def stop_run(workspace: Workspace, run_id: str, *, reason: str = "") -> list[str
 
     `run RUN` goes on with it.
     """
-    with workspace.ledger.transaction("person") as changes:
-        run = workspace.ledger.run(run_id)
-        if run.state == "open":  # what has landed or was aborted starts nothing anyway
-            paused = run.but(seq=run.seq + 1, state="paused", reason=clean_line(reason))
-            changes.put_run(paused, why="stopped")
-        _withdraw_offers(workspace, changes, run_id)
+    pause_run(workspace, run_id, reason=reason, why="stopped")
     ended = []
     for task_id in workspace.ledger.names(Status.IN_PROGRESS, run=run_id):
         try:
@@ -93,15 +88,6 @@ def stop_run(workspace: Workspace, run_id: str, *, reason: str = "") -> list[str
             continue  # it ended by itself meanwhile
         ended.append(task_id)
     return ended
-
-
-def _withdraw_offers(workspace: Workspace, changes: Transaction, run_id: str) -> None:
-    hold = Hold(code="withdrawn", reason="the run was stopped")
-    for task_id in workspace.ledger.names(Status.PENDING, run=run_id):
-        with suppress(StaleError):  # claimed meanwhile; then it is stopped
-            changes.move(
-                task_id, Status.WAITING, actor=Actor.SCHEDULER, why="the run was stopped", hold=hold
-            )
 
 
 def reopen_run(workspace: Workspace, run_id: str) -> None:
