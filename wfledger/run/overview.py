@@ -155,9 +155,9 @@ def _lines(
 
 
 def _verdicts(workspace: Workspace, runs: Sequence[Run], view: View) -> dict[str, str]:
-    paused = pause_of(workspace) is not None
-    offers = _offers(workspace)
-    stuck = waiting_on_person(view, runs, paused=paused, offers=offers)
+    stuck = waiting_on_person(
+        view, runs, pause=pause_of(workspace), offers=offers_of(workspace)
+    )
     return {run.id: run_verdict(view, run, waiting_on_person=stuck).state for run in runs}
 
 
@@ -182,7 +182,7 @@ def page(
     return entries, None
 
 
-def _offers(workspace: Workspace) -> frozenset[str]:
+def offers_of(workspace: Workspace) -> frozenset[str]:
     """Return what workers here can do; a broken fleet.toml stops who acts, not who looks."""
     try:
         return workspace.fleet().offers
