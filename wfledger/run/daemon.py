@@ -14,6 +14,7 @@ from wfledger import __version__
 from wfledger.clock import iso
 from wfledger.run.commit import commit_journal
 from wfledger.run.engine import Engine
+from wfledger.run.housekeeping import keep_house_if_due
 from wfledger.run.instance import Facts, Instance, own_process
 from wfledger.run.logbook import Logbook
 from wfledger.run.orphans import sweep_orphans
@@ -140,6 +141,7 @@ class Daemon:
         ended, removed = sweep_orphans(self._workspace), sweep_worktrees(self._workspace)
         if ended or removed:
             self._log.say(f"swept {ended} processes and {removed} worktrees that were left over")
+        keep_house_if_due(self._workspace, self._report)
 
     # -- between turns ---------------------------------------------------------------------------
 

@@ -10,13 +10,16 @@ from typing import Any, Protocol
 from wfledger.core.documents import Run
 from wfledger.core.graph import Verdict
 from wfledger.core.statuses import Status
+from wfledger.errors import WfledgerError
 from wfledger.run.engine import Engine, Pulse
+from wfledger.run.housekeeping import keep_house_if_due
 from wfledger.run.naming import task_ids
 from wfledger.run.needs import Need, needs, obstacles
 from wfledger.run.people import retry
 from wfledger.run.refnames import HEADS
 from wfledger.run.stopping import reopen_run
 from wfledger.run.submit import follow_target
+from wfledger.run.verifying import is_verifier
 from wfledger.run.workspace import Workspace
 
 
@@ -97,9 +100,19 @@ class Session:
     def drive(self) -> Outcome:
         """Work until nothing can move without a person; everything of ours has ended then."""
         verdict = self._engine.drive(self._on_pulse)
+        self._keep_house()
         return conclude(
             self._workspace, self.run.id, verdict, interrupted=self.stop_requests > 0
         )
+
+    def _keep_house(self) -> None:
+        """Tidy up if it is time; trouble with that is no trouble of the run."""
+        if self.stop_requests:
+            return
+        try:
+            keep_house_if_due(self._workspace, self._listener.event)
+        except (WfledgerError, OSError) as error:
+            self._listener.event("ledger", f"housekeeping was put off: {error}")
 
     def _on_pulse(self, pulse: Pulse) -> None:
         asked = self.stop_requests
@@ -134,7 +147,10 @@ def conclude(
     """Return what a run of that verdict leaves to do."""
     ledger = workspace.ledger
     run = ledger.run(run_id)
-    cancelled = ledger.names(Status.CANCELLED, run=run_id)
+    cancelled = [
+        name for name in ledger.names(Status.CANCELLED, run=run_id)
+        if not is_verifier(workspace, Status.CANCELLED, name)
+    ]  # fmt: skip
     wanted = needs(workspace, run_id)
     if verdict.state == "waits":
         wanted += obstacles(workspace, run_id)
