@@ -36,24 +36,28 @@ __all__ = [
     "tagged",
 ]
 
-#: How long a stop can go unnoticed.
+#: How long a stop can go unnoticed; longer the more jobs there are, for each turn costs CPU time.
 _TURN_S: Final = 0.05
+_TURN_PER_JOB_S: Final = 0.001
+_LONGEST_TURN_S: Final = 0.5
 _BEAT_S: Final = 1.0
 #: Less than this share of one core over a beat counts as no CPU time: event loops tick for ever.
 _IDLE_SHARE: Final = 0.005
 
-Reason = Literal["exited", "wall", "idle", "silence", "stopped", "spawn_failed"]
+Reason = Literal["exited", "wall", "idle", "silence", "halted", "stopped", "spawn_failed"]
 
 
 @dataclass(frozen=True)
 class ProcessLimits:
-    """What a job is ended for; None is no limit. Times are seconds."""
+    """What a job is ended for; None is no limit. Seconds; those that the machine sleeps are none."""
 
     wall_s: float | None = None
     #: No output, and next to no CPU time of the whole tree.
     idle_s: float | None = None
     #: No output.
     silence_s: float | None = None
+    #: All of its processes are stopped by a signal; an idle or silent job that is says so too.
+    halted_s: float | None = None
     #: Bytes of output that are kept: the first and the last half.
     output_bytes: int = 10 * 2**20
     #: Between SIGTERM and SIGKILL.
@@ -117,6 +121,7 @@ class _Clocks:
     def __init__(self, limits: ProcessLimits, now: float) -> None:
         self._limits = limits
         self._began = self._wrote = self._worked = now
+        self._halted: float | None = None
 
     def wrote(self, now: float) -> None:
         self._wrote = self._worked = now
@@ -124,8 +129,21 @@ class _Clocks:
     def worked(self, now: float) -> None:
         self._worked = now
 
+    def halted(self, now: float, *, is_halted: bool) -> None:
+        since = self._halted if self._halted is not None else now
+        self._halted = since if is_halted else None
+
     def over(self, now: float) -> Reason | None:
+        reason = self._reached(now)
+        # Who stopped it was not its task: that is no silence of a worker's own.
+        is_halted = self._halted is not None and reason in {"idle", "silence"}
+        return "halted" if is_halted else reason
+
+    def _reached(self, now: float) -> Reason | None:
         limits = self._limits
+        halted_s = now - self._halted if self._halted is not None else 0.0
+        if limits.halted_s is not None and halted_s >= limits.halted_s:
+            return "halted"
         if limits.wall_s is not None and now - self._began >= limits.wall_s:
             return "wall"
         if limits.silence_s is not None and now - self._wrote >= limits.silence_s:
@@ -135,11 +153,34 @@ class _Clocks:
         return None
 
 
+class _Running:
+    """How many jobs this process runs now."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._count -= 1
+
+    def turn_s(self) -> float:
+        """Return how long each of them waits for output before it looks around."""
+        return min(max(_TURN_S, self._count * _TURN_PER_JOB_S), _LONGEST_TURN_S)
+
+
+_RUNNING: Final = _Running()
+
+
 class _Watch:
     """Looks after a running job until there is a reason to end it."""
 
     def __init__(self, job: Job, *, pump: Pump, tree: endings.Tree, clock: Clock) -> None:
-        now = clock.elapsed()
+        now = clock.awake()
         idle_s = job.limits.idle_s
         self._pump = pump
         self._tree = tree
@@ -147,17 +188,17 @@ class _Watch:
         self._clocks = _Clocks(job.limits, now)
         self._beat_s = min(_BEAT_S, idle_s / 8) if idle_s is not None else _BEAT_S
         self._beaten = now
-        self._seen: tuple[float, frozenset[int]] = (0.0, frozenset())
+        self._seen = endings.Signs()
 
     def until_over(self, stop: threading.Event, on_beat: Callable[[], None] | None) -> Reason:
         """Return why the job is over; it may still run."""
         while True:
-            wrote = self._pump.turn(_TURN_S)
+            wrote = self._pump.turn(_RUNNING.turn_s())
             if self._pump.exited:
                 return "exited"
             if stop.is_set():
                 return "stopped"
-            now = self._clock.elapsed()
+            now = self._clock.awake()
             if wrote:
                 self._clocks.wrote(now)
             if now - self._beaten >= self._beat_s:
@@ -173,10 +214,12 @@ class _Watch:
         if not isinstance(self._tree, endings.JobTree):
             self._clocks.worked(now)  # CPU time is not known here: only silence and wall hold
             return
-        cpu_s, pids = self._tree.watch(age_s=self._beat_s)
-        if cpu_s - self._seen[0] > passed * _IDLE_SHARE or pids != self._seen[1]:
+        signs = self._tree.watch(age_s=self._beat_s)
+        is_busy = signs.cpu_s - self._seen.cpu_s > passed * _IDLE_SHARE
+        if is_busy or signs.pids != self._seen.pids:
             self._clocks.worked(now)
-        self._seen = (cpu_s, pids)
+        self._clocks.halted(now, is_halted=signs.is_halted)
+        self._seen = signs
 
 
 def run_job(
@@ -212,7 +255,7 @@ def run_job(
         return _not_started("spawn_failed", _why_not(job, error), clock.elapsed() - began)
     if on_start is not None:
         on_start()
-    with Pump(log, pipe=pipe, ended=lambda: process.poll() is not None) as pump:
+    with Pump(log, pipe=pipe, ended=lambda: process.poll() is not None) as pump, _RUNNING:
         tree = _tree(job, process, clock)
         pump.watch(process.pid)
         watch = _Watch(job, pump=pump, tree=tree, clock=clock)
@@ -412,6 +455,7 @@ def _message(
         "wall": f"it ran for {limits.wall_s:g} s, its limit" if limits.wall_s is not None else "",
         "idle": f"no output and no work for {limits.idle_s:g} s" if limits.idle_s else "",
         "silence": f"no output for {limits.silence_s:g} s" if limits.silence_s else "",
+        "halted": "all of its processes were stopped by a signal, and nobody let them go on",
         "stopped": "stopped on request",
         "exited": _exit(status),
     }[reason]

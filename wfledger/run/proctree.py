@@ -49,6 +49,8 @@ class Process(NamedTuple):
     cpu_s: float
     #: Ended, but not waited for.
     is_zombie: bool
+    #: Stopped by a signal; what a debugger holds is not.
+    is_stopped: bool = False
 
 
 class Table:
@@ -65,6 +67,16 @@ class Table:
         self._youngest_last = sorted(processes, key=lambda process: process.started)
         self._owners: dict[int, int] = {}
         self._owned: dict[int, list[Process]] = {}
+        #: Marks that do not change any more, by pid and start.
+        self._settled: dict[tuple[int, int], int] = {}
+
+    def inherit(self, earlier: "Table") -> None:
+        """Take over what *earlier* knows of processes that are still there; before any question."""
+        self._settled = {
+            (one.pid, one.started): mark
+            for one in self.processes.values()
+            if (mark := earlier._settled.get((one.pid, one.started))) is not None
+        }
 
     def children(self, pid: int) -> list[Process]:
         """Return the processes whose parent is *pid*."""
@@ -78,7 +90,13 @@ class Table:
         """Return the mark of the job that *process* says it belongs to, or 0."""
         owner = self._owners.get(process.pid)
         if owner is None:
-            owner = self._owners[process.pid] = _read_owner(process)
+            identity = process.pid, process.started
+            owner, is_settled = self._settled.get(identity, 0), True
+            if not owner:
+                owner, is_settled = _read_owner(process)
+            self._owners[process.pid] = owner
+            if is_settled:
+                self._settled[identity] = owner
         return owner
 
     def owned(self, mark: int, *, since: int) -> list[Process]:
@@ -110,7 +128,9 @@ class Looks:
         with self._lock:
             if self._begun == begun:
                 self._begun += 1
-                self._table = self._read()
+                table = self._read()
+                table.inherit(self._table)
+                self._table = table
                 self._taken = clock.elapsed()
             return self._table
 
@@ -147,7 +167,10 @@ def read_process(pid: int) -> Process | None:
     # A zombie leader whose other threads live is a running process.
     is_zombie = fields[0] in {b"Z", b"X"} and int(fields[17]) <= 1
     ticks = sum(int(field) for field in fields[11:15])
-    return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), ticks / _TICKS, is_zombie)
+    return Process(
+        pid, parent=int(fields[1]), session=int(fields[3]), started=int(fields[19]),
+        cpu_s=ticks / _TICKS, is_zombie=is_zombie, is_stopped=fields[0] == b"T",
+    )  # fmt: skip
 
 
 def send(process: Process, number: int) -> bool:
@@ -339,15 +362,17 @@ def _soft_limit(pid: int) -> int | None:
     return int(soft) if soft.isdigit() else None
 
 
-def _read_owner(process: Process) -> int:
+def _read_owner(process: Process) -> tuple[int, bool]:
+    """Return the mark of the job that *process* belongs to, or 0, and whether it will stay."""
     soft = _soft_limit(process.pid)
     # A supervisor that is itself part of a job bears that job's mark, and so do its git calls.
     if soft is None or soft == _OWN_SOFT_LIMIT:
         tag = _read_tag(process.pid)
-        return mark_of(tag) if tag is not None else 0
+        return (mark_of(tag) if tag is not None else 0), False
     if soft & 1 and (process.is_zombie or _is_bystander(process.pid)):
-        return 0
-    return soft & ~1
+        return 0, False
+    # Odd only for a moment, in one that has not come to its program yet or that starts a job.
+    return soft & ~1, not soft & 1
 
 
 def _is_bystander(pid: int) -> bool:
