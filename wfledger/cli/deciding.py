@@ -2,11 +2,11 @@
 
 import shlex
 from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
-from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.common import App, emit, json_option, pass_app, user
 from wfledger.cli.render import say
 from wfledger.errors import TransitionError, UsageError
 
@@ -26,31 +26,57 @@ def _told(app: App, task: "Task", sentence: str, *, as_json: bool) -> None:
     say(f"{task.id}: {sentence}")
     if entry.status.value == "waiting":
         say(f"next: wfledger run {task.run}")
+    elif entry.task.block is not None:
+        say(f"next: {entry.task.block.command}")
 
 
 @click.command("retry")
 @click.argument("task")
+@click.option("--edited", is_flag=True, help="As its file says now, not as it was submitted.")
 @json_option
 @pass_app
-def retry(app: App, *, task: str, as_json: bool) -> None:
-    """Let a blocked task be tried again from the start; earlier failures are forgiven."""
+def retry(app: App, *, task: str, edited: bool, as_json: bool) -> None:
+    """Let a blocked task be tried again from the start; earlier failures are forgiven.
+
+    Where its file was edited in what the task may write, run or be verified by, it goes on as it
+    was submitted; with --edited, as the file says now.
+    """
     from wfledger.run import people
 
-    done = people.retry(app.workspace, app.task_id(task))
+    done = people.retry(app.workspace, app.task_id(task), edited=edited)
     _told(app, done, "will be tried again", as_json=as_json)
 
 
 @click.command("answer")
 @click.argument("task")
-@click.argument("text")
+@click.argument("text", metavar="TEXT|yes|no")
+@click.option("--reason", default="", help="Why no; the next attempt is told.")
 @json_option
 @pass_app
-def answer(app: App, *, task: str, text: str, as_json: bool) -> None:
-    """Answer a task's question; the next attempt is given TEXT."""
-    from wfledger.run import people
+def answer(app: App, *, task: str, text: str, reason: str, as_json: bool) -> None:
+    """Answer a task's question: the next attempt is given TEXT.
 
-    done = people.answer(app.workspace, app.task_id(task), text)
+    Of a result that waits for approval, `yes` lands it as it is, without another attempt, and `no`
+    refuses it: the task has failed its verification then.
+    """
+    from wfledger.run import approving, people
+
+    task_id = app.task_id(task)
+    if approving.is_asked(app.workspace.ledger.get(task_id).task) and text in {"yes", "no"}:
+        verdict: Literal["yes", "no"] = "yes" if text == "yes" else "no"
+        done = approving.give_verdict(app.workspace, task_id, verdict, who=user(), reason=reason)
+        _told(app, done, _VERDICTS[verdict], as_json=as_json)
+        return
+    if reason:
+        raise UsageError("--reason belongs to a no; an answer stands for itself")
+    done = people.answer(app.workspace, task_id, text)
     _told(app, done, "has its answer and will be tried again", as_json=as_json)
+
+
+_VERDICTS: Final = {
+    "yes": "is approved; its result goes on to be landed",
+    "no": "is refused; another attempt is told why",
+}
 
 
 @click.command("widen")

@@ -4,6 +4,10 @@ Runtime, command line and recovery all end attempts here, so there is one fence 
 decides what follows.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 from wfledger.core import outcome
 from wfledger.core.documents import Attempt, Failure, Hold, Result, Task
 from wfledger.core.states import LANDING
@@ -13,13 +17,22 @@ from wfledger.run import phases
 from wfledger.run.claims import closed
 from wfledger.run.requests import is_given_up
 from wfledger.run.workspace import Workspace
-from wfledger.store.transaction import Transaction
 
 
 def failure(failure_class: str, message: str) -> Failure:
     """Return a failure of a class, with the source that it is counted under."""
     source = outcome.SOURCES.get(failure_class, "task")
     return Failure(failure_class=failure_class, source=source, message=message[:1000])
+
+
+def as_said(result: Result) -> Result:
+    """Return a worker's envelope with the failure that its status stands for."""
+    if result.status == "blocked":
+        text = "; ".join(result.open_questions) or result.summary or "a question"
+        return result.but(failure=failure("question", text))
+    if result.status == "failed" and result.failure is None:
+        return result.but(failure=failure("task", result.summary or "failed"))
+    return result
 
 
 def close(
@@ -40,7 +53,6 @@ def close(
 def _close(
     workspace: Workspace, result: Result, *, by: str, actor: Actor, left: bool
 ) -> Task:
-    now = workspace.clock.now()
     with workspace.ledger.transaction(by) as changes:
         entry = changes.get(result.task)
         task = entry.task
@@ -52,28 +64,41 @@ def _close(
                 task=task.id,
             )
         changes.put_result(result)
-        if result.failure is None:
-            done = closed(workspace, task, "succeeded", result.summary, kept=result.head)
-            return changes.move(
-                task.id, Status.MERGING, actor=actor, why="the worker is finished",
-                attempts=(*task.attempts, done), hold=None,
-            )
-        if left:
-            return _give_back(workspace, changes, task, result)
-        ended = _ended(workspace, task, result, result.failure)
-        if _is_given_up(workspace, result):
-            return changes.move(
-                task.id, Status.CANCELLED, actor=Actor.PERSON, why=result.failure.message,
-                attempts=ended, claim=None, hold=None,
-            )
-        counted = task.but(attempts=ended)
-        following = outcome.after_failure(
-            counted, result.failure.failure_class, result.failure.message, now=now
-        )
-        return changes.move(
-            task.id, following.status, actor=actor, why=result.failure.failure_class,
-            attempts=ended, claim=None, hold=following.hold, block=following.block,
-        )
+        end = ending(workspace, task, result, actor=actor, left=left)
+        return changes.move(task.id, end.status, actor=end.actor, why=end.why, **end.changes)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Where the end of an attempt leads, who may move the task there, and what it says then."""
+
+    status: Status
+    actor: Actor
+    why: str
+    changes: Mapping[str, Any]
+
+
+def ending(
+    workspace: Workspace, task: Task, result: Result, *, actor: Actor = Actor.WORKER,
+    left: bool = False,
+) -> Ending:  # fmt: skip
+    """Return what the end of the present attempt of *task* with *result* leads to."""
+    why = result.failure
+    if why is None:
+        done = closed(workspace, task, "succeeded", result.summary, kept=result.head)
+        said = {"attempts": (*task.attempts, done), "hold": None}
+        return Ending(Status.MERGING, actor, "the worker is finished", said)
+    if left:
+        return released(workspace, task, result, why="its runtime left")
+    ended = _ended(workspace, task, result, why)
+    over: dict[str, Any] = {"attempts": ended, "claim": None}
+    if _is_given_up(workspace, result):
+        return Ending(Status.CANCELLED, Actor.PERSON, why.message, {**over, "hold": None})
+    following = outcome.after_failure(
+        task.but(attempts=ended), why.failure_class, why.message, now=workspace.clock.now()
+    )
+    over |= {"hold": following.hold, "block": following.block}
+    return Ending(following.status, actor, why.failure_class, over)
 
 
 def _is_given_up(workspace: Workspace, result: Result) -> bool:
@@ -84,16 +109,16 @@ def _is_given_up(workspace: Workspace, result: Result) -> bool:
     return is_given_up(workspace, result.task, result.attempt)
 
 
-def _give_back(
-    workspace: Workspace, changes: Transaction, task: Task, result: Result
-) -> Task:
+def released(workspace: Workspace, task: Task, result: Result, *, why: str) -> Ending:
+    """Return what giving the present attempt back leads to; it counts as no failure."""
     reason = result.failure.message if result.failure else ""
     kept = result.head if result.head != result.base else None
     attempt = closed(workspace, task, "released", reason, kept=kept)
-    return changes.move(
-        task.id, Status.WAITING, actor=Actor.WORKER, why="its runtime left", claim=None,
-        attempts=(*task.attempts, attempt), hold=Hold(code="released", reason=reason),
-    )
+    said = {
+        "attempts": (*task.attempts, attempt), "claim": None,
+        "hold": Hold(code="released", reason=reason),
+    }
+    return Ending(Status.WAITING, Actor.WORKER, why, said)
 
 
 def _ended(

@@ -12,10 +12,10 @@ from pathlib import Path
 from wfledger.core import bounds
 from wfledger.core.documents import Failure, Result, Task
 from wfledger.errors import EnvironmentFailedError, WfledgerError
-from wfledger.run import worktrees
+from wfledger.run import fingerprints, worktrees
 from wfledger.run.attempt import clear_away
 from wfledger.run.claims import Claim, held_entry, release
-from wfledger.run.closing import close, failure
+from wfledger.run.closing import as_said, close, failure
 from wfledger.run.envelope import parse_envelope
 from wfledger.run.keeping import keep, keep_what_is_left, with_kept
 from wfledger.run.landing import Landing, land_task
@@ -109,13 +109,7 @@ def _given(task: Task, envelope: Path | None) -> Result:
     if envelope is None:
         return Result(task=task.id, attempt=task.attempt, status="succeeded")
     raw = atomic.read(envelope, limit=bounds.RESULT_BYTES)
-    result = parse_envelope(raw, task_id=task.id, attempt=task.attempt)
-    if result.status == "blocked":
-        text = "; ".join(result.open_questions) or result.summary or "a question"
-        return result.but(failure=failure("question", text))
-    if result.status == "failed" and result.failure is None:
-        return result.but(failure=failure("task", result.summary or "failed"))
-    return result
+    return as_said(parse_envelope(raw, task_id=task.id, attempt=task.attempt))
 
 
 def fail(
@@ -143,6 +137,7 @@ def _with_work(
     Nothing succeeds in a worktree that is gone; what was committed there is kept all the same.
     """
     name = workspace.ledger.layout.attempt_name(task.id, task.attempt)
+    fingerprints.end(workspace, task.id)
     place = worktrees.find(workspace, name)
     if place is None:
         base = workspace.repo.tip(workspace.ledger.run(task.run).branch)

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from wfledger.clock import iso
@@ -15,10 +16,18 @@ from wfledger.core import outcome
 from wfledger.core.documents import Landed, Task
 from wfledger.core.states import State
 from wfledger.core.statuses import Actor, Status
-from wfledger.errors import BusyError, EnvironmentFailedError, StaleError, TransitionError
-from wfledger.run import phases, targets
+from wfledger.errors import (
+    BusyError,
+    EnvironmentFailedError,
+    PausedError,
+    StaleError,
+    TransitionError,
+)
+from wfledger.run import fingerprints, phases, targets
+from wfledger.run.beating import Heart, signed_by
 from wfledger.run.cleanroom import Report
 from wfledger.run.lander import Lander
+from wfledger.run.liveness import look_for_stopped
 from wfledger.run.merging import (
     BACKOFF_MAX_S,
     Blocked,
@@ -32,6 +41,7 @@ from wfledger.run.merging import (
     lease,
 )
 from wfledger.run.scopecheck import subject_of
+from wfledger.run.verifying import have_spoken
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
 from wfledger.store.locks import LiveLock
@@ -49,8 +59,13 @@ def _silent(_: str) -> None:
     """Report nothing."""
 
 
-def is_landable(task: Task, *, now: datetime) -> bool:
-    """Whether a task in merging/ is due: its last landing was not put off to a later moment."""
+def is_landable(workspace: Workspace, task: Task, *, now: datetime) -> bool:
+    """Whether a task in merging/ is due: nothing put its last landing off, and no verdict is out.
+
+    What waits for verifiers is due as soon as each of them has come to an end.
+    """
+    if task.hold is not None and task.hold.code == "verifier":
+        return have_spoken(workspace, task.hold.on)
     return outcome.is_due(task.hold, now=now, longest_s=BACKOFF_MAX_S)
 
 
@@ -80,17 +95,31 @@ def land_task(
             f"{task_id} is {entry.status.value}; there is nothing to land",
             task=task_id, status=entry.status.value,
         )  # fmt: skip
+    alarm = fingerprints.check(workspace)
+    if alarm is not None:  # nobody has agreed to what a check or the gate would run in
+        return Deferred(f"nothing lands: {alarm.reason}; {alarm.command}")
+    if _is_not_taken_in(workspace, entry.task):
+        return Deferred("it was handed in by files, which the next step of a scheduler takes in")
     branch = workspace.ledger.run(entry.task.run).branch
     try:
         with (
-            targets.hold_target(workspace, branch, wait_s=wait_for_target, stop=stop),
-            _alive(workspace, entry.task),
+            targets.hold_target(
+                workspace, branch, wait_s=wait_for_target, stop=stop
+            ) as heart,
+            _alive(workspace, entry.task, heart),
         ):
             phases.note(workspace, task_id, entry.task.attempt, State.MERGING, "checks its result")
             taken = _take_up(workspace, task_id, owner)
             return Lander(taken, stop, report).land() if isinstance(taken, Errand) else taken
-    except (BusyError, EnvironmentFailedError, OSError) as error:
+    except (BusyError, EnvironmentFailedError, PausedError, OSError) as error:
         return Deferred(str(error))
+
+
+def _is_not_taken_in(workspace: Workspace, task: Task) -> bool:
+    """Whether a claimant moved it here and nobody has looked at what he handed in."""
+    is_over = any(attempt.number == task.attempt for attempt in task.attempts)
+    is_claimed = workspace.ledger.is_claimed(task.id, task.attempt)
+    return is_claimed and not is_over and task.accepted is None
 
 
 def _take_up(workspace: Workspace, task_id: str, owner: str) -> Errand | Landing:
@@ -115,16 +144,32 @@ def _outcome_of(entry: Entry) -> Landing | None:
 
 
 @contextmanager
-def _alive(workspace: Workspace, task: Task) -> Iterator[None]:
+def _alive(workspace: Workspace, task: Task, heart: Heart) -> Iterator[None]:
     """Say to everybody on this machine that the task is being merged (WFL-LAND-020)."""
-    name = workspace.ledger.layout.attempt_name(task.id, task.attempt)
-    lock = LiveLock(workspace.ledger.layout.local / "live" / f"{name}.merge")
+    path = workspace.ledger.layout.merge(task.id, task.attempt)
+    lock = _merge_lock(workspace, path)
+    heart.sign(lock)
     try:
         yield
     finally:
-        phases.forget(workspace, task.id, task.attempt)
-        lock.path.unlink(missing_ok=True)
+        if lock.is_at(path):  # else another has taken over meanwhile, and it is his
+            phases.forget(workspace, task.id, task.attempt)
+            path.unlink(missing_ok=True)
         lock.release()
+
+
+def _merge_lock(workspace: Workspace, path: Path) -> LiveLock:
+    """Take the lock of a task's merger, from one who stands still as well.
+
+    The caller holds the target, so nobody else takes it at the same moment.
+    """
+    try:
+        return LiveLock(path)
+    except BusyError:
+        if signed_by(path) not in look_for_stopped(workspace, remember=False):
+            raise
+    path.unlink(missing_ok=True)
+    return LiveLock(path)
 
 
 # -- cancelling ----------------------------------------------------------------------------------
@@ -145,8 +190,8 @@ def cancel_merging(
             return cancelled
     branch = workspace.ledger.run(task.run).branch
     never = threading.Event()
-    with targets.hold_target(workspace, branch, wait_s=CANCEL_WAIT_S, stop=never):
-        _resolve(workspace, task_id, by=by)
+    with targets.hold_target(workspace, branch, wait_s=CANCEL_WAIT_S, stop=never) as heart:
+        _resolve(workspace, task_id, heart, by=by)
         cancelled = _cancel_unintended(workspace, task_id, by=by, why=why)
     if cancelled is None:
         raise BusyError(f"{task_id} is being landed", hint="try again")
@@ -170,16 +215,17 @@ def _cancel_unintended(workspace: Workspace, task_id: str, *, by: str, why: str)
         )  # fmt: skip
 
 
-def _resolve(workspace: Workspace, task_id: str, *, by: str) -> None:
+def _resolve(workspace: Workspace, task_id: str, heart: Heart, *, by: str) -> None:
     """Bring a landing that has happened to its end and refuse, or forget its intent."""
     entry = workspace.ledger.get(task_id)
     intent = entry.task.intent
     if entry.status is not Status.MERGING or intent is None:
         return
+    targets.fence(workspace, task_id, intent)
     if not targets.resolve_intent(workspace, task_id, intent):
         drop_intent(workspace, task_id, intent, by=by)
         return
-    with _alive(workspace, entry.task):
+    with _alive(workspace, entry.task, heart):
         errand = lease(workspace, task_id, owner=by)
         targets.note_landed(workspace, intent.target, intent.candidate)
         at = iso(workspace.clock.now())

@@ -12,6 +12,7 @@ from wfledger.core.scopes import parse_all
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import BusyError, NotFoundError, TransitionError, UsageError
 from wfledger.run import mending, worktrees
+from wfledger.run.approving import is_asked
 from wfledger.run.changed import attempt_with_work
 from wfledger.run.keeping import kept_head
 from wfledger.run.stopping import stop
@@ -45,8 +46,13 @@ def _lift(changes: Transaction, task_id: str, *, why: str, **values: Any) -> Tas
     )
 
 
-def retry(workspace: Workspace, task_id: str) -> Task:
-    """Let a blocked task be attempted again from the start; earlier failures are forgiven."""
+def retry(workspace: Workspace, task_id: str, *, edited: bool = False) -> Task:
+    """Let a blocked task be attempted again from the start; earlier failures are forgiven.
+
+    *edited* accepts what somebody changed in its file; else what was submitted is put back.
+    """
+    if edited:
+        return _retry_edited(workspace, task_id)
     spec = submitted_spec(workspace, _blocked(workspace, task_id).task)
     with workspace.ledger.transaction(_BY) as changes:
         entry = _blocked(workspace, task_id)
@@ -55,8 +61,30 @@ def retry(workspace: Workspace, task_id: str) -> Task:
         )
 
 
+def _retry_edited(workspace: Workspace, task_id: str) -> Task:
+    """Make the spec that stands in the file the one that counts (WFL-TASK-010)."""
+    with workspace.ledger.transaction(_BY) as changes:
+        task = _blocked(workspace, task_id).task
+        spec = task.spec
+        if spec.digest() == task.spec_sha256:
+            raise UsageError(
+                f"the spec of {task_id} is what was submitted; nothing was edited",
+                hint=f"wfledger retry {task_id}",
+            )
+        parse_all(spec.write)
+        return _lift(
+            changes, task_id, why="retry as edited", spec_sha256=spec.digest(), accepted=None,
+            forgiven=task.attempt,
+        )
+
+
 def answer(workspace: Workspace, task_id: str, text: str) -> Task:
     """Answer a blocked task's question; the next attempt is given the answer."""
+    if is_asked(_blocked(workspace, task_id).task):
+        raise UsageError(
+            f"{task_id} waits for a verdict on its result: yes or no",
+            hint=f"wfledger answer {task_id} yes",
+        )
     if not text.strip():
         raise UsageError("an answer says something")
     spec = submitted_spec(workspace, _blocked(workspace, task_id).task)
@@ -134,7 +162,10 @@ def accept(workspace: Workspace, task_id: str, *, waive: Sequence[str] = ()) -> 
     place = mending.opened(workspace, task) if spec.writes else None
     accepted = mending.take(workspace, place, task) if place is not None else None
     accepted = accepted or _to_accept(workspace, task, spec)
-    accepted = accepted.but(waive=tuple(dict.fromkeys((*accepted.waive, *waive))))
+    unheard = task.block.facts.get("unheard", []) if task.block else []
+    accepted = accepted.but(
+        waive=tuple(dict.fromkeys((*accepted.waive, *waive))), unheard=tuple(unheard)
+    )
     with workspace.ledger.transaction(_BY) as changes:
         _unchanged(workspace, entry)
         done = _lift(changes, task_id, why="accepted", spec=spec, accepted=accepted)

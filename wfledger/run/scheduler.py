@@ -5,7 +5,6 @@ changes it looks at again under the lock. Nothing here starts or ends a process.
 """
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,10 +24,13 @@ from wfledger.core.policy import Policy
 from wfledger.core.scopes import parse_all
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import InvalidPatternError, StaleError, TransitionError
+from wfledger.run import fingerprints
+from wfledger.run.adopting import Adopter
 from wfledger.run.editing import adopt_edits
 from wfledger.run.liveness import Observations
-from wfledger.run.pausing import pause_of
-from wfledger.run.view import Cache, View
+from wfledger.run.pausing import Pause, pause_of
+from wfledger.run.verifying import end_unwanted, is_wanted
+from wfledger.run.view import Cache, View, held_by_verifiers
 from wfledger.run.workspace import Workspace
 from wfledger.store.transaction import Transaction
 
@@ -50,6 +52,8 @@ class Step:
     on_person: frozenset[str] = frozenset()
     #: Runs that abort: what runs of them is to be stopped.
     aborted: set[str] = field(default_factory=set)
+    #: What was done by files and taken in: name and sentence.
+    adopted: tuple[tuple[str, str], ...] = ()
     #: Seconds until the next backoff ends, if one is all there is to wait for.
     next_due_s: float | None = None
 
@@ -60,6 +64,11 @@ class Scheduler:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._cache = Cache()
+        self._adopter = Adopter(workspace)
+
+    def take_in(self) -> tuple[tuple[str, str], ...]:
+        """Take in what was done by files since the last look (WFL-CLAIM-053); see `Adopter`."""
+        return tuple(self._adopter.step())
 
     def look(self, runs: Iterable[Run] | None = None) -> View:
         """Return where tasks of the open runs stand."""
@@ -81,6 +90,8 @@ class Scheduler:
         With *only*, no task of another run is put on offer: an offer holds its scope, and nobody
         here would take it.
         """
+        fingerprints.check(self._workspace)
+        adopted = self.take_in()
         config = self._workspace.config()
         runs = self.open_runs(only)
         before = self.look(runs)
@@ -92,32 +103,22 @@ class Scheduler:
                 self._workspace, changes, policy=config.policy, observations=observations,
                 view=hot, runs=runs,
             )  # fmt: skip
-            one.paused = pause_of(self._workspace) is not None
+            pause = pause_of(self._workspace)
+            one.paused = pause is not None
             adopt_edits(self._workspace, changes)
             one.fold_claims()
             one.abort_runs()
+            one.drop_verifiers()
             ready = one.settle()
             one.promote(_offered_here(one, ready, only), slots=slots)
             observations.save("offer")
         step = one.finished
+        step.adopted = adopted
         step.view = self.look(runs)
         step.on_person = waiting_on_person(
-            step.view, self.open_runs(), paused=one.paused, offers=one.offers
+            step.view, self.open_runs(), pause=pause, offers=one.offers
         )
         return step
-
-    def withdraw_offers(self, run_id: str | None, *, reason: str) -> None:
-        """Take the offers of a run, or all, back that their workers, who leave, have not taken."""
-        with self._workspace.ledger.transaction(_BY) as changes:
-            for task in self.tasks(Status.PENDING, run=run_id):
-                if task.spec.manual:
-                    continue
-                hold = Hold(code="withdrawn", reason=reason)
-                with suppress(StaleError, TransitionError):  # it was claimed meanwhile
-                    changes.move(
-                        task.id, Status.WAITING, actor=Actor.SCHEDULER,
-                        why=f"withdrawn: {reason}", hold=hold,
-                    )  # fmt: skip
 
     def _hot_again(self, view: View) -> View:
         tasks = dict(view.tasks)
@@ -201,6 +202,19 @@ class _Pass:
                 self._try_move(
                     task.id, Status.CANCELLED, why="the run aborts", block=None, hold=None
                 )
+
+    def drop_verifiers(self) -> None:
+        """Give up the verifiers whose result waits for them no longer (WFL-RESULT-047)."""
+        for status in (Status.WAITING, Status.PENDING, Status.IN_PROGRESS, Status.BLOCKED):
+            for task in list(self._view.tasks[status]):
+                if task.spec.verifies is None or is_wanted(self._workspace, task):
+                    continue
+                if status is Status.IN_PROGRESS:
+                    end_unwanted(self._workspace, task)
+                elif self._try_move(
+                    task.id, Status.CANCELLED, why="its result needs no verdict", hold=None
+                ):
+                    self._view.tasks[status].remove(task)
 
     def settle(self) -> list[tuple[Task, Readiness]]:
         """Return the waiting tasks whose dependencies are settled; block those that never can."""
@@ -341,17 +355,22 @@ def admission(
 
 
 def waiting_on_person(
-    view: View, runs: Iterable[Run], *, paused: bool, offers: frozenset[str]
+    view: View, runs: Iterable[Run], *, pause: Pause | None, offers: frozenset[str]
 ) -> frozenset[str]:
     """Return the waiting tasks behind something that only a person can move.
 
     That is a block, a stopped run, a task for people, or a need that no worker offers to meet.
+    Under an alarm nothing lands either, so what is merging is among them.
     """
+    paused = pause is not None
     standings = view.standings()
     states = {run.id: run.state for run in runs}
     every = view.tasks[Status.WAITING]
     waiting = [task for task in every if task.accepted is None]
     behind: dict[str, list[str]] = {}
+    for task in view.tasks[Status.MERGING]:
+        for verifier in task.hold.on if task.hold else ():
+            behind.setdefault(verifier, []).append(task.id)
     for task in waiting:
         for dependency in readiness(task, standings).on:
             behind.setdefault(dependency, []).append(task.id)
@@ -364,4 +383,7 @@ def waiting_on_person(
             if task_id not in stuck:
                 stuck.add(task_id)
                 reached.append(task_id)
+    stuck |= {task.id for task in view.tasks[Status.MERGING] if held_by_verifiers(view, task)}
+    if pause is not None and pause.is_alarm:
+        stuck |= {task.id for task in view.tasks[Status.MERGING]}
     return frozenset(stuck)

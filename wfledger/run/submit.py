@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from wfledger.clock import iso
 from wfledger.core import bounds
-from wfledger.core.documents import Run, Task, TaskSpec
+from wfledger.core.documents import Check, Run, Task, TaskSpec
 from wfledger.core.records import check_id
 from wfledger.core.scopes import covered, parse_all
 from wfledger.errors import InvalidDocumentError, NotFoundError, RepositoryError, UsageError
@@ -43,6 +43,7 @@ def missing_roles(plan: Plan, fleet: Fleet, role: str | None) -> list[str]:
     problems = []
     for task in plan.tasks:
         spec = task.spec
+        problems += _missing_verifiers(task.node, spec, fleet, role)
         if spec.prompt is None or spec.command is not None or spec.manual:
             continue
         wanted = spec.role or role or fleet.default_role
@@ -51,6 +52,26 @@ def missing_roles(plan: Plan, fleet: Fleet, role: str | None) -> list[str]:
         elif wanted not in {known.name for known in fleet.roles}:
             problems.append(f"{task.node} names the worker {wanted}, which fleet.toml lacks")
     return problems
+
+
+def _missing_verifiers(
+    node: str, spec: TaskSpec, fleet: Fleet, role: str | None
+) -> list[str]:
+    problems = []
+    for check in spec.verify:
+        if check.kind != "task" or check.prompt is None:
+            continue
+        wanted = verifier_role(check, spec.but(role=spec.role or role), fleet)
+        if wanted is None:
+            problems.append(f"{node} is verified by a prompt and has no worker for it")
+        elif wanted not in {known.name for known in fleet.roles}:
+            problems.append(f"{node} is verified by the worker {wanted}, which fleet.toml lacks")
+    return problems
+
+
+def verifier_role(check: Check, spec: TaskSpec, fleet: Fleet) -> str | None:
+    """Return the role that runs the prompt of a verifier: its own, the task's, the default one."""
+    return check.role or spec.role or fleet.default_role
 
 
 def role_for(workspace: Workspace, wanted: str | None) -> str | None:
@@ -107,7 +128,8 @@ def submit(workspace: Workspace, submission: Submission) -> Run:
     run = Run(
         id=run_id, seq=1, name=submission.name or plan.name, goal=plan.goal, created=now,
         plan=submission.text, plan_source=submission.source, branch=f"{HEADS}wf/{run_id}",
-        target=target, base=base, max_concurrent=plan.max_concurrent, tasks=tuple(ids.values()),
+        target=target, base=base, max_concurrent=plan.max_concurrent, gate=plan.gate,
+        tasks=tuple(ids.values()),
     )
     _create_branch(workspace, run.branch, base)
     with workspace.ledger.transaction("author") as changes:
@@ -199,18 +221,19 @@ def add(workspace: Workspace, spec: TaskSpec, *, node: str | None, target: str |
     run = standing_run(workspace, target)
     node = node or workspace.clock.short_id(5)
     spec = spec.but(
-        after=tuple(_qualified(workspace, run.id, name) for name in spec.after),
-        inputs=tuple(_qualified(workspace, run.id, name) for name in spec.inputs),
+        after=tuple(qualified(workspace, run.id, name) for name in spec.after),
+        inputs=tuple(qualified(workspace, run.id, name) for name in spec.inputs),
     )
-    _check_edges(workspace, spec)
+    check_edges(workspace, spec)
     task = new_task(f"{run.id}.{node}", spec, iso(workspace.clock.now()))
     with workspace.ledger.transaction("author") as changes:
-        _ensure_run(workspace, changes, run)
+        ensure_run(workspace, changes, run)
         changes.add(task)
     return task
 
 
-def _ensure_run(workspace: Workspace, changes: Transaction, run: Run) -> None:
+def ensure_run(workspace: Workspace, changes: Transaction, run: Run) -> None:
+    """Make a standing run and its branch where there is none yet."""
     try:
         workspace.ledger.run(run.id)
     except NotFoundError:
@@ -219,7 +242,7 @@ def _ensure_run(workspace: Workspace, changes: Transaction, run: Run) -> None:
         changes.put_run(run, why="the standing run of its branch")
 
 
-def _qualified(workspace: Workspace, run_id: str, name: str) -> str:
+def qualified(workspace: Workspace, run_id: str, name: str) -> str:
     """Return the full id of a task: of the standing run first, then as people mean it elsewhere."""
     mine = f"{run_id}.{name}"
     try:
@@ -229,7 +252,8 @@ def _qualified(workspace: Workspace, run_id: str, name: str) -> str:
     return mine
 
 
-def _check_edges(workspace: Workspace, spec: TaskSpec) -> None:
+def check_edges(workspace: Workspace, spec: TaskSpec) -> None:
+    """Raise `UsageError` or `NotFoundError` for dependencies that cannot be."""
     if len(spec.after) > bounds.TASK_EDGES:
         raise UsageError(f"{len(spec.after)} dependencies; at most {bounds.TASK_EDGES}")
     for name in spec.after:

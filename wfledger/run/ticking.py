@@ -10,6 +10,7 @@ from wfledger.core.statuses import Status
 from wfledger.run.commit import commit_journal
 from wfledger.run.housekeeping import keep_house_if_due
 from wfledger.run.landing import Done, is_landable, land_task
+from wfledger.run.notifying import Notifier
 from wfledger.run.recovery import recover_lost, sweep_worktrees
 from wfledger.run.scheduler import Scheduler
 from wfledger.run.slots import count_of
@@ -20,6 +21,8 @@ from wfledger.run.workspace import Workspace
 class Ticked:
     """What one pass did."""
 
+    #: Files of tasks that were moved, edited or added by hand and taken in.
+    adopted: int
     recovered: int
     swept: int
     landed: tuple[str, ...]
@@ -34,13 +37,15 @@ class Ticked:
 def tick_once(
     workspace: Workspace, *, owner: str, report: Callable[[str, str], None]
 ) -> Ticked:
-    """Recover, land, promote, commit; each part leaves the ledger sound."""
+    """Take in, recover, land, promote, commit; each part leaves the ledger sound."""
+    scheduler = Scheduler(workspace)
+    adopted = scheduler.take_in()
     recovered = recover_lost(workspace, report=report)
     swept = sweep_worktrees(workspace)
     landed = []
     now = workspace.clock.now()
     for task in workspace.ledger.tasks(Status.MERGING):
-        if not is_landable(task, now=now):
+        if not is_landable(workspace, task, now=now):
             continue
         landing = land_task(
             workspace, task.id, owner=owner, stop=threading.Event(),
@@ -48,7 +53,11 @@ def tick_once(
         )
         if isinstance(landing, Done):
             landed.append(task.id)
-    step = Scheduler(workspace).step(slots=count_of(workspace, None))
+    step = scheduler.step(slots=count_of(workspace, None))
+    adopted += step.adopted
+    for name, sentence in adopted:
+        report(name, sentence)
     committed = commit_journal(workspace)
+    Notifier(workspace, run_id=None, report=report).close(step)
     keep_house_if_due(workspace, report)
-    return Ticked(recovered, swept, tuple(landed), tuple(step.promoted), committed)
+    return Ticked(len(adopted), recovered, swept, tuple(landed), tuple(step.promoted), committed)

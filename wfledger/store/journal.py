@@ -307,6 +307,29 @@ class Journal:
         for path in self.files():
             yield from read(path)[0]
 
+    def since(self, place: tuple[int, int]) -> tuple[list[dict[str, Any]], tuple[int, int]]:
+        """Return the whole records after *place* (file number, offset), and the place after them.
+
+        Needs no lock: what is being appended is left for the next look. What has been committed and
+        dropped meanwhile is not there any more.
+        """
+        found: list[dict[str, Any]] = []
+        for path in self.files():
+            number = int(path.stem)
+            if number < place[0]:
+                continue
+            start = place[1] if number == place[0] else 0
+            try:
+                with path.open("rb") as file:
+                    file.seek(start)
+                    raw = file.read()
+            except FileNotFoundError:
+                continue
+            whole = raw[: raw.rfind(b"\n") + 1]
+            found += [r for line in whole.split(b"\n") if (r := decode(line)) is not None]
+            place = (number, start + len(whole))
+        return found, place
+
     def tails(self) -> list[Tail]:
         """Return what is unreadable at the ends of the journal's files."""
         return [tail for path in self.files() if (tail := read(path)[1]) is not None]

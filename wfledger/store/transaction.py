@@ -40,6 +40,8 @@ faults.register(
     "ledger.claim.marked", "ledger.claim.journalled",
     "ledger.update.marked", "ledger.update.written",
     "ledger.file.marked", "ledger.file.written",
+    "ledger.adopt.marked", "ledger.adopt.moved",
+    "ledger.take-in.marked", "ledger.take-in.written", "ledger.take-in.moved",
     "ledger.restore.marked", "ledger.restore.moved", "ledger.restore.written",
     "ledger.quarantine.noted", "ledger.quarantine.moved",
 )
@@ -276,6 +278,56 @@ class Transaction:
         else:
             self.record_task(task, source, status, why=why)
 
+    def adopt(
+        self, task: Task, found: Status, target: Status, *, recorded: Status | None, why: str
+    ) -> None:
+        """Record what somebody did to a task's file past the verbs; it comes to lie in *target*.
+
+        The file lies in *found*, in its place there, and gets the content of *task*; the record
+        says *recorded* → *target*. Raises `StaleError` when a claimer took it out of pending/.
+        """
+        layout = self.ledger.layout
+        raw, start = _bytes_of(task), layout.task(found, task.id)
+        goal = layout.task(target, task.id)
+        if found is not target:
+            goal = self._goal(task, target)
+        self._begin(task=task.id, source=found.value, target=target.value, seq=task.seq)
+        faults.point("ledger.adopt.marked")
+        if found is target:
+            self._put(goal, raw)
+        elif found is Status.PENDING:
+            self._rename_first(start, goal, raw)
+        else:
+            self._content_first(start, goal, raw)
+        faults.point("ledger.adopt.moved")
+        self.record_task(task, recorded, target, why=why)
+
+    def take_in(self, task: Task, path: Path, *, why: str) -> None:
+        """Make the file at *path*, somewhere in waiting/, the new task *task*, in its place there.
+
+        Killed half-way it leaves the task's own document at *path*, to be taken in again.
+        """
+        raw, goal = _bytes_of(task), self._goal_of_new(task)
+        self._begin(task=task.id, source=None, target=Status.WAITING.value, seq=task.seq)
+        faults.point("ledger.take-in.marked")
+        self._put(path, raw)
+        faults.point("ledger.take-in.written")
+        if path != goal:
+            atomic.move(path, goal)
+        faults.point("ledger.take-in.moved")
+        self.record_task(task, None, Status.WAITING, why=why)
+
+    def _goal_of_new(self, task: Task) -> Path:
+        goal = self.ledger.layout.task(Status.WAITING, task.id)
+        self._make_inner(goal)
+        return goal
+
+    def set_aside(self, path: Path, *, reason: str) -> None:
+        """Keep a copy of a file in quarantine/, before what was recorded is written over it."""
+        raw = atomic.read(path, limit=bounds.RUN_BYTES)
+        target = self._noted(path, reason)
+        self.put_file(f"quarantine/{target.name}", raw, why=reason)
+
     def quarantine(self, path: Path, *, reason: str, forget: bool = False) -> Path:
         """Move what cannot be used out of the way, with the reason beside it; delete nothing.
 
@@ -283,6 +335,18 @@ class Transaction:
         to *forget*: what will be written anew there may be known to the branch alone, and a crash
         before that is done must not lose it.
         """
+        target = self._noted(path, reason)
+        faults.point("ledger.quarantine.noted")
+        path.rename(target)
+        faults.point("ledger.quarantine.moved")
+        origin = path.relative_to(self.ledger.layout.root).as_posix()
+        if forget and origin.isascii():
+            self.record_file(origin, None, why=reason)
+        self._record_quarantined(target, reason)
+        return target
+
+    def _noted(self, path: Path, reason: str) -> Path:
+        """Return a free place in quarantine/ for what is at *path*, with the reason beside it."""
         root = self.ledger.layout.root
         folder = root / "quarantine"
         origin = path.relative_to(root).as_posix()
@@ -293,12 +357,6 @@ class Transaction:
         text = {"from": origin.encode("utf-8", "replace").decode(), "reason": reason}
         note = f"quarantine/{target.name}.reason"
         self.put_file(note, json.dumps(text).encode() + b"\n", why="quarantine")
-        faults.point("ledger.quarantine.noted")
-        path.rename(target)
-        faults.point("ledger.quarantine.moved")
-        if forget and origin.isascii():
-            self.record_file(origin, None, why=reason)
-        self._record_quarantined(target, reason)
         return target
 
     def _record_quarantined(self, target: Path, reason: str) -> None:
