@@ -67,6 +67,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "daemon": Verb("daemon", "Work on every run until stopped."),
     },
     "Tools": {
+        "trust": Verb("trusting", "Say yes or no to what changed while attempts ran."),
         "scope": Verb("tools", "Compare write scopes."),
         "completion": Verb("shells", "Print a shell's completion script."),
         "torture": Verb("torture", "Torture a scratch fleet, and check what must hold."),

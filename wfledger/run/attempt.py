@@ -16,8 +16,8 @@ from wfledger.clock import iso
 from wfledger.core.documents import Limits, Result, Task
 from wfledger.core.records import canonical
 from wfledger.core.states import State
-from wfledger.errors import BusyError, StaleError, WfledgerError
-from wfledger.run import phases, worktrees
+from wfledger.errors import BusyError, PausedError, StaleError, WfledgerError
+from wfledger.run import fingerprints, phases, worktrees
 from wfledger.run.claims import Claim
 from wfledger.run.closing import close, failure
 from wfledger.run.commanding import TAG, argv_of, tag_for
@@ -103,7 +103,11 @@ class _Attempt:
     def carry_out(self) -> None:
         """Do everything, in order; what fails outside of the worker is `environment`."""
         try:
+            fingerprints.begin(self.workspace, self.name)
             place = self._place()
+        except PausedError as error:
+            self._close(self._failed("stopped", error.message), left=True)
+            return
         except (WfledgerError, OSError) as error:
             self._close(self._failed("environment", str(error)))
             return  # what there is of a worktree is swept later
@@ -178,7 +182,7 @@ class _Attempt:
     def _work(self, place: Place) -> Result:
         if self.task.spec.digest() != self.task.spec_sha256:
             return self._failed("spec_changed", "its spec was changed past the verbs")
-        fleet = self.workspace.fleet()
+        fleet = fingerprints.fleet(self.workspace)
         log = self.workspace.ledger.layout.local / "logs" / f"{self.name}.setup.log"
         ready = make_ready(self.workspace, place, log=log, stop=self.stop)
         if isinstance(ready, PreparationFailed):
@@ -261,6 +265,7 @@ class _Attempt:
 
         return ProcessLimits(
             wall_s=first("wall_s"), idle_s=first("idle_s"), silence_s=first("silence_s"),
+            halted_s=self.workspace.policy().lease_s,
             output_bytes=int(first("output_bytes") or 10 * 2**20),
         )
 
@@ -284,6 +289,10 @@ class _Attempt:
         }
 
     def _keep(self, place: Place, result: Result) -> Result:
+        # Before any git of ours: what the worker has planted is known from here on (WFL-REC-030).
+        alarm = fingerprints.end(self.workspace, self.name)
+        if alarm is not None:
+            self.report(self.task.id, f"alarm: {alarm.reason}; {alarm.command}")
         place = worktrees.find(self.workspace, self.name) or place
         number = self.claim.attempt
         phases.note(self.workspace, self.task.id, number, State.KEEPING, "its work is kept")

@@ -13,15 +13,17 @@ from wfledger.core.documents import Landed, Run
 from wfledger.core.statuses import Status
 from wfledger.errors import (
     NotFoundError,
+    PausedError,
     RepositoryError,
     ScopeError,
     StaleError,
     TransitionError,
     UsageError,
 )
+from wfledger.run import fingerprints
 from wfledger.run.refnames import HEADS
 from wfledger.run.workspace import Workspace
-from wfledger.vcs.checkout import checkout_of, fast_forward, in_the_way, reset_keep
+from wfledger.vcs.checkout import Checkout, checkout_of, fast_forward, in_the_way, reset_keep
 from wfledger.vcs.merge import Conflict, merge_trees
 from wfledger.vcs.refs import RefUpdate, is_branch_name, swap
 from wfledger.vcs.repo import CommitInfo
@@ -49,8 +51,9 @@ def prepare_landing(workspace: Workspace, run_id: str) -> Bringing:
     """Work out how a run comes to its target; makes the merge commit, moves nothing.
 
     Raises `ScopeError` on a conflict (status 5), `UsageError` where uncommitted changes are in the
-    way, naming them.
+    way, naming them, `PausedError` under an alarm (status 8).
     """
+    require_trust(workspace)
     run, repo = workspace.ledger.run(run_id), workspace.repo
     tip, before = repo.tip(run.branch), repo.tip(run.target)
     if tip is None or before is None:
@@ -81,7 +84,7 @@ def _merge(workspace: Workspace, run: Run, tip: str, before: str) -> str:
             hint=f"git merge {run.branch.removeprefix(HEADS)}, resolve, commit",
             paths=paths,
         )
-    who = repo.identity()
+    who = fingerprints.identity(workspace)
     if who is None:
         raise RepositoryError(
             "git does not know who you are, and this needs a merge commit",
@@ -95,8 +98,29 @@ def _merge(workspace: Workspace, run: Run, tip: str, before: str) -> str:
     )
 
 
+def require_trust(workspace: Workspace) -> None:
+    """Raise `PausedError` while something that changed under attempts waits for a person.
+
+    Here git runs in the user's checkout with the user's own filters, so nothing may be planted.
+    """
+    alarm = fingerprints.check(workspace)
+    if alarm is not None:
+        raise PausedError(f"nothing is brought anywhere: {alarm.reason}", hint=alarm.command)
+
+
+def _checkout(workspace: Workspace, branch: str) -> Checkout | None:
+    """Return where the user has *branch* checked out."""
+    found = checkout_of(workspace.repo, branch)
+    if found is not None and found.path.is_relative_to(workspace.state.resolve()):
+        raise RepositoryError(
+            f"{branch.removeprefix(HEADS)} is checked out in a worker's worktree, {found.path}",
+            hint="switch to it in your checkout", kind="in_worktree",
+        )
+    return found
+
+
 def _refuse_uncommitted(workspace: Workspace, run: Run, changes: tuple[Change, ...]) -> None:
-    checkout = checkout_of(workspace.repo, run.target)
+    checkout = _checkout(workspace, run.target)
     if checkout is None:
         return
     touched = in_the_way(checkout, changes)
@@ -110,10 +134,11 @@ def _refuse_uncommitted(workspace: Workspace, run: Run, changes: tuple[Change, .
 def bring(workspace: Workspace, bringing: Bringing) -> Run:
     """Do what was shown. Raises `StaleError` when the branch has moved since."""
     repo, run = workspace.repo, bringing.run
+    require_trust(workspace)
     if bringing.how != "nothing":
         if repo.tip(run.target) != bringing.before:
             raise StaleError(f"{run.target.removeprefix(HEADS)} has moved", hint="look again")
-        checkout = checkout_of(repo, run.target)
+        checkout = _checkout(workspace, run.target)
         if checkout is not None:
             fast_forward(checkout, bringing.after)
         else:
@@ -149,6 +174,7 @@ def _open_tasks(workspace: Workspace, run_id: str) -> bool:
 
 def undo(workspace: Workspace, run_id: str) -> str:
     """Take the last landing of a run back while nothing followed; returns the commit before it."""
+    require_trust(workspace)
     repo, run = workspace.repo, workspace.ledger.run(run_id)
     before = (run.landed.model_extra or {}).get("before") if run.landed else None
     if run.landed is None or run.landed.commit is None or not isinstance(before, str):
@@ -160,7 +186,7 @@ def undo(workspace: Workspace, run_id: str) -> str:
         )
     back = diff(repo, repo.tree_of(run.landed.commit), repo.tree_of(before))
     _refuse_uncommitted(workspace, run, back)
-    checkout = checkout_of(repo, run.target)
+    checkout = _checkout(workspace, run.target)
     if checkout is not None:
         reset_keep(checkout, before)
     elif not swap(repo, [RefUpdate(run.target, before, run.landed.commit)], reason="undo"):

@@ -19,9 +19,10 @@ from wfledger.core.unknown import unknown_fields
 from wfledger.errors import GitError, WfledgerError
 from wfledger.run.commit import commit_journal
 from wfledger.run.grounds import Ground
+from wfledger.run.pausing import alarm_of
 from wfledger.run.places import Places
 from wfledger.run.proofs import Proofs
-from wfledger.run.trouble import Mend, Trouble, mendable, note, warning
+from wfledger.run.trouble import Mend, Trouble, error, mendable, note, warning
 from wfledger.run.wholeness import redo_all
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic, folders
@@ -106,10 +107,18 @@ class Checkup:
         yield from missing
         if missing:
             return
+        yield from _alarm(workspace)
         yield from _files(workspace)
         yield from Proofs(workspace).troubles()
         yield from Places(workspace, ground.local / "aside").troubles()
         yield from _history(workspace, ground.aside_name("index"))
+
+
+def _alarm(workspace: Workspace) -> Iterator[Trouble]:
+    """Yield what only a person can judge: what changed while attempts ran."""
+    alarm = alarm_of(workspace)
+    if alarm is not None:
+        yield error("alarm", alarm.code, f"{alarm.reason}; look at it: {alarm.command}")
 
 
 def _key(finding: Finding) -> tuple[str, str]:

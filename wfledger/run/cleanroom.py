@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from wfledger import faults
 from wfledger.core.records import Command, canonical_json
 from wfledger.core.text import clean
 from wfledger.errors import EnvironmentFailedError
-from wfledger.run import worktrees
+from wfledger.run import fingerprints, worktrees
 from wfledger.run.commanding import Order, argv_of, run_command, tag_for, tail_of
 from wfledger.run.environment import build, redact, secrets_of
 from wfledger.run.preparation import PreparationFailed
@@ -89,7 +89,10 @@ def hold_trial(
         report(f"{trial.kind}: the same tree has passed before")
         return Verdict("passed", remembered=True)
     reasons, logs = [], []
-    with _prepared(workspace, trial, stop=stop, report=report) as place:
+    with (
+        fingerprints.around(workspace, trial.name.rpartition(".")[0]),
+        _prepared(workspace, trial, stop=stop, report=report) as place,
+    ):
         for number, step in enumerate(trial.steps, start=1):
             if stop.is_set():
                 return Verdict("stopped")
@@ -105,7 +108,9 @@ def hold_trial(
                 logs.append(str(log))
     if reasons:
         return Verdict("failed", tuple(reasons), tuple(logs))
-    _remember(workspace, trial)
+    remember(
+        workspace, _question(workspace, trial), labels=[step.label for step in trial.steps]
+    )
     return Verdict("passed")
 
 
@@ -170,28 +175,50 @@ def passed_on(names: tuple[str, ...]) -> dict[str, str]:
 # -- verdicts ------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a tree; the same one is not asked again once it was answered with yes."""
+
+    #: `verify`, `gate` or `probe`.
+    kind: str
+    tree: str
+    #: Everything besides the tree that the answer depends on.
+    definition: Mapping[str, object]
+
+
 def has_passed(workspace: Workspace, trial: Trial) -> bool:
     """Whether the tree of *trial* is known to have passed exactly these commands."""
-    return _verdict_path(workspace, trial).exists()
+    return is_remembered(workspace, _question(workspace, trial))
 
 
-def _verdict_path(workspace: Workspace, trial: Trial) -> Path:
+def _question(workspace: Workspace, trial: Trial) -> Question:
     fleet = workspace.fleet()
     definition = {
         "steps": [step.command for step in trial.steps],
         "worktree": asdict(fleet.worktree),
         "env": [*fleet.env_pass, *sorted(trial.extra)],
     }
-    digest = hashlib.sha256(canonical_json(definition)).hexdigest()
-    return workspace.ledger.layout.local / "index" / f"{trial.kind}-{trial.tree}-{digest[:16]}.json"
+    return Question(trial.kind, trial.tree, definition)
 
 
-def _remember(workspace: Workspace, trial: Trial) -> None:
-    path = _verdict_path(workspace, trial)
-    facts = {"tree": trial.tree, "steps": [step.label for step in trial.steps]}
+def is_remembered(workspace: Workspace, question: Question) -> bool:
+    """Whether *question* was answered with yes before."""
+    return _verdict_path(workspace, question).exists()
+
+
+def _verdict_path(workspace: Workspace, question: Question) -> Path:
+    digest = hashlib.sha256(canonical_json(question.definition)).hexdigest()
+    name = f"{question.kind}-{question.tree}-{digest[:16]}.json"
+    return workspace.ledger.layout.local / "index" / name
+
+
+def remember(workspace: Workspace, question: Question, *, labels: Sequence[str]) -> None:
+    """Note that *question* was answered with yes; *labels* are for people."""
+    path = _verdict_path(workspace, question)
+    facts = {"tree": question.tree, "steps": list(labels)}
     atomic.replace(path, canonical_json(facts), tmp=workspace.ledger.layout.tmp)
     faults.point("cleanroom.remembered")
-    known = sorted(path.parent.glob(f"{trial.kind}-*.json"), key=_age)
+    known = sorted(path.parent.glob(f"{question.kind}-*.json"), key=_age)
     for old in known[:-_KEPT_VERDICTS]:
         old.unlink(missing_ok=True)
 

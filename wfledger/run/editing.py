@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 from wfledger.core.records import canonical_json
+from wfledger.run import fingerprints
+from wfledger.run.planted import LEDGER
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.store.layout import EDITABLE
@@ -13,17 +15,29 @@ from wfledger.store.transaction import Transaction
 def adopt_edits(workspace: Workspace, changes: Transaction) -> None:
     """Record each file of `EDITABLE` that is another one than was recorded last (WFL-LEDGER-045).
 
-    A file is known by inode, time and size, so an unchanged one costs a look at its name.
+    A file is known by inode, time and size, so an unchanged one costs a look at its name. One that
+    nobody vouches for, since it came about while attempts ran, is left to a later step.
     """
     layout = workspace.ledger.layout
     note = layout.local / "index" / "edited.json"
     known = _known(note)
-    now = {name: _identity(layout.root / name) for name in EDITABLE}
-    for name, identity in now.items():
-        if identity and known.get(name) != identity:
+    now = dict(known)
+    for name in EDITABLE:
+        identity = _identity(layout.root / name)
+        if identity == known.get(name, []) and name in known:
+            continue
+        if identity and not _is_vouched(workspace, name):
+            continue
+        now[name] = identity
+        if identity:
             changes.adopt_file(name, why="edited by hand" if name in known else "as it is")
     if now != known:
         atomic.replace(note, canonical_json(now), tmp=layout.tmp)
+
+
+def _is_vouched(workspace: Workspace, name: str) -> bool:
+    item = fingerprints.item_of(workspace.ledger.layout.root / name)
+    return fingerprints.is_known(workspace, f"{LEDGER}{name}", item)
 
 
 def _known(note: Path) -> dict[str, list[int]]:

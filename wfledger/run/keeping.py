@@ -15,6 +15,7 @@ from wfledger.core.documents import Changed, Result, Task
 from wfledger.core.scopes import parse_all
 from wfledger.core.text import clean_line
 from wfledger.errors import BusyError, EnvironmentFailedError, ScopeError
+from wfledger.run import fingerprints
 from wfledger.run.archiving import archived_head
 from wfledger.run.refnames import keep_ref, late_ref
 from wfledger.run.workspace import Workspace
@@ -233,8 +234,9 @@ def _known(
 def _commit(workspace: Workspace, taken: Snapshot, parents: list[str], subject: str) -> str:
     repo = workspace.repo
     return repo.commit_tree(
-        taken.tree, parents, message=f"{subject}\n", author=repo.identity() or AUTHOR,
-        committer=AUTHOR, when=workspace.clock.now(),
+        taken.tree, parents, message=f"{subject}\n",
+        author=fingerprints.identity(workspace) or AUTHOR, committer=AUTHOR,
+        when=workspace.clock.now(),
     )
 
 

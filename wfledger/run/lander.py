@@ -13,8 +13,8 @@ from wfledger.core import bounds
 from wfledger.core.documents import Intent, Landed
 from wfledger.core.states import State
 from wfledger.core.text import clean_line
-from wfledger.errors import BusyError, EnvironmentFailedError, StaleError
-from wfledger.run import cleanroom, phases, targets
+from wfledger.errors import BusyError, EnvironmentFailedError, PausedError, StaleError
+from wfledger.run import cleanroom, fingerprints, phases, probing, targets
 from wfledger.run.cleanroom import Report, Verdict
 from wfledger.run.gate import gate, known_good
 from wfledger.run.merging import (
@@ -29,10 +29,11 @@ from wfledger.run.merging import (
     defer,
     drop_intent,
     finish,
+    note_artifacts,
     refuse,
     write_intent,
 )
-from wfledger.run.refnames import landed_ref
+from wfledger.run.refnames import fence_ref, landed_ref
 from wfledger.run.scopecheck import (
     Judged,
     conflict_refusal,
@@ -41,7 +42,10 @@ from wfledger.run.scopecheck import (
     record_problem,
     subject_of,
 )
-from wfledger.run.verification import verify
+from wfledger.run.verification import artifacts_of, verify
+from wfledger.run.verifying import ask_people, ask_verifiers
+from wfledger.run.worktrees import recorded
+from wfledger.store.layout import split_attempt
 from wfledger.vcs.history import AUTHOR
 from wfledger.vcs.merge import Conflict, merge_trees
 from wfledger.vcs.refs import RefUpdate, swap
@@ -54,7 +58,6 @@ faults.register(
 
 #: Swaps that may be lost to others who move the target before the landing is put off.
 ROUNDS: Final = 5
-_PURPOSES: Final = ("verify", "gate")
 
 
 class Lander:
@@ -73,7 +76,7 @@ class Lander:
         """Land; trouble of the machine leaves the task in merging/ (WFL-LAND-032)."""
         try:
             return self._land()
-        except (EnvironmentFailedError, BusyError, OSError) as error:
+        except (EnvironmentFailedError, BusyError, PausedError, OSError) as error:
             if self._stop.is_set():
                 return self._stopped()
             return self._put_off(str(error) or type(error).__name__)
@@ -104,9 +107,12 @@ class Lander:
     def _clear_away(self) -> None:
         """Remove what a merger that died has left running or lying about."""
         if self._errand.epoch > 1:
-            name = self._workspace.ledger.layout.attempt_name(self._task.id, self._task.attempt)
-            for purpose in _PURPOSES:
-                cleanroom.clear(self._workspace, f"{name}.{purpose}")
+            probing.clear(self._workspace, self._task)
+        ours = (self._task.id, self._task.attempt)
+        for place in recorded(self._workspace) if self._errand.epoch > 1 else ():
+            named = split_attempt(place.name)
+            if place.purpose == "scratch" and named is not None and named[:2] == ours:
+                cleanroom.clear(self._workspace, place.name)
 
     # -- recovery --------------------------------------------------------------------------------
 
@@ -118,6 +124,7 @@ class Lander:
                 self._workspace, self._task, branch=self._branch, attempt=subject.attempt
             )
             return self._proved(subject, commit) if commit else None
+        targets.fence(self._workspace, self._task.id, intent)
         if targets.resolve_intent(self._workspace, self._task.id, intent):
             return self._proved(subject, intent.candidate, target=intent.target)
         drop_intent(self._workspace, self._task.id, intent, by=self._errand.by)
@@ -142,7 +149,19 @@ class Lander:
             self._workspace, self._task, subject, stop=self._stop,
             report=self._noting(State.VERIFYING),
         )  # fmt: skip
-        return self._judged(subject, "verification", verdict)
+        found = self._judged(subject, "verification", verdict) or self._asked(subject)
+        if found is None:
+            delivered = artifacts_of(self._workspace, self._task, subject)
+            note_artifacts(self._errand, subject.attempt, delivered)
+        return found
+
+    def _asked(self, subject: Subject) -> Landing | None:
+        """Ask the task's verifiers, then people; None when all of them have said yes."""
+        asked = ask_verifiers(self._errand, subject) or ask_people(self._task, subject)
+        if isinstance(asked, Deferred):
+            self._report(asked.reason)
+            return asked
+        return self._refuse(subject, asked) if asked is not None else None
 
     def _judged(
         self, subject: Subject, code: str, verdict: Verdict, **facts: object
@@ -234,12 +253,11 @@ class Lander:
         if "gate" in subject.waive:
             return None
         verdict = gate(
-            self._workspace, self._task, candidate, stop=self._stop,
-            report=self._noting(State.GATING),
-        )  # fmt: skip
+            self._errand, candidate, stop=self._stop, report=self._noting(State.GATING)
+        )
         self._note(State.MERGING, "merges its result")
         facts: dict[str, object] = {"tip": tip, "candidate": candidate}
-        if known_good(self._workspace, tip):
+        if known_good(self._errand, tip):
             facts["before"] = "passed"
         return self._judged(subject, "gate", verdict, **facts)
 
@@ -248,6 +266,9 @@ class Lander:
         if place is not None:
             # WFL-LAND-014: files and index there would say that the result was taken back.
             return self._put_off(f"{self._branch} is checked out in {place}")
+        # Read before the intent is there to be found: who takes over changes it after that.
+        fence = fence_ref(self._task.id)
+        fenced = self._repo.tip(fence)
         write_intent(self._errand, intent)
         proof = landed_ref(self._task.id)
         moved = swap(
@@ -256,6 +277,7 @@ class Lander:
                 RefUpdate(self._branch, intent.candidate, intent.tip),
                 # Without an intent a ref of that name proves nothing and gives way.
                 RefUpdate(proof, intent.candidate, self._repo.tip(proof)),
+                RefUpdate(fence, fenced, fenced),
             ],
             reason=f"wfledger: land {self._task.id}",
         )
@@ -285,7 +307,7 @@ class Lander:
     def _author(self, subject: Subject) -> Identity:
         """Return who made the head, unless wfledger itself recorded it: then the user."""
         made_by = self._repo.log(subject.head or "", limit=1)[0].author
-        return made_by if made_by != AUTHOR else self._repo.identity() or AUTHOR
+        return made_by if made_by != AUTHOR else fingerprints.identity(self._workspace) or AUTHOR
 
     # -- ways out --------------------------------------------------------------------------------
 

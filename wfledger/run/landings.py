@@ -78,7 +78,7 @@ class Landings:
     def _is_due(self, task: Task) -> bool:
         clock = self._workspace.clock
         put_off = clock.elapsed() < self._not_before.get(task.id, 0.0)
-        return not put_off and is_landable(task, now=clock.now())
+        return not put_off and is_landable(self._workspace, task, now=clock.now())
 
     def _land(self, task_id: str) -> "Future[Landing]":
         self._tries += 1

@@ -49,10 +49,14 @@ def needs(workspace: Workspace, run_id: str | None) -> tuple[Need, ...]:
 def obstacles(workspace: Workspace, run_id: str) -> tuple[Need, ...]:
     """Return what keeps waiting tasks of a run from starting that is no matter of another task."""
     waiting = workspace.ledger.tasks(Status.WAITING, run=run_id)
-    pause, offers = pause_of(workspace), workspace.fleet().offers
-    if pause is not None and waiting:
+    pause = pause_of(workspace)
+    held = waiting
+    if pause is not None and pause.is_alarm:
+        held = [*waiting, *workspace.ledger.tasks(Status.MERGING, run=run_id)]
+    if pause is not None and held:
         reason = f"dispatch is paused: {pause.reason}"
-        return (Need(waiting[0].id, pause.code, reason, pause.command),)
+        return (Need(held[0].id, pause.code, reason, pause.command),)
+    offers = workspace.fleet().offers
     unmet = ((task, lacking(task, offers)) for task in waiting if task.accepted is None)
     return tuple(
         Need(task.id, "needs", f"no worker offers {', '.join(names)}", f"wfledger why {task.id}")

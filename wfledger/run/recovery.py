@@ -16,7 +16,7 @@ from wfledger.errors import (
     StaleError,
     WfledgerError,
 )
-from wfledger.run import worktrees
+from wfledger.run import fingerprints, worktrees
 from wfledger.run.attempt import Report, clear_away
 from wfledger.run.beating import beats
 from wfledger.run.claims import closed
@@ -113,6 +113,7 @@ def _recover_one(workspace: Workspace, task: Task, owner: Owner, report: Report)
             report(task.id, "a process of the lost attempt still runs; not offered again yet")
             return False
         faults.point("recovery.swept")
+        fingerprints.end(workspace, name)
         return _hand_on(workspace, task, owner, name)
     finally:
         mine.release()

@@ -11,6 +11,7 @@ from typing import Final
 from wfledger.core.documents import Run, Task
 from wfledger.core.graph import Standing, Verdict, verdict
 from wfledger.core.statuses import Status
+from wfledger.core.verification import may_be_verifier
 from wfledger.errors import WfledgerError
 from wfledger.store.ledger import Ledger
 
@@ -23,6 +24,8 @@ class Cache:
     """Documents by file identity, so that an unchanged file is parsed once."""
 
     _known: dict[str, tuple[tuple[int, int, int], Task]] = field(default_factory=dict)
+    #: Done task -> whether it is a verifier; a done task is never changed.
+    _verifiers: dict[str, bool] = field(default_factory=dict)
 
     def tasks(self, ledger: Ledger, status: Status, *, run: str | None = None) -> Iterator[Task]:
         """Yield the readable tasks of a folder in the order of ids; what is unreadable is left out.
@@ -47,12 +50,25 @@ class Cache:
                 yield known[1]
 
 
+    def is_verifier(self, ledger: Ledger, task_id: str) -> bool:
+        """Whether a done task is a verifier; only one that is named like one is read."""
+        if not may_be_verifier(task_id):
+            return False
+        if task_id not in self._verifiers:
+            try:
+                found = ledger.load(Status.DONE, task_id).task.spec.verifies
+            except (OSError, WfledgerError, ValueError):
+                return False
+            self._verifiers[task_id] = found is not None
+        return self._verifiers[task_id]
+
+
 @dataclass(frozen=True)
 class View:
     """Where tasks stood at one moment."""
 
     tasks: dict[Status, list[Task]]
-    #: Ids of done tasks.
+    #: Ids of done tasks; verifiers are left out, for nothing depends on them.
     done: frozenset[str]
 
     @classmethod
@@ -67,7 +83,8 @@ class View:
         for run in runs:
             for status in _READ:
                 tasks[status] += cache.tasks(ledger, status, run=run.id)
-            done |= set(ledger.names(Status.DONE, run=run.id))
+            names = ledger.names(Status.DONE, run=run.id)
+            done |= {name for name in names if not cache.is_verifier(ledger, name)}
         _add_foreign(ledger, tasks, done)
         return cls(tasks, frozenset(done))
 
@@ -112,16 +129,29 @@ def _add_foreign(ledger: Ledger, tasks: dict[Status, list[Task]], done: set[str]
 def run_verdict(view: View, run: Run, *, waiting_on_person: frozenset[str]) -> Verdict:
     """Return what *run* has come to.
 
-    *waiting_on_person* are its waiting tasks that cannot start before a person decides something.
-    What is on offer to people only moves when one of them takes it.
+    *waiting_on_person* are its tasks that cannot start or land before a person decides something.
+    What is on offer to people only moves when one of them takes it. Verifiers move the run, and
+    are no part of it: what they say is in the result that they judge (WFL-RESULT-048).
     """
     standings = view.standings(run.id)
     moving = {Status.PENDING, Status.IN_PROGRESS, Status.MERGING}
     manual = {task.id for task in view.tasks[Status.PENDING] if task.spec.manual}
-    movable = any(s.status in moving and k not in manual for k, s in standings.items())
+    stuck = manual | waiting_on_person
+    movable = any(s.status in moving and k not in stuck for k, s in standings.items())
     movable |= any(
         s.status is Status.WAITING and task_id not in waiting_on_person
         for task_id, s in standings.items()
     )
     degraded = any(task.missing for task, _ in view.of_run(run.id))
+    own = {task.id for task, _ in view.of_run(run.id) if task.spec.verifies is not None}
+    standings = {task_id: s for task_id, s in standings.items() if task_id not in own}
     return verdict(standings, movable=movable, aborted=run.state == "aborted", degraded=degraded)
+
+
+def held_by_verifiers(view: View, task: Task) -> bool:
+    """Whether a task in merging/ waits for verifiers that are all open: those move, not it."""
+    if task.hold is None or task.hold.code != "verifier":
+        return False
+    still = (Status.WAITING, Status.PENDING, Status.IN_PROGRESS, Status.MERGING)
+    there = {one.id for status in still for one in view.tasks[status]}
+    return there.issuperset(task.hold.on)

@@ -7,6 +7,7 @@ A thread takes locks only downwards in this list; taking one upwards is a defect
     git       worktrees and wfledger's own refs
     ledger    every change of ledger files; held for milliseconds, never over a process or network
     sync      one fdatasync of the journal for all who wait
+    trust     the record of what the shared git directory was when it was last known to be good
 
 Lock files live in the git common directory, outside of what `git clean` or a checkout touches, and
 are never deleted. Liveness is a lock as well: see `LiveLock`.
@@ -25,7 +26,7 @@ from filelock import FileLock, Timeout
 from wfledger.clock import SystemClock
 from wfledger.errors import BusyError, EnvironmentFailedError
 
-ORDER: Final = ("target", "history", "git", "ledger", "sync")
+ORDER: Final = ("target", "history", "git", "ledger", "sync", "trust")
 #: filelock polls; this is the hand-off latency that a waiter pays (reliability: 0.05 costs 30 ms).
 POLL_S: Final = 0.001
 #: How long a live lock is tried before its holder counts as alive.
@@ -164,6 +165,13 @@ class LiveLock:
     def is_held(self) -> bool:
         """Whether this object has not let go yet."""
         return self.descriptor >= 0
+
+    def is_at(self, path: Path) -> bool:
+        """Whether *path* still is the file of this lock, and not its successor's."""
+        try:
+            return os.path.samestat(path.stat(), os.fstat(self.descriptor))
+        except OSError:
+            return False
 
     def release(self) -> None:
         """Let go; processes that inherited the descriptor keep the lock alive."""

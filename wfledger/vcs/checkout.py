@@ -12,7 +12,7 @@ from pathlib import Path
 
 from wfledger.core.changes import Change
 from wfledger.vcs.proc import Finished, run_git
-from wfledger.vcs.registry import listed
+from wfledger.vcs.registry import listed, shares
 from wfledger.vcs.repo import Repository
 
 _TIMEOUT_S = 600.0
@@ -46,7 +46,7 @@ def checkout_of(repo: Repository, branch: str) -> Checkout | None:
     if repo.workdir is not None and repo.head_branch() == branch:
         return Checkout(repo.workdir, repo.common_dir)
     for info in listed(repo):
-        if info.branch == branch and not info.prunable:
+        if info.branch == branch and not info.prunable and shares(info.entry, repo.common_dir):
             return Checkout(info.path, info.entry)
     return None
 

@@ -71,7 +71,7 @@ def expected_pointer(path: Path, repo: Repository) -> bool:
         and not path.is_symlink()
         and points_to(path, info.entry)
         and info.branch == LEDGER_BRANCH
-        and _shares(info.entry, repo.common_dir)
+        and shares(info.entry, repo.common_dir)
     )
 
 
@@ -80,7 +80,8 @@ def normal(path: Path) -> Path:
     return Path(os.path.realpath(path.parent)) / path.name
 
 
-def _shares(entry: Path, common: Path) -> bool:
+def shares(entry: Path, common: Path) -> bool:
+    """Whether git, started with *entry*, would take *common* for its shared directory."""
     pointer = read_small(entry / "commondir")
     return pointer is not None and Path(os.path.realpath(entry / pointer.strip())) == common
 

@@ -8,7 +8,7 @@ shared directory, objects it cannot change.
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -236,9 +236,15 @@ class Repository:
             )
         return str(oid)
 
-    def identity(self) -> Identity | None:
-        """Return the user's name and address as git would, None unless both are set."""
-        found = {setting.key: setting.value for setting in proc.settings(self.git_dir)}
+    def identity(self, local: Mapping[str, str] | None = None) -> Identity | None:
+        """Return the user's name and address as git would, None unless both are set.
+
+        *local* is what the repository's own configuration is to say of it instead of what it says:
+        every worker can write there.
+        """
+        known = proc.settings(self.git_dir)
+        found = {one.key: one.value for one in known if one.of_user or local is None}
+        found |= local or {}
         name, email = found.get("user.name", "").strip(), found.get("user.email", "").strip()
         return Identity(name, email) if name and email else None
 

@@ -1,0 +1,172 @@
+"""`trust`: a person looks at what changed while attempts ran, and takes it or puts it back.
+
+Either way what is there afterwards is known to be good, and dispatch goes on. Nothing that was
+planted is deleted: what is put back over it, or moved away, lies in `aside/` of the local state.
+"""
+
+import difflib
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from wfledger import faults
+from wfledger.core.text import clean_line
+from wfledger.errors import EnvironmentFailedError
+from wfledger.run import fingerprints, refwatch
+from wfledger.run.fingerprints import Record
+from wfledger.run.pausing import Pause, alarm_of, clear_alarm
+from wfledger.run.planted import LEDGER, Change
+from wfledger.run.workspace import Workspace
+from wfledger.store import atomic
+from wfledger.store.ledger import Ledger
+from wfledger.vcs import fingerprint
+from wfledger.vcs.fingerprint import INCLUDED
+
+faults.register("trusting.restored")
+
+#: Lines of one file's difference that are shown.
+_LINES: Final = 40
+_MODE: Final = 0o644
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """What a person is asked to trust."""
+
+    alarm: Pause | None
+    changes: tuple[Change, ...]
+    #: Who ran, and since when.
+    ran: dict[str, str]
+    #: Name of a file -> the lines that differ, safe to print.
+    differences: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def is_none(self) -> bool:
+        """Whether there is nothing to trust."""
+        return self.alarm is None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the shape that `trust --json` prints."""
+        return {
+            "alarm": None if self.alarm is None else self.alarm.reason,
+            "since": None if self.alarm is None else self.alarm.since,
+            "ran": self.ran,
+            "changes": [change.as_json() for change in self.changes],
+        }
+
+
+def suspicion(workspace: Workspace) -> Suspicion:
+    """Look at everything now; changes nothing but to raise the alarm that is due."""
+    fingerprints.check(workspace)
+    alarm, record = alarm_of(workspace), Record.load(workspace)
+    if alarm is None or record is None:
+        return Suspicion(alarm, (), {})
+    found = fingerprints.look_at(workspace)
+    judged = fingerprints.judge(workspace, record, found)
+    moves = refwatch.strayed(workspace, record.refs, refwatch.tips(workspace))
+    said = alarm.facts.get("ran")
+    ran = {str(who): str(since) for who, since in said.items()} if isinstance(said, dict) else {}
+    differences = {
+        name: lines
+        for name in judged.changed()
+        if any(judged.of(name)) and (lines := _difference(workspace, record, name))
+    }
+    return Suspicion(alarm, (*judged.alarming(), *moves), ran | record.ran, differences)
+
+
+def _difference(workspace: Workspace, record: Record, name: str) -> tuple[str, ...]:
+    old = _recalled(workspace, record, name) if name in record.items else b""
+    looked = fingerprint.Fingerprint({})
+    fingerprint.look_at(looked, name, _path(workspace, name))
+    new = looked.contents.get(looked.items.get(name, ""), b"")
+    if old is None or b"\0" in old + new:
+        return ()
+    lines = [
+        clean_line(line)
+        for line in difflib.unified_diff(
+            old.decode("utf-8", "replace").splitlines(),
+            new.decode("utf-8", "replace").splitlines(), "known", "now", lineterm="", n=1,
+        )
+    ]
+    more = [f"and {len(lines) - _LINES} more lines"] if len(lines) > _LINES else []
+    return (*lines[:_LINES], *more)
+
+
+def accept(workspace: Workspace) -> None:
+    """Take everything as it is now for known and good, and let this machine go on."""
+    with workspace.ledger.locks.hold_briefly("trust"):
+        record = Record.load(workspace) or Record()
+        found = fingerprints.look_at(workspace)
+        fingerprints.adopt(workspace, record, found, refwatch.tips(workspace))
+        clear_alarm(workspace)
+
+
+def restore(workspace: Workspace) -> tuple[str, ...]:
+    """Put back what is known, and let this machine go on; returns what could not be put back.
+
+    Done again after a crash it goes on. While something is left the alarm stays.
+    """
+    record = Record.load(workspace)
+    if record is None:
+        raise EnvironmentFailedError(
+            "what was known to be good is not recorded any more", hint="wfledger trust --yes"
+        )
+    left = []
+    judged = fingerprints.judge(workspace, record, fingerprints.look_at(workspace))
+    for name in judged.changed():
+        if any(judged.of(name)) and not _put_back(workspace, record, name):
+            left.append(name)
+        faults.point("trusting.restored")
+    moves = refwatch.strayed(workspace, record.refs, refwatch.tips(workspace))
+    left += [move.name for move in moves if not refwatch.restore(workspace, move)]
+    if not left:
+        accept(workspace)
+    return tuple(left)
+
+
+def _put_back(workspace: Workspace, record: Record, name: str) -> bool:
+    """Make *name* what it was; False where that is not known or nobody's business here."""
+    path, item = _path(workspace, name), record.items.get(name)
+    if name.startswith(INCLUDED):
+        return False
+    if item is None:
+        _move_aside(workspace, path, name)
+        return True
+    raw = _recalled(workspace, record, name)
+    if raw is None or not item.startswith("file:"):
+        return False
+    if name.startswith(LEDGER):
+        with workspace.ledger.transaction("person") as changes:
+            changes.put_file(name.removeprefix(LEDGER), raw, why="put back by trust --restore")
+        return True
+    if os.path.lexists(path):
+        _move_aside(workspace, path, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.replace(path, raw, tmp=workspace.ledger.layout.tmp, mode=_MODE)
+    path.chmod(int(item.split(":")[1], 8))
+    return True
+
+
+def _recalled(workspace: Workspace, record: Record, name: str) -> bytes | None:
+    return fingerprints.recall(workspace, record.items.get(name, ""))
+
+
+def _path(workspace: Workspace, name: str) -> Path:
+    if name.startswith(LEDGER):
+        return workspace.ledger.layout.root / name.removeprefix(LEDGER)
+    return fingerprint.path_of(workspace.common_dir, name)
+
+
+def _move_aside(workspace: Workspace, path: Path, name: str) -> None:
+    ledger: Ledger = workspace.ledger
+    folder = ledger.layout.local / "aside"
+    folder.mkdir(exist_ok=True)
+    stem = name.replace("/", ".")
+    target, number = folder / stem, 0
+    while os.path.lexists(target):
+        number += 1
+        target = folder / f"{stem}.{number}"
+    with suppress(FileNotFoundError):
+        path.rename(target)
