@@ -22,6 +22,9 @@ class Clock(Protocol):
     def elapsed(self) -> float:
         """Return seconds on a clock that never jumps and counts sleep; for durations only."""
 
+    def awake(self) -> float:
+        """Return seconds on a clock that never jumps and stands still while the machine sleeps."""
+
     def token(self) -> str:
         """Return an unguessable secret."""
 
@@ -43,6 +46,10 @@ class SystemClock:
         """Return CLOCK_BOOTTIME where there is one, so that suspended time counts."""
         if hasattr(time, "CLOCK_BOOTTIME"):
             return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return time.monotonic()
+
+    def awake(self) -> float:
+        """Return CLOCK_MONOTONIC, which suspended time does not count for."""
         return time.monotonic()
 
     def token(self) -> str:

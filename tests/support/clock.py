@@ -23,6 +23,7 @@ class FakeClock:
         self.waits: list[float] = []
         self._now = start
         self._elapsed = 1000.0
+        self._slept = 0.0
         self._lock = threading.Lock()
         self._serial = count(1)
 
@@ -35,6 +36,11 @@ class FakeClock:
         """Return the seconds that passed."""
         with self._lock:
             return self._elapsed
+
+    def awake(self) -> float:
+        """Return the seconds that passed while the machine was awake."""
+        with self._lock:
+            return self._elapsed - self._slept
 
     def token(self) -> str:
         """Return the next 64 hexadecimal characters of the sequence."""
@@ -56,6 +62,12 @@ class FakeClock:
         with self._lock:
             self._now += timedelta(seconds=seconds)
             self._elapsed += seconds
+
+    def sleep(self, seconds: float) -> None:
+        """Let the machine be suspended for *seconds*."""
+        self.advance(seconds)
+        with self._lock:
+            self._slept += seconds
 
     def jump(self, seconds: float) -> None:
         """Set the wall clock forward or back while no time passes."""

@@ -44,6 +44,17 @@ class Sight:
         return not self.running and not self.ended
 
 
+@dataclass(frozen=True)
+class Signs:
+    """What tells whether a tree works."""
+
+    #: CPU time of all of it so far.
+    cpu_s: float = 0.0
+    pids: frozenset[int] = frozenset()
+    #: Whether each of its processes is stopped by a signal.
+    is_halted: bool = False
+
+
 class Tree(Protocol):
     """The processes of one job."""
 
@@ -95,8 +106,8 @@ class JobTree:
             found.pop(self._root.pid, None)
         return list(found.values())
 
-    def watch(self, *, age_s: float) -> tuple[float, frozenset[int]]:
-        """Return the CPU seconds of the tree and its pids, from a look of about *age_s* ago.
+    def watch(self, *, age_s: float) -> Signs:
+        """Return the signs of life of the tree, from a look of about *age_s* ago.
 
         Reaps on the way, so that a long job collects no zombies.
         """
@@ -106,7 +117,11 @@ class JobTree:
             proctree.reap(process)
         if self._root is not None and self._root.pid in table.processes:
             members.append(table.processes[self._root.pid])
-        return sum(one.cpu_s for one in members), frozenset(one.pid for one in members)
+        running = [one for one in members if not one.is_zombie]
+        return Signs(
+            cpu_s=sum(one.cpu_s for one in members), pids=frozenset(one.pid for one in members),
+            is_halted=bool(running) and all(one.is_stopped for one in running),
+        )  # fmt: skip
 
     def look(self) -> Sight:
         """See `Tree.look`; includes the root while it runs."""

@@ -17,6 +17,7 @@ _ENDED_BY_US: Final = {
     "wall": "timeout",
     "idle": "idle",
     "silence": "silence",
+    "halted": "lost",
     "stopped": "stopped",
     "spawn_failed": "environment",
 }

@@ -50,7 +50,7 @@ class Observations:
                        for key, (one, age, at) in seen.items()}  # fmt: skip
         except (ValueError, TypeError):
             entries = {}
-        return cls(path, layout.tmp, boot, workspace.clock.elapsed(), entries, set())
+        return cls(path, layout.tmp, boot, workspace.clock.awake(), entries, set())
 
     def age(self, key: str, value: object, *, at_most_s: float = _FOREVER) -> float:
         """Return for how many seconds *key* has been seen to have *value*.
@@ -92,7 +92,11 @@ def stopped_runtimes(
             name: observations.age(f"runtime:{name}", number, at_most_s=lease_s / 2)
             for name, number in beats(workspace).items()
         }
-        observations.stopped = frozenset(name for name, age in ages.items() if age >= lease_s)
+        folder = workspace.ledger.layout.beats
+        observations.stopped = frozenset(
+            # Of one that is dead only the number is left: it holds nothing that it signed.
+            name for name, age in ages.items() if age >= lease_s and is_alive(folder / name)
+        )
     return observations.stopped
 
 

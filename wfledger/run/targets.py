@@ -9,7 +9,8 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -18,14 +19,20 @@ from wfledger import faults
 from wfledger.core.documents import Intent, Task
 from wfledger.core.records import canonical_json
 from wfledger.errors import BusyError
-from wfledger.run.refnames import landed_ref
+from wfledger.run.beating import Heart
+from wfledger.run.liveness import look_for_stopped
+from wfledger.run.refnames import fence_ref, landed_ref
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
+from wfledger.vcs.history import AUTHOR
 from wfledger.vcs.refs import RefUpdate, swap
 from wfledger.vcs.registry import listed
 from wfledger.vcs.repo import Repository
 
-faults.register("landing.proof-made", "landing.proof-dropped", "landing.noted")
+faults.register(
+    "landing.target-taken", "landing.fenced", "landing.proof-made", "landing.proof-dropped",
+    "landing.noted",
+)  # fmt: skip
 
 #: Characters of a lock's name; file systems allow 255 bytes.
 _NAME_CHARS: Final = 150
@@ -44,28 +51,80 @@ def safe_name(branch: str) -> str:
 @contextmanager
 def hold_target(
     workspace: Workspace, branch: str, *, wait_s: float, stop: threading.Event
-) -> Iterator[None]:
-    """Be the only one on this machine who lands on *branch*; raises `BusyError` after *wait_s*."""
-    locks, name = workspace.ledger.locks, safe_name(branch)
+) -> Iterator[Heart]:
+    """Be the only one on this machine who lands on *branch*; raises `BusyError` after *wait_s*.
+
+    Yields what beats meanwhile. From a holder who stands still the branch is taken over: there is
+    another lock then, of the next generation (WFL-LAND-023).
+    """
+    name = safe_name(branch)
     with ExitStack() as held:
         for left in range(int(wait_s / _SLICE_S), -1, -1):
             is_last = left == 0 or stop.is_set()
-            lock = locks.hold("target", name, timeout=0.0 if is_last else _SLICE_S)
-            if _entered(held, lock, is_last=is_last):
+            if _enter(held, workspace, name, timeout=0.0 if is_last else _SLICE_S):
                 break
-        yield
+            if is_last:
+                raise BusyError(
+                    f"another landing on {branch} is under way", hint="try again", lock="target"
+                )
+        # Entered last and left first: the note never names one that has stopped beating by itself.
+        heart = held.enter_context(Heart(workspace))
+        _note_holder(workspace, name, _Holder(_holder(workspace, name).generation, heart.name))
+        yield heart
 
 
-def _entered(
-    held: ExitStack, lock: AbstractContextManager[None], *, is_last: bool
-) -> bool:
-    """Take *lock* if it is free; raises `BusyError` where it is not and this was the last try."""
+def _enter(held: ExitStack, workspace: Workspace, name: str, *, timeout: float) -> bool:
+    """Take the present lock of a branch; False when somebody who beats holds it."""
+    while True:
+        holder = _holder(workspace, name)
+        lock = workspace.ledger.locks.hold("target", holder.lock(name), timeout=timeout)
+        try:
+            held.enter_context(lock)
+        except BusyError:
+            if not _take_over(workspace, name, holder):
+                return False
+            continue
+        if _holder(workspace, name).generation == holder.generation:
+            return True
+        held.close()  # it was taken over while we waited
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """Which lock of a branch counts, and which runtime noted that it has it."""
+
+    generation: int = 0
+    runtime: str | None = None
+
+    def lock(self, name: str) -> str:
+        return f"{name}~{self.generation}" if self.generation else name
+
+
+def _holder_path(workspace: Workspace, name: str) -> Path:
+    return workspace.ledger.layout.local / "index" / f"holder-{name}.json"
+
+
+def _holder(workspace: Workspace, name: str) -> _Holder:
     try:
-        held.enter_context(lock)
-    except BusyError:
-        if is_last:
-            raise
+        found = json.loads(_holder_path(workspace, name).read_bytes())
+        return _Holder(int(found["generation"]), found["runtime"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return _Holder()
+
+
+def _note_holder(workspace: Workspace, name: str, holder: _Holder) -> None:
+    raw = canonical_json({"generation": holder.generation, "runtime": holder.runtime})
+    atomic.replace(_holder_path(workspace, name), raw, tmp=workspace.ledger.layout.tmp)
+
+
+def _take_over(workspace: Workspace, name: str, seen: _Holder) -> bool:
+    """Begin the next generation of a branch's lock where its holder stands still."""
+    if seen.runtime is None or seen.runtime not in look_for_stopped(workspace):
         return False
+    with workspace.ledger.locks.hold("ledger"):
+        if _holder(workspace, name) == seen:  # else another was first
+            _note_holder(workspace, name, _Holder(seen.generation + 1))
+            faults.point("landing.target-taken")
     return True
 
 
@@ -83,6 +142,21 @@ def checked_out_at(repo: Repository, branch: str) -> Path | None:
 def contains(repo: Repository, commit: str, tip: str | None) -> bool:
     """Whether *commit* is reachable from *tip*; one that is not there any more is not."""
     return tip is not None and repo.has_commit(commit) and repo.is_ancestor(commit, tip)
+
+
+def fence(workspace: Workspace, task_id: str, intent: Intent) -> None:
+    """See to it that whoever announced *intent* cannot carry it out any more (WFL-LAND-024).
+
+    He expects this ref as it was before he announced it, in the transaction that moves the target.
+    So what is found on the target after this is all that there ever will be of it.
+    """
+    repo, clock, ref = workspace.repo, workspace.clock, fence_ref(task_id)
+    message = f"Fence off {intent.candidate}\n\n{clock.short_id(20)}\n"
+    mark = repo.commit_tree(
+        intent.tree, [], message=message, author=AUTHOR, committer=AUTHOR, when=clock.now()
+    )
+    _point(repo, RefUpdate(ref, mark, repo.tip(ref)))
+    faults.point("landing.fenced")
 
 
 def resolve_intent(workspace: Workspace, task_id: str, intent: Intent) -> bool:

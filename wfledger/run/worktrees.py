@@ -126,12 +126,14 @@ def _add(workspace: Workspace, place: Place) -> None:
 
 
 def make_for(workspace: Workspace, task: Task, attempt: int) -> Place:
-    """Make the worktree of an attempt at the tip of its run; a writer's is on a branch of its own.
+    """Make the worktree of an attempt at the tip of its run, or at the commit that its spec names.
+
+    A writer's is on a branch of its own.
 
     Raises `EnvironmentFailedError` where the run's branch is gone.
     """
     run = workspace.ledger.run(task.run)
-    base = workspace.repo.tip(run.branch)
+    base = task.spec.at or workspace.repo.tip(run.branch)
     if base is None:
         raise EnvironmentFailedError(f"the branch {run.branch} is gone", branch=run.branch)
     name = workspace.ledger.layout.attempt_name(task.id, attempt)
@@ -140,6 +142,16 @@ def make_for(workspace: Workspace, task: Task, attempt: int) -> Place:
     return make(
         workspace, name, base=base, branch=branch, purpose="attempt", isolation=isolation
     )
+
+
+def scratch_name(workspace: Workspace, task: Task, purpose: str) -> str:
+    """Return the name of a checkout that the present merger of *task* makes.
+
+    Each merger has its own: one that stood still and goes on clears away what bears its name.
+    """
+    name = workspace.ledger.layout.attempt_name(task.id, task.attempt)
+    epoch = task.merger.epoch if task.merger else 1
+    return f"{name}.{purpose}" if epoch == 1 else f"{name}.{purpose}-{epoch}"
 
 
 def excluding(workspace: Workspace, place: Place, excluded: tuple[str, ...]) -> Place:
