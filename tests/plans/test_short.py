@@ -111,7 +111,7 @@ def test_input_may_come_from_further_back() -> None:
 
 @pytest.mark.requirement("WFL-PLAN-041")
 @pytest.mark.parametrize(
-    "field", [{"budget": {"usd": 1}}, {"budget": {"time": "1h"}}, {"gate": "make"}]
+    "field", [{"budget": {"usd": 1}}, {"budget": {"time": "1h"}}]
 )
 def test_limit_that_nothing_enforces_is_refused_and_says_what_to_do(field: Document) -> None:
     (problem,) = check(short(task("a"), **field)).errors

@@ -263,9 +263,9 @@ def test_trouble_of_the_machine_is_put_off_for_longer_each_time(tmp_path: Path) 
     entry = workspace.ledger.get(task.id)
     assert entry.status is Status.MERGING
     assert entry.task.hold is not None
-    assert not is_landable(entry.task, now=START)
+    assert not is_landable(workspace, entry.task, now=START)
     clock.advance(20)
-    assert is_landable(entry.task, now=clock.now())
+    assert is_landable(workspace, entry.task, now=clock.now())
     assert outcomes(workspace, task) == ["succeeded"]
     (workspace.ledger.layout.root / "fleet.toml").write_text("")
     land(workspace, task)

@@ -4,6 +4,7 @@ Here, and in the options of click, is where the environment is read; nothing bel
 does it for itself.
 """
 
+import getpass
 import json
 import os
 import platform
@@ -61,6 +62,14 @@ def state_home() -> Path:
 def worker_name() -> str:
     """Return the name of a worker that gives none: its machine and process."""
     return f"{platform.node() or 'localhost'}-{os.getpid()}"
+
+
+def user() -> str:
+    """Return the name of the person at the keyboard, as the system knows it."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # an account without a name, as in a container
+        return str(os.getuid())
 
 
 def json_option(command: CommandT) -> CommandT:

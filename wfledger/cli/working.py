@@ -145,7 +145,7 @@ def complete(
     """Hand an attempt in as finished: scope check, verification, merge and gate follow at once.
 
     Exit status 0: done. 1: verification or gate failed. 4: the attempt is over. 5: out of scope or
-    conflict. 10: the envelope asks a question. Every reason is given at once.
+    conflict. 10: a person is asked, by the envelope or for approval. Every reason is given at once.
     """
     from wfledger.run import handing
 
@@ -176,7 +176,7 @@ def _written() -> Path | None:
 
 def _landing(landing: "Landing") -> tuple[int, str, dict[str, Any]]:
     """Return exit status, sentence and facts of what a landing came to."""
-    from wfledger.run.landing import Blocked, Done, Retried
+    from wfledger.run.landing import Blocked, Deferred, Done, Retried
 
     if isinstance(landing, Done):
         facts = {"landing": "done", "how": landing.how, "commit": landing.commit}
@@ -187,7 +187,13 @@ def _landing(landing: "Landing") -> tuple[int, str, dict[str, Any]]:
         facts = {"landing": "blocked", "code": landing.code, "reason": landing.reason,
                  "command": landing.command}  # fmt: skip
         sentence = f"is blocked ({landing.code}): {landing.reason}\n  {landing.command}"
-        return 5 if landing.code in scope else 1, sentence, facts
+        status = 5 if landing.code in scope else 10 if landing.code == "approval" else 1
+        return status, sentence, facts
+    if isinstance(landing, Deferred) and landing.on:
+        waits: dict[str, Any] = {
+            "landing": "deferred", "reason": landing.reason, "on": list(landing.on),
+        }  # fmt: skip
+        return 0, f"is handed in; it lands when the verdict is there: {landing.reason}", waits
     kind = "retried" if isinstance(landing, Retried) else "deferred"
     facts = {"landing": kind, "reason": landing.reason}
     return 1 if kind == "retried" else 75, f"is put off: {landing.reason}", facts

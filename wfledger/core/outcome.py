@@ -40,6 +40,7 @@ _VERBS: Final = {
     "conflict": "open",
     "gate": "open",
     "no_change": "accept",
+    "approval": "answer",
     # Its report counts; what it changed stays kept and does not land.
     "read_only_violation": "accept",
     "result_changed": "open",
@@ -109,6 +110,7 @@ def command_for(
     if verb == "open" and not writes:
         verb = "retry"
     tail = " 'YOUR ANSWER'" if verb == "answer" else ""
+    tail = " yes" if code == "approval" else tail
     return f"wfledger {verb} {task_id}{tail}"
 
 

@@ -86,6 +86,8 @@ def state_of(task: Task, status: Status, seen: Seen) -> State:
         return State.STALE if seen.is_lost else _working(seen)
     if status is Status.MERGING:
         said = _known(seen.said)
+        if task.hold is not None and task.hold.code == "verifier":
+            return State.VERIFYING
         return State.STALE if seen.is_lost else said if said in LANDING else State.MERGING
     if status is Status.BLOCKED:
         return _blocked(task)

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from wfledger.core import scopes
 from wfledger.core.documents import Block, Check, Limits, Result, Task, TaskSpec, Verifies
@@ -44,7 +44,7 @@ class Tree(Protocol):
         """Return what lies at *path*, or None."""
 
     def files(self) -> Iterable[str]:
-        """Yield the paths of the regular files."""
+        """Return the paths of the regular files."""
 
 
 def exit_status_reasons(checks: Iterable[Check], status: int | None) -> tuple[str, ...]:
@@ -99,28 +99,6 @@ def delivered(tree: Tree, declared: Sequence[str]) -> Delivered:
             what = f"is {_NOT_A_FILE[kind]}" if kind in _NOT_A_FILE else "is missing"
             reasons.append(f"deliverable {text} {what}")
     return Delivered(tuple(paths), tuple(reasons))
-
-
-def value_reason(check: Check, values: Sequence[Any]) -> str | None:
-    """Return why what a JSON path leads to does not pass; None if it does (WFL-RESULT-037)."""
-    where = f"{check.expression} in {check.path}"
-    if not values:
-        return f"{where} leads to nothing"
-    if check.equals is not None:
-        other = next((value for value in values if not _same(value, check.equals)), check)
-        return None if other is check else f"{where} is not what it must be"
-    if any(value is None for value in values):
-        return f"{where} is null"
-    return f"{where} is false" if any(value is False for value in values) else None
-
-
-def _same(left: Any, right: Any) -> bool:
-    """Whether two JSON values are equal; Python takes true for 1."""
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(_same(left[k], right[k]) for k in left)
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(_same, left, right))
-    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
 
 
 # -- verdicts of people --------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wfledger.core import bounds
-from wfledger.core.documents import Limits, Retry, TaskSpec
+from wfledger.core.documents import Gate, Limits, Retry, TaskSpec
 from wfledger.plans import naming
 from wfledger.plans.model import ConfigDoc, PhaseDoc, TaskDoc
 from wfledger.plans.ordering import ancestors
@@ -43,6 +43,8 @@ class Plan:
     tasks: tuple[CompiledTask, ...]
     phase_order: tuple[str, ...]
     warnings: tuple[Problem, ...]
+    #: Must pass on every tree that lands, besides the ledger's own gate.
+    gate: Gate | None = None
 
 
 def compile_plan(resolved: Resolved, findings: Findings) -> Plan | None:
@@ -76,6 +78,7 @@ def _plan(
         tasks=tuple(tasks),
         phase_order=tuple(doc.phases[number].name for number in resolved.order),
         warnings=tuple(findings.warnings),
+        gate=doc.gate,
     )
 
 
@@ -167,10 +170,12 @@ def _spec(
         on_failure=phase.on_failure,
         priority=terms.priority,
         allow_no_change=terms.allow_no_change,
+        isolation="clone" if task.isolation == "clone" else None,
         env=terms.env,
         limits=_limits(task, findings),
         retry=terms.retry or Retry(),
         verify=terms.verify or (),
+        deliverables=terms.deliverables,
     )
 
 

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
 from wfledger.core import bounds
+from wfledger.core.documents import Gate
 from wfledger.plans import fields
+from wfledger.plans.checks import read_gate
 from wfledger.plans.fields import Field, Given, Site
 from wfledger.plans.problems import Findings, Problem, quote
 from wfledger.plans.terms import TERMS, Terms, split
@@ -70,6 +72,7 @@ class ConfigDoc:
     description: str | None = None
     max_concurrent: int = 4
     concurrency: int | str | None = None
+    gate: Gate | None = None
     phases: tuple[PhaseDoc, ...] = ()
 
     @property
@@ -93,7 +96,7 @@ TASK: Final[fields.Shape] = {
     "prompt": Field(fields.text),
     "agent_type": Field(fields.choice(*AGENT_TYPES)),
     "mode": Field(fields.choice("read_only", "read_write")),
-    "isolation": Field(fields.choice("auto", "shared", "worktree")),
+    "isolation": Field(fields.choice("auto", "shared", "worktree", "clone")),
     "file_scope": Field(fields.many(fields.text, "pattern")),
     "depends_on_results": Field(fields.many(fields.text, "entry")),
     "max_steps": Field(fields.whole(32), optional=True),
@@ -151,6 +154,7 @@ CONFIG: Final[fields.Shape] = {
     "description": Field(fields.text, optional=True),
     "max_concurrent": Field(fields.whole(8)),
     "concurrency": Field(_concurrency, optional=True),
+    "gate": Field(read_gate, optional=True),
     "phases": Field(fields.many(_phase, "phase")),
 }
 

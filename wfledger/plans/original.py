@@ -6,7 +6,7 @@ It is neither exact nor safe, and two patterns of the grammar are never compared
 
 from functools import lru_cache
 
-from wfledger.plans.terms import strip
+from wfledger.plans.words import strip
 
 
 @lru_cache(maxsize=65_536)

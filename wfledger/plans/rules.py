@@ -6,10 +6,12 @@ from typing import Final
 
 from wfledger.core import bounds
 from wfledger.plans import fields
+from wfledger.plans.checks import uncovered
 from wfledger.plans.model import CONFIG, PHASE, TASK, ConfigDoc, PhaseDoc, TaskDoc
 from wfledger.plans.ordering import Order, ancestors, depth_first
 from wfledger.plans.problems import Findings, Problem, join, quote
-from wfledger.plans.terms import contradictions, is_blank
+from wfledger.plans.terms import contradictions
+from wfledger.plans.words import is_blank
 from wfledger.plans.writing import Scope, Writer, hint_scopes, read_scope, report_overlaps
 
 #: What other shapes call the fields of this one.
@@ -162,6 +164,8 @@ def _scope_rules(phase: PhaseDoc, missing: str | None, findings: Findings) -> tu
         writer = writer_of(task)
         scope = read_scope(writer, findings, missing=missing)
         hint_scopes(writer, scope, findings)
+        wanted, allowed = task.terms.deliverables, task.file_scope if task.writes else ()
+        findings.extend(uncovered(wanted, allowed, task.pointer, task.label))
         found.append(scope)
     if phase.parallel:
         chosen = [n for n, task in enumerate(phase.tasks) if task.writes and task.file_scope]

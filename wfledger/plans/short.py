@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from wfledger.core import bounds
-from wfledger.core.documents import Check, Limits, Retry
+from wfledger.core.documents import Check, Gate, Limits, Retry
 from wfledger.errors import PlanError
 from wfledger.plans import durations, fields
+from wfledger.plans.checks import read_checks, read_gate, uncovered, write_check, write_gate
 from wfledger.plans.fields import Field, Site
 from wfledger.plans.model import AGENT_TYPES, ON_FAILURE, UNLIMITED
 from wfledger.plans.ordering import ancestors, depth_first
@@ -21,11 +22,10 @@ from wfledger.plans.terms import (
     TERMS,
     Terms,
     contradictions,
-    is_blank,
-    read_checks,
     read_retry,
     split,
 )
+from wfledger.plans.words import is_blank
 from wfledger.plans.writing import Writer, hint_scopes, read_scope
 
 _OTHER_NAMES: Final[Mapping[str, str]] = {
@@ -34,7 +34,6 @@ _OTHER_NAMES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 _UNSUPPORTED: Final[Mapping[str, str]] = {
     "budget": "no limit on a whole run is enforced by this version; give tasks a `timeout`",
-    "gate": "the gate is `policy.gate` of ledger.json; give tasks a `verify`",
 }
 
 
@@ -67,6 +66,7 @@ class ShortDoc:
     name: str | None = None
     description: str | None = None
     max_concurrent: int | None = None
+    gate: Gate | None = None
     role: str | None = None
     verify: tuple[Check, ...] = ()
     timeout: float | None = None
@@ -112,6 +112,7 @@ DOCUMENT: Final[fields.Shape] = {
     "worker": Field(TERMS["worker"].read, into="role", optional=True),
     "verify": Field(read_checks, optional=True),
     "max_concurrent": Field(fields.ranged(1, bounds.MAX_SLOTS), optional=True),
+    "gate": Field(read_gate, optional=True),
     "timeout": Field(fields.duration, optional=True),
     "retry": Field(read_retry, optional=True),
     "on_failure": Field(fields.choice(*ON_FAILURE), optional=True),
@@ -197,6 +198,8 @@ def _scope(task: ShortTask, findings: Findings) -> tuple[str, ...]:
     writer = Writer(task.id, join(task.pointer, "write"), task.write, writes=bool(task.write))
     scope = read_scope(writer, findings, missing=None)
     hint_scopes(writer, scope, findings)
+    wanted = task.terms.deliverables
+    findings.extend(uncovered(wanted, task.write, task.pointer, task.label))
     return scope.write
 
 
@@ -252,6 +255,7 @@ def _phases(doc: ShortDoc, scopes: Sequence[tuple[str, ...]]) -> dict[str, Any]:
         "name": doc.name,
         "description": doc.description,
         "concurrency": limit,
+        "gate": write_gate(doc.gate) if doc.gate else None,
         "phases": [_phase(doc, task, scope) for task, scope in zip(doc.tasks, scopes, strict=True)],
     })  # fmt: skip
 
@@ -281,7 +285,8 @@ def _ir_task(doc: ShortDoc, task: ShortTask, scope: tuple[str, ...]) -> dict[str
         "manual": terms.manual or None,
         "role": terms.role or (doc.role if terms.starts_agent else None),
         "title": terms.title,
-        "verify": [_check(check) for check in _verify(doc, task, scope)],
+        "verify": [write_check(check) for check in _verify(doc, task, scope)],
+        "deliverables": list(terms.deliverables),
         "limits": _limits(doc, terms),
         "retry": _retry(retry) if retry else None,
         "needs": list(terms.needs),
@@ -305,14 +310,6 @@ def _verify(doc: ShortDoc, task: ShortTask, scope: tuple[str, ...]) -> tuple[Che
     if task.terms.verify is not None:
         return task.terms.verify
     return doc.verify if scope else ()
-
-
-def _check(check: Check) -> dict[str, Any]:
-    if check.kind == "exit_code":
-        return {"expect": check.expect, "kind": check.kind}
-    timeout = check.timeout_s and durations.shortest(check.timeout_s)
-    values = {"command": _plain(check.command), "kind": check.kind, "timeout_s": timeout}
-    return _present(values)
 
 
 def _limits(doc: ShortDoc, terms: Terms) -> dict[str, Any] | None:

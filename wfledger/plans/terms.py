@@ -12,14 +12,11 @@ from wfledger.core import bounds
 from wfledger.core.documents import Check, Limits, Retry
 from wfledger.core.records import Command
 from wfledger.plans import fields
+from wfledger.plans.checks import read_checks, read_deliverables
 from wfledger.plans.fields import BAD, Field, Site
 from wfledger.plans.problems import Problem, join, quote
+from wfledger.plans.words import read_command, read_label
 
-#: White space of Unicode; `str.strip()` alone would also take U+001C to U+001F.
-_SPACE: Final = (
-    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000"
-)
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}\Z")
 #: Failure classes of spec 60 that another attempt may follow.
 RETRIED: Final = (
@@ -29,41 +26,8 @@ RETRIED: Final = (
 _LABELS_MAX: Final = 64
 
 
-def strip(text: str) -> str:
-    """Return *text* without the white space around it."""
-    return text.strip(_SPACE)
-
-
-def is_blank(text: str) -> bool:
-    """Return whether *text* is nothing but white space."""
-    return not strip(text)
-
-
-def _command(value: object, site: Site) -> Any:
-    if isinstance(value, str):
-        result = fields.text(value, site)
-        if result is not BAD and is_blank(value):
-            return site.refuse("is blank", kind="empty_field")
-        return result
-    if not isinstance(value, list):
-        return site.wrong(
-            f"must be a text (a shell line) or a list of texts, not {fields.kind_of(value)}"
-        )
-    words = fields.many(fields.text, "word")(value, site)
-    if len(words) == len(value) and (not words or is_blank(words[0])):
-        return site.refuse("names no program", kind="empty_field")
-    return words if len(words) == len(value) else BAD
-
-
-def _label(value: object, site: Site) -> Any:
-    result = fields.text(value, site)
-    if result is not BAD and (is_blank(result) or len(result) > 200):
-        return site.refuse("must have 1 to 200 characters and not be blank", kind="empty_field")
-    return result
-
-
 def _labels(noun: str) -> fields.Reader:
-    read_all = fields.many(_label, noun)
+    read_all = fields.many(read_label, noun)
 
     def read(value: object, site: Site) -> Any:
         result = read_all(value, site)
@@ -79,43 +43,6 @@ def _env_name(value: object, site: Site) -> Any:
     if result is not BAD and (not _ENV_NAME.match(result) or result.startswith("WFLEDGER_")):
         return site.refuse(f"cannot be passed on: {quote(result)}", kind="invalid_name")
     return result
-
-
-_CHECK: Final[fields.Shape] = {
-    "kind": Field(fields.choice("command", "exit_code")),
-    "command": Field(_command),
-    "expect": Field(fields.ranged(0, 255)),
-    "timeout_s": Field(fields.duration, optional=True),
-}
-
-
-def _check(value: object, site: Site) -> Any:
-    if isinstance(value, str):
-        command = _command(value, site)
-        return BAD if command is BAD else Check(kind="command", command=command)
-    if not isinstance(value, dict):
-        return site.wrong(
-            f"must be a text (a shell line) or an object, not {fields.kind_of(value)}"
-        )
-    before = len(site.parse) + len(site.late)
-    values = fields.nested(_CHECK)(value, site)
-    if len(site.parse) + len(site.late) > before:
-        return BAD
-    kind = values.setdefault("kind", "command" if "command" in values else "exit_code")
-    if (kind == "command") != ("command" in values) or (kind == "command" and "expect" in values):
-        return site.refuse(
-            "has `command` for the kind command and `expect` for the kind exit_code",
-            kind="contradictory_fields",
-        )
-    return Check(**values)
-
-
-def read_checks(value: object, site: Site) -> Any:
-    """Read one check or a list of checks."""
-    if isinstance(value, list):
-        return fields.many(_check, "check")(value, site)
-    result = _check(value, site)
-    return BAD if result is BAD else (result,)
 
 
 _RETRY: Final[fields.Shape] = {
@@ -148,12 +75,13 @@ def _limits(value: object, site: Site) -> Any:
 
 #: The additive fields of a task.
 TERMS: Final[fields.Shape] = {
-    "command": Field(_command, optional=True),
+    "command": Field(read_command, optional=True),
     "manual": Field(fields.flag),
-    "role": Field(_label, optional=True),
-    "worker": Field(_label, into="role", optional=True),
+    "role": Field(read_label, optional=True),
+    "worker": Field(read_label, into="role", optional=True),
     "title": Field(fields.text, optional=True),
     "verify": Field(read_checks, optional=True),
+    "deliverables": Field(read_deliverables),
     "timeout": Field(fields.duration, optional=True),
     "limits": Field(_limits, optional=True),
     "retry": Field(read_retry, optional=True),
@@ -174,6 +102,7 @@ class Terms:
     role: str | None = None
     title: str | None = None
     verify: tuple[Check, ...] | None = None
+    deliverables: tuple[str, ...] = ()
     timeout: float | None = None
     limits: Limits | None = None
     retry: Retry | None = None

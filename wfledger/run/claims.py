@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from wfledger.clock import iso
 from wfledger.core.documents import Attempt, Hold, Result, Task
 from wfledger.core.statuses import Actor, Status
+from wfledger.core.verification import may_be_verifier
 from wfledger.errors import NothingToClaimError, PausedError, StaleError
 from wfledger.run.pausing import pause_of
 from wfledger.run.workspace import Workspace
@@ -31,9 +32,13 @@ class Claim:
     worker: str
 
 
-def claim(workspace: Workspace, *, worker: str, task_id: str | None = None) -> Claim:
+def claim(
+    workspace: Workspace, *, worker: str, task_id: str | None = None, dispatches: bool = False
+) -> Claim:
     """Take *task_id*, or the first task on offer; durable on return.
 
+    Nobody is given the verifier of his own result; who *dispatches* starts another worker for each
+    attempt and takes it for that one.
     Raises `NothingToClaimError` when nothing is on offer, `StaleError` when the named task is not,
     `PausedError` while the ledger is paused.
     """
@@ -42,8 +47,12 @@ def claim(workspace: Workspace, *, worker: str, task_id: str | None = None) -> C
     with workspace.ledger.transaction(f"worker:{worker}") as changes:
         entry = None
         if task_id is not None:
+            if not dispatches:
+                _refuse_own(workspace, task_id, worker)
             entry = _claim_named(workspace, changes, task_id, record)
         for name in workspace.ledger.names(Status.PENDING) if entry is None else ():
+            if not dispatches and _is_own(workspace, name, worker):
+                continue
             try:
                 entry = changes.claim(name, record)
                 break
@@ -56,6 +65,25 @@ def claim(workspace: Workspace, *, worker: str, task_id: str | None = None) -> C
             token.encode(), mode=0o600,
         )
     return Claim(entry.task, entry.task.attempt, token, worker)
+
+
+def _is_own(workspace: Workspace, task_id: str, worker: str) -> bool:
+    """Whether the task verifies a result of *worker*; only what is named so is read."""
+    entry = workspace.ledger.find(task_id) if may_be_verifier(task_id) else None
+    about = entry.task.spec.verifies if entry is not None else None
+    subject = workspace.ledger.find(about.task) if about is not None else None
+    if about is None or subject is None:
+        return False
+    known = subject.task.attempts
+    return any(one.number == about.attempt and one.worker == worker for one in known)
+
+
+def _refuse_own(workspace: Workspace, task_id: str, worker: str) -> None:
+    if _is_own(workspace, task_id, worker):
+        raise StaleError(
+            f"{task_id} verifies a result of {worker}, who does not judge it himself",
+            hint="let another worker claim it", task=task_id,
+        )
 
 
 def _claim_named(

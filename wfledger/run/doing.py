@@ -134,6 +134,8 @@ class Watcher:
     def _text(self, task: Task, state: State, said: Phase | None) -> str:
         if said is not None and said.text and said.state == state:
             return said.text
+        if state is State.VERIFYING and task.hold is not None:
+            return task.hold.reason
         if state is State.MERGING and task.hold is not None:
             return f"landing was put off: {task.hold.reason}"
         return MEANING[state]

@@ -30,6 +30,7 @@ from wfledger.run.claims import claim
 from wfledger.run.commit import commit_journal
 from wfledger.run.instance import is_up
 from wfledger.run.landings import Landings
+from wfledger.run.notifying import Notifier
 from wfledger.run.pausing import withdraw_offers
 from wfledger.run.presence import driving
 from wfledger.run.recovery import recover_lost, sweep_worktrees
@@ -107,6 +108,7 @@ class Engine:
         )
         self._recover = _Due(_RECOVER_EVERY_S)
         self._commit = _Due(_COMMIT_EVERY_S)
+        self._notifier = Notifier(workspace, run_id=run_id, report=report)
         #: What the last step that got through saw.
         self._step = Step(View({status: [] for status in Status}, frozenset()))
         #: Set by the first Ctrl-C: start nothing more.
@@ -132,6 +134,7 @@ class Engine:
             ("dispatch", self._dispatch),
             ("landing", self._land_due),
             ("history", self._commit_due),
+            ("notify", lambda: self._notifier.look(self._step)),
         )
 
     def pulse(self) -> Pulse:
@@ -157,6 +160,8 @@ class Engine:
     def _dispatch(self) -> None:
         """Let the scheduler step, end what is to end and start what is on offer."""
         self._step = self._scheduler.step(slots=self._slots.count, only=self.run_id)
+        for name, sentence in self._step.adopted:
+            self._report(name, sentence)
         self._stop_aborted(self._step)
         self._stop_requested()
         if not self.draining:
@@ -238,7 +243,9 @@ class Engine:
             return False
         try:
             self._heart.sign(live)
-            claimed = claim(self.workspace, worker=self._worker, task_id=task.id)
+            claimed = claim(
+                self.workspace, worker=self._worker, task_id=task.id, dispatches=True
+            )
             faults.point("engine.claimed")
         except (StaleError, NothingToClaimError):
             live.release()
@@ -337,6 +344,7 @@ class Engine:
         self._running.clear()
         self._heart.close()
         commit_journal(self.workspace)
+        self._notifier.close(self._step)
 
 
 def _release(slots: tuple[LiveLock, ...]) -> None:

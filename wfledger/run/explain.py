@@ -12,7 +12,7 @@ from typing import Any, Final
 from wfledger.clock import iso
 from wfledger.core import outcome
 from wfledger.core.admission import Obstacle, lacking
-from wfledger.core.documents import Run
+from wfledger.core.documents import Hold, Run
 from wfledger.core.graph import Readiness, is_halted, readiness
 from wfledger.core.statuses import Status
 from wfledger.errors import NotFoundError
@@ -27,6 +27,8 @@ from wfledger.store.entries import Entry
 
 #: Tasks waited for that are named.
 _NAMED: Final = 10
+#: Where a verifier has come to its end, and the next pass takes its verdict.
+_SPOKEN: Final = frozenset({"done", "blocked", "cancelled", "unknown"})
 _LIVENESS: Final = {
     "dead": "its runtime is gone; the task is handed on at the next pass",
     "expired": "its lease has run out; the task is handed on at the next pass",
@@ -57,7 +59,8 @@ class Why:
     task: str
     status: Status
     #: What kind of reason: dependency, scope, contract, reserved, limit, run_limit, backoff,
-    #: paused, run, ready, offered, working, merging, done, cancelled, or the code of a block.
+    #: paused, run, ready, offered, working, merging, verifier, done, cancelled, or the code of a
+    #: block.
     code: str
     reason: str
     since: str | None = None
@@ -265,6 +268,8 @@ class _Explainer:
 
     def _merging(self, entry: Entry) -> Why:
         task = entry.task
+        if task.hold is not None and task.hold.code == "verifier":
+            return self._judged(entry, task.hold)
         if self._watcher.is_landed_now(task):
             merger = task.merger.owner if task.merger else "somebody"
             reason = f"{merger} lands it: {self._watcher.look(task, entry.status).text}"
@@ -274,6 +279,16 @@ class _Explainer:
             reason = "its worker is finished; nobody lands it at the moment"
         why = self._say(entry, "merging", reason, f"wfledger run {task.run}")
         return replace(why, until=task.hold.until if task.hold else None)
+
+    def _judged(self, entry: Entry, hold: Hold) -> Why:
+        """Return who gives the verdict that a result waits for, and why he has not yet."""
+        waits = tuple(self._wait_for(name) for name in hold.on)
+        named = ", ".join(f"{wait.task} ({wait.status})" for wait in waits)
+        run = f"wfledger run {entry.task.run}"
+        why = self._say(entry, "verifier", f"its result waits for the verdict of {named}", run)
+        why = replace(why, waits_for=waits)
+        still = next((wait.task for wait in waits if wait.status not in _SPOKEN), None)
+        return self._rooted(why, still) if still is not None else why
 
     def _blocked(self, entry: Entry) -> Why:
         block = entry.task.block

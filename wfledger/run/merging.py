@@ -4,7 +4,7 @@ Each function is one transaction and fenced: it does nothing but raise `StaleErr
 has left merging/, is at another attempt, or was taken over by another merger (WFL-LAND-003).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final, Literal
@@ -13,6 +13,7 @@ from wfledger import faults
 from wfledger.clock import iso
 from wfledger.core import outcome
 from wfledger.core.documents import (
+    Artifact,
     Attempt,
     Failure,
     Hold,
@@ -22,6 +23,7 @@ from wfledger.core.documents import (
     Result,
     Run,
     Task,
+    TaskSpec,
 )
 from wfledger.core.statuses import Actor, Status
 from wfledger.core.text import clean_line
@@ -31,7 +33,8 @@ from wfledger.store.transaction import Transaction
 
 faults.register(
     "landing.leased", "landing.intent-written", "landing.intent-dropped", "landing.refused",
-    "landing.done",
+    "landing.done", "landing.delivered",
+    "landing.verifier-added", "landing.verifiers-asked",
 )  # fmt: skip
 
 #: Backoff of what is no fault of the task: doubled each time.
@@ -73,6 +76,8 @@ class Deferred:
 
     reason: str
     until: str | None = None
+    #: Tasks whose verdict is waited for.
+    on: tuple[str, ...] = ()
 
 
 Landing = Done | Blocked | Retried | Deferred
@@ -89,6 +94,11 @@ class Refusal:
     #: Replaces the command that belongs to the code.
     command: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    #: Whether it is a verdict on the result. One that is none counts as no attempt's failure and
+    #: is never followed by another attempt without a person.
+    counts: bool = True
+    #: What the next attempt is told of it.
+    answer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +113,8 @@ class Subject:
     #: Failure classes that a person has waived.
     waive: tuple[str, ...] = ()
     accepted: bool = False
+    #: Verifiers that gave no verdict on it.
+    unheard: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -173,6 +185,22 @@ def drop_intent(workspace: Workspace, task_id: str, intent: Intent, *, by: str) 
     faults.point("landing.intent-dropped")
 
 
+def note_artifacts(errand: Errand, attempt: int, artifacts: Sequence[Artifact]) -> None:
+    """Put the sums of what was delivered into the result, in place of what a worker says."""
+    result = errand.workspace.ledger.result(errand.task.id, attempt)
+    if result is None or not artifacts:
+        return
+    found = {artifact.path for artifact in artifacts}
+    others = tuple(artifact for artifact in result.artifacts if artifact.path not in found)
+    noted = result.but(artifacts=(*others, *artifacts))
+    if noted == result:
+        return
+    with errand.workspace.ledger.transaction(errand.by) as changes:
+        fenced(changes, errand)
+        changes.put_result(noted)
+    faults.point("landing.delivered")
+
+
 # -- ways out ------------------------------------------------------------------------------------
 
 
@@ -203,15 +231,16 @@ def refuse(errand: Errand, subject: Subject, refusal: Refusal) -> Blocked | Retr
     refusal = replace(refusal, reason=_bounded(refusal.reason))
     with ledger.transaction(errand.by) as changes:
         task = fenced(changes, errand)
-        if refusal.code in outcome.SOURCES:
+        if refusal.code in outcome.SOURCES and refusal.counts:
             attempts = _amended(errand, task, subject.attempt, refusal=refusal)
             task = task.but(attempts=attempts)
             _note_failure(errand, changes, subject.attempt, refusal=refusal)
+        told = (refusal.answer,) if refusal.answer else ()
         after = _after(errand, task, subject, refusal=refusal)
         changes.move(
             task.id, after.status, actor=Actor.MERGER, why=_first_line(refusal.reason),
-            attempts=task.attempts, hold=after.hold, block=after.block, accepted=None, merger=None,
-            intent=None, claim=None,
+            attempts=task.attempts, answers=(*task.answers, *told), hold=after.hold,
+            block=after.block, accepted=None, merger=None, intent=None, claim=None,
         )  # fmt: skip
     faults.point("landing.refused")
     if after.block is None:
@@ -226,6 +255,9 @@ def _after(errand: Errand, task: Task, subject: Subject, *, refusal: Refusal) ->
     kept = {"attempt": subject.attempt, "base": subject.base, "head": subject.head}
     facts = {**refusal.facts, **{name: value for name, value in kept.items() if value is not None}}
     after = outcome.after_failure(task, refusal.code, refusal.reason, now=now)
+    if not refusal.counts:
+        block = outcome.block(task, refusal.code, refusal.reason)
+        after = outcome.Next(Status.BLOCKED, block=block)
     if after.block is None:
         return after
     block = after.block.but(facts=facts)
@@ -273,6 +305,32 @@ def _bounded(text: str) -> str:
 
 def _first_line(text: str) -> str:
     return clean_line(text.partition("\n")[0])
+
+
+def await_verdict(
+    errand: Errand, on: Sequence[str], missing: Mapping[str, TaskSpec]
+) -> Deferred:
+    """Leave the task in merging/ until the verifiers *on* have spoken; add the *missing* ones.
+
+    Both in one transaction, and a verifier that is there already is left as it is, so a merger
+    that died in between asks the same ones again (WFL-RESULT-045).
+    """
+    ledger, clock = errand.workspace.ledger, errand.workspace.clock
+    reason = f"{' and '.join(on)} {'judge' if len(on) > 1 else 'judges'} it"
+    with ledger.transaction(errand.by) as changes:
+        fenced(changes, errand)
+        for task_id, spec in missing.items():
+            if ledger.find(task_id) is None:
+                made = Task(
+                    id=task_id, run=errand.task.run, seq=1, attempt=0, created=iso(clock.now()),
+                    spec=spec, spec_sha256=spec.digest(),
+                )  # fmt: skip
+                changes.add(made, why=f"verifies {errand.task.id}")
+            faults.point("landing.verifier-added")
+        hold = Hold(code="verifier", reason=_bounded(reason), on=tuple(on))
+        changes.update(errand.task.id, why=_first_line(reason), hold=hold)
+    faults.point("landing.verifiers-asked")
+    return Deferred(reason, on=tuple(on))
 
 
 def defer(errand: Errand, reason: str) -> Deferred:

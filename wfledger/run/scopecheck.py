@@ -36,8 +36,9 @@ def subject_of(workspace: Workspace, task: Task) -> Subject:
     if accepted is not None:
         result = workspace.ledger.result(task.id, accepted.attempt)
         return Subject(
-            accepted.attempt, accepted.base, accepted.head, result, accepted.waive, accepted=True
-        )
+            accepted.attempt, accepted.base, accepted.head, result, accepted.waive, accepted=True,
+            unheard=accepted.unheard,
+        )  # fmt: skip
     result = workspace.ledger.result(task.id, task.attempt)
     base, head = (result.base, result.head) if result else (None, None)
     return Subject(task.attempt, base, head, result)
