@@ -227,8 +227,8 @@ class Board:
         at = since(self._workspace, Entry(task, row.status))
         if row.status is Status.BLOCKED:
             need = need_of(task)
-            said = need.reason if need.reason.startswith(need.code) else f"{need.code}: {need.reason}"
-            text = clean_line(said, _REASON)
+            said = "" if need.reason.startswith(need.code) else f"{need.code}: "
+            text = clean_line(said + need.reason, _REASON)
             return replace(row, text=text, since=at, command=need.command)
         if row.status is Status.PENDING:
             manual = task.spec.manual

@@ -15,6 +15,7 @@ from wfledger.core.records import Command
 from wfledger.errors import InvalidDocumentError, NotFoundError
 from wfledger.run.confinement import UNCONFINED, Confinement, read_confinement
 from wfledger.run.environment import looks_like_token, looks_secret
+from wfledger.run.notify_settings import Notify, read_notify
 from wfledger.run.settings import Reader, read_toml
 
 #: Bytes of one argument, its end mark included: the kernel's MAX_ARG_STRLEN.
@@ -95,6 +96,8 @@ class Fleet:
     offers: frozenset[str] = frozenset()
     #: Of command tasks, worktree setup, checks and the gate.
     confinement: Confinement = UNCONFINED
+    #: Whom to tell that people are wanted; None: nobody.
+    notify: Notify | None = None
     #: What is allowed but probably not meant.
     warnings: tuple[str, ...] = ()
 
@@ -136,6 +139,7 @@ def load(text: str, *, source: str = "fleet.toml") -> Fleet:
         workers=defaults.integer("workers"),
         offers=frozenset(defaults.strings("offers")),
         confinement=confinement,
+        notify=read_notify(top.table("notify"), _read_names(top.table("notify"), "pass")),
         warnings=tuple(_warnings(roles)),
     )
     top.close()
