@@ -206,6 +206,9 @@ def _say_result(result: "Result") -> None:
         say(f"  {changed.kind} {changed.path}{mark}")
     if len(result.changed) > _SHOWN:
         say(f"  and {plural(len(result.changed) - _SHOWN, 'more path')}")
+    if result.confined is not None:
+        network = "network" if result.confined.network else "no network"
+        say(f"sandbox: {result.confined.sandbox}, {network}, in a {result.confined.isolation}")
 
 
 @click.command("why")

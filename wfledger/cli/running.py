@@ -52,6 +52,7 @@ def run(
     wait for a person; each is printed with its command.
     """
     from wfledger.core.unknown import unknown_fields
+    from wfledger.run.sandbox import unavailable
     from wfledger.run.session import Session
     from wfledger.run.slots import count_of
 
@@ -63,6 +64,8 @@ def run(
     slots = count_of(workspace, workers)
     for sentence in unknown_fields(workspace.config()):
         say(f"warning: ledger.json: {sentence}", err=True)
+    for sentence in unavailable(workspace.fleet()):
+        say(f"warning: {sentence}", err=True)
     say(f"run {found.id}: {plural(len(found.tasks), 'task')}, {slots} at once", err=True)
     with progress(workspace, found, err=as_json) as listener:
         session = Session(

@@ -21,6 +21,7 @@ from wfledger.store.entries import Entry
 from wfledger.store.layout import SUFFIX, is_id, run_of, split_attempt
 from wfledger.store.locks import is_alive
 from wfledger.vcs import worktree
+from wfledger.vcs.clone import is_clone
 from wfledger.vcs.refs import RefUpdate, refs_under, swap
 from wfledger.vcs.registry import WorktreeInfo, listed, normal
 
@@ -174,7 +175,10 @@ class Places:
         for path in sorted(state.iterdir()) if state.is_dir() else ():
             owner = path.with_name(path.name.removesuffix(_DESK))
             if path.is_dir() and normal(owner) not in known and parse_name(owner.name):
-                yield note("stray-folder", str(path), "a folder that is no worktree any more")
+                what = "a folder that is no worktree any more"
+                if is_clone(self.workspace.repo, path):
+                    what = "the repository of an attempt that nobody recorded; look what is in it"
+                yield note("stray-folder", str(path), what)
 
     # -- branches of attempts ----------------------------------------------------------------------
 

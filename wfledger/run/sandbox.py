@@ -9,7 +9,7 @@ in it dies with the thread that started it (WFL-PROC-010 … 014).
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 from wfledger.errors import EnvironmentFailedError
 from wfledger.run.confinement import Confinement
+from wfledger.run.roles import Fleet
 from wfledger.run.workspace import Workspace
 
 PROGRAM: Final = "bwrap"
@@ -96,6 +97,16 @@ def require(confinement: Confinement) -> None:
 def trouble(confinement: Confinement) -> str | None:
     """Return why the sandbox that is asked for cannot be had here, or None."""
     return _probe(network=confinement.network) if confinement.sandbox != "none" else None
+
+
+def unavailable(fleet: Fleet) -> Iterator[str]:
+    """Yield, for people, whose sandbox cannot be had here: what they run will fail."""
+    parts = {"[defaults]": fleet.confinement}
+    parts |= {f"[role.{role.name}]": role.confinement for role in fleet.roles}
+    for part, confinement in parts.items():
+        problem = trouble(confinement)
+        if problem is not None:
+            yield f"fleet.toml, {part}: there is no sandbox on this machine: {problem}"
 
 
 @cache
