@@ -7,8 +7,10 @@ in memory; a conflict, or uncommitted changes in the paths concerned, stop it be
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from wfledger import faults
 from wfledger.clock import iso
 from wfledger.core.changes import Change
+from wfledger.core.documents import Bringing as Intent
 from wfledger.core.documents import Landed, Run
 from wfledger.core.statuses import Status
 from wfledger.errors import (
@@ -22,12 +24,15 @@ from wfledger.errors import (
 )
 from wfledger.run import fingerprints
 from wfledger.run.refnames import HEADS
+from wfledger.run.targets import contains
 from wfledger.run.workspace import Workspace
 from wfledger.vcs.checkout import Checkout, checkout_of, fast_forward, in_the_way, reset_keep
 from wfledger.vcs.merge import Conflict, merge_trees
 from wfledger.vcs.refs import RefUpdate, is_branch_name, swap
 from wfledger.vcs.repo import CommitInfo
 from wfledger.vcs.trees import diff
+
+faults.register("land.announced", "land.moved")
 
 #: Paths that a message names.
 _NAMED: Final = 10
@@ -50,11 +55,12 @@ class Bringing:
 def prepare_landing(workspace: Workspace, run_id: str) -> Bringing:
     """Work out how a run comes to its target; makes the merge commit, moves nothing.
 
-    Raises `ScopeError` on a conflict (status 5), `UsageError` where uncommitted changes are in the
-    way, naming them, `PausedError` under an alarm (status 8).
+    A `land` that was killed half-way is brought to its end first. Raises `ScopeError` on a conflict
+    (status 5), `UsageError` where uncommitted changes are in the way, naming them, `PausedError`
+    under an alarm (status 8).
     """
     require_trust(workspace)
-    run, repo = workspace.ledger.run(run_id), workspace.repo
+    run, repo = settle(workspace, run_id), workspace.repo
     tip, before = repo.tip(run.branch), repo.tip(run.target)
     if tip is None or before is None:
         gone = run.branch if tip is None else run.target
@@ -132,12 +138,18 @@ def _refuse_uncommitted(workspace: Workspace, run: Run, changes: tuple[Change, .
 
 
 def bring(workspace: Workspace, bringing: Bringing) -> Run:
-    """Do what was shown. Raises `StaleError` when the branch has moved since."""
+    """Do what was shown. Raises `StaleError` when the branch has moved since.
+
+    What is about to happen is recorded first, so that a kill after the branch has moved leaves a
+    landing that is found, and can be taken back (WFL-LAND-045).
+    """
     repo, run = workspace.repo, bringing.run
     require_trust(workspace)
     if bringing.how != "nothing":
         if repo.tip(run.target) != bringing.before:
             raise StaleError(f"{run.target.removeprefix(HEADS)} has moved", hint="look again")
+        _announce(workspace, bringing)
+        faults.point("land.announced")
         checkout = _checkout(workspace, run.target)
         if checkout is not None:
             fast_forward(checkout, bringing.after)
@@ -145,22 +157,51 @@ def bring(workspace: Workspace, bringing: Bringing) -> Run:
             update = RefUpdate(run.target, bringing.after, bringing.before)
             if not swap(repo, [update], reason=f"wfledger: land {run.id}"):
                 raise StaleError(f"{run.target.removeprefix(HEADS)} has moved", hint="look again")
-    return _note(workspace, run, bringing)
+        faults.point("land.moved")
+    return _note(workspace, run, before=bringing.before, after=bringing.after)
 
 
-def _note(workspace: Workspace, run: Run, bringing: Bringing) -> Run:
-    at = iso(workspace.clock.now())
-    how: Literal["merged", "nothing"] = "nothing" if bringing.how == "nothing" else "merged"
-    landed = Landed(target=run.target, commit=bringing.after, how=how, at=at)
-    if bringing.how != "nothing":
-        landed = landed.but(before=bringing.before)
+def _announce(workspace: Workspace, bringing: Bringing) -> None:
+    run = bringing.run
+    intent = Intent(target=run.target, before=bringing.before, after=bringing.after)
+    with workspace.ledger.transaction("person") as changes:
+        present = workspace.ledger.run(run.id)
+        announced = present.but(seq=present.seq + 1, bringing=intent)
+        changes.put_run(announced, why=f"about to land {bringing.after[:12]}")
+
+
+def settle(workspace: Workspace, run_id: str) -> Run:
+    """Bring a `land` that was killed half-way to its end, or forget it; returns the run.
+
+    It has happened where its target has what it was to become.
+    """
+    run, repo = workspace.ledger.run(run_id), workspace.repo
+    intent = run.bringing
+    if intent is None:
+        return run
+    if contains(repo, intent.after, repo.tip(intent.target)):
+        return _note(workspace, run, before=intent.before, after=intent.after)
+    with workspace.ledger.transaction("person") as changes:
+        present = workspace.ledger.run(run_id)
+        if present.bringing == intent:
+            present = present.but(seq=present.seq + 1, bringing=None)
+            changes.put_run(present, why="what was about to land did not")
+    return present
+
+
+def _note(workspace: Workspace, run: Run, *, before: str, after: str) -> Run:
+    """Record that the target of *run* went from *before* to *after*, which may be the same."""
+    at, moved = iso(workspace.clock.now()), before != after
+    landed = Landed(target=run.target, commit=after, how="merged" if moved else "nothing", at=at)
+    if moved:
+        landed = landed.but(before=before)
     with workspace.ledger.transaction("person") as changes:
         present = workspace.ledger.run(run.id)
         over = present.plan is not None and not _open_tasks(workspace, run.id)
         state = "landed" if over and present.state == "open" else present.state
-        if bringing.how == "nothing" and present.landed is not None:
+        if not moved and present.landed is not None:
             landed = present.landed  # what `--undo` takes back
-        updated = present.but(seq=present.seq + 1, state=state, landed=landed)
+        updated = present.but(seq=present.seq + 1, state=state, landed=landed, bringing=None)
         changes.put_run(updated, why="landed")
     return updated
 
@@ -175,11 +216,12 @@ def _open_tasks(workspace: Workspace, run_id: str) -> bool:
 def undo(workspace: Workspace, run_id: str) -> str:
     """Take the last landing of a run back while nothing followed; returns the commit before it."""
     require_trust(workspace)
-    repo, run = workspace.repo, workspace.ledger.run(run_id)
+    repo, run = workspace.repo, settle(workspace, run_id)
     before = (run.landed.model_extra or {}).get("before") if run.landed else None
     if run.landed is None or run.landed.commit is None or not isinstance(before, str):
         raise NotFoundError(f"{run_id} has not landed", run=run_id)
-    if repo.tip(run.target) != run.landed.commit:
+    tip = repo.tip(run.target)
+    if tip not in {run.landed.commit, before}:
         raise TransitionError(
             f"{run.target.removeprefix(HEADS)} has moved on since {run_id} landed",
             hint=f"git revert {run.landed.commit[:12]}", run=run_id,
@@ -187,7 +229,9 @@ def undo(workspace: Workspace, run_id: str) -> str:
     back = diff(repo, repo.tree_of(run.landed.commit), repo.tree_of(before))
     _refuse_uncommitted(workspace, run, back)
     checkout = _checkout(workspace, run.target)
-    if checkout is not None:
+    if tip == before:
+        pass  # an undo that was killed has done the rest
+    elif checkout is not None:
         reset_keep(checkout, before)
     elif not swap(repo, [RefUpdate(run.target, before, run.landed.commit)], reason="undo"):
         raise StaleError("the branch has moved", hint="look again")

@@ -24,6 +24,7 @@ from wfledger.run.presence import driven, is_driven
 from wfledger.run.refnames import HEADS
 from wfledger.run.scheduler import Scheduler, waiting_on_person
 from wfledger.run.tally import failures
+from wfledger.run.verifying import is_verifier
 from wfledger.run.view import View, run_verdict
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
@@ -139,7 +140,11 @@ def _lines(
     workspace: Workspace, runs: Sequence[Run], names: dict[Status, list[str]],
     drivers: frozenset[str],
 ) -> tuple[RunLine, ...]:  # fmt: skip
-    counted = {status: Counter(map(run_of, found)) for status, found in names.items()}
+    own = {
+        status: [name for name in found if not is_verifier(workspace, status, name)]
+        for status, found in names.items()
+    }
+    counted = {status: Counter(map(run_of, found)) for status, found in own.items()}
     still = sum(len(found) for status, found in names.items() if not status.is_final)
     view = Scheduler(workspace).look(runs) if still <= VERDICTS_UP_TO else None
     verdicts = _verdicts(workspace, runs, view) if view else {}

@@ -7,11 +7,12 @@ from functools import partial
 from typing import Final
 
 from wfledger.clock import iso
-from wfledger.core.documents import Landed, Result, Run, Task
+from wfledger.core.documents import Bringing, Landed, Result, Run, Task
 from wfledger.core.statuses import Status
 from wfledger.errors import GitError, NotFoundError, WfledgerError
 from wfledger.run import targets
-from wfledger.run.refnames import ARCHIVE, KEEP, LANDED, keep_ref, landed_ref
+from wfledger.run.bringing import settle
+from wfledger.run.refnames import ARCHIVE, HEADS, KEEP, LANDED, keep_ref, landed_ref
 from wfledger.run.trouble import Trouble, error, mendable, note, warning
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
@@ -46,6 +47,8 @@ class Proofs:
 
     def _of_run(self, run: Run) -> Iterator[Trouble]:
         workspace, branch = self.workspace, run.branch
+        if run.bringing is not None:
+            yield self._half_brought(run, run.bringing)
         if run.state in {"landed", "aborted"}:
             return
         if workspace.repo.tip(branch) is None:
@@ -58,6 +61,22 @@ class Proofs:
                 f"{branch} has lost {lost[:12]}, which had landed there; nothing lands on it until "
                 f"it is back: git update-ref {branch} {lost}",
             )
+
+    def _half_brought(self, run: Run, intent: Bringing) -> Trouble:
+        """Return the finding of a `land` that has begun and not said how it ended."""
+        happened = targets.contains(
+            self.workspace.repo, intent.after, self.workspace.repo.tip(intent.target)
+        )
+        name = intent.target.removeprefix(HEADS)
+        message = f"`land` has begun, and {name} {'has' if happened else 'has not'} got its commits"
+        return mendable(
+            "land-unfinished", "warning", run.id, message,
+            repair="record that it has landed" if happened else "forget it",
+            mend=partial(self._settle, run.id),
+        )
+
+    def _settle(self, run_id: str) -> None:
+        settle(self.workspace, run_id)
 
     def _without_branch(self, run: Run) -> Trouble:
         newest = self._newest(run)
@@ -107,6 +126,8 @@ class Proofs:
                 yield self._without_proof(entry.task)
             elif landed.how == "merged" and landed.commit is not None:
                 yield from self._of_merged(entry.task, landed, landed.commit)
+            elif self._has_work(entry.task):
+                yield self._unmerged(entry.task)
 
     def _without_proof(self, task: Task) -> Trouble:
         goal = Status.MERGING if task.attempts or task.claim else Status.WAITING
@@ -116,12 +137,34 @@ class Proofs:
             mend=partial(self._reopen, task.id, goal),
         )
 
+    def _has_work(self, task: Task) -> bool:
+        """Whether what a writing task left, and a person has not taken as it is, changes files."""
+        if not task.spec.writes or (task.accepted and task.accepted.head == task.accepted.base):
+            return False
+        number = task.accepted.attempt if task.accepted else task.attempt
+        try:
+            result = self.workspace.ledger.result(task.id, number) if number else None
+            if result is None or result.base is None or result.head in {None, result.base}:
+                return False
+            trees = {self.workspace.repo.tree_of(oid) for oid in (result.base, result.head or "")}
+        except (WfledgerError, OSError, ValueError):
+            return False  # a finding of its own
+        return len(trees) > 1
+
+    def _unmerged(self, task: Task) -> Trouble:
+        message = "it is in done/ with nothing to merge, and what it changed is on no branch"
+        return mendable(
+            "done-unmerged", "error", task.id, message, repair="back to merging",
+            mend=partial(self._reopen, task.id, Status.MERGING),
+        )
+
     def _reopen(self, task_id: str, goal: Status) -> None:
         with self.workspace.ledger.transaction("doctor") as changes:
             entry = changes.get(task_id)
-            if entry.status is Status.DONE and entry.task.landed is None:
+            landed = entry.task.landed
+            if entry.status is Status.DONE and (landed is None or landed.how == "nothing"):
                 changes.restore(
-                    entry.task.next(), goal, source=Status.DONE, why="done without proof"
+                    entry.task.next(landed=None), goal, source=Status.DONE, why="done without proof"
                 )
 
     def _of_merged(self, task: Task, landed: Landed, commit: str) -> Iterator[Trouble]:

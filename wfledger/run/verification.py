@@ -128,7 +128,8 @@ def _probed(
         return Verdict("passed", remembered=True)
     reasons = []
     for check in probes.checks:
-        report(f"verify: looks into {clean_line(check.path or '')}")
+        what = check.pattern or check.expression or ""
+        report(f"verify: looks into {clean_line(f'{check.path} for {what}', 100)}")
         probed = probing.probe(workspace, task, check, contents=probes.contents, stop=stop)
         if probed.stopped:
             return Verdict("stopped")
