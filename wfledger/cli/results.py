@@ -2,7 +2,8 @@
 
 import codecs
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,15 +13,12 @@ from wfledger.cli.common import App, emit, json_option, pass_app
 from wfledger.cli.render import is_fancy, plural, say, table
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean, clean_line
-from wfledger.errors import NotFoundError
+from wfledger.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from wfledger.clock import Clock
     from wfledger.run.changed import Difference
     from wfledger.run.past import Happening
 
-#: Pause between two looks at a log that is followed.
-_LOOK_S: Final = 0.2
 _CHUNK: Final = 1 << 16
 _COLOURS: Final = {"+": "green", "-": "red", "@": "cyan"}
 
@@ -63,7 +61,8 @@ def _say_changed(found: "Difference") -> None:
 
 @click.command("logs")
 @click.argument("task_id", metavar="ID")
-@click.option("-f", "--follow", is_flag=True, help="Go on until the attempt is over.")
+@click.option("-f", "--follow", is_flag=True,
+              help="Show what comes, from attempt to attempt, until the task is over.")  # fmt: skip
 @click.option("--attempt", type=click.IntRange(1), help="Default: the last one with output.")
 @click.option("--raw", is_flag=True, help="Print the bytes as they are, control characters too.")
 @json_option
@@ -72,21 +71,38 @@ def logs(
     app: App, *, task_id: str, follow: bool, attempt: int | None, raw: bool, as_json: bool
 ) -> None:
     """Show an attempt's output; of very long output the first and the last part are kept."""
-    full = app.task_id(task_id)
+    full = _task_of(app, task_id)
+    if follow and as_json:
+        raise UsageError("--follow and --json exclude each other")
+    if follow:
+        _follow(app, full, attempt, raw=raw)
+        return
     number, path = _log_of(app, full, attempt)
     if as_json:
         text = path.read_bytes().decode("utf-8", "replace")
         emit({"task": full, "attempt": number, "path": str(path), "text": text})
         return
-    goes_on = _runs(app, full, number) if follow else _ended
-    chunks = _read(path, goes_on, app.clock)
-    if raw:
-        for chunk in chunks:
-            sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
-        return
-    for text in _lines(chunks):
-        click.echo(clean(text), nl=False)
+    _print(_read(path), raw=raw)
+
+
+def _task_of(app: App, name: str) -> str:
+    """Return the task of that name; of a run, raise what says which of its tasks run."""
+    from wfledger.run.naming import find_run
+
+    try:
+        return app.task_id(name)
+    except NotFoundError:
+        try:
+            run = find_run(app.workspace, name).id
+        except NotFoundError:
+            run = None
+        if run is None:
+            raise
+        running = app.workspace.ledger.names(Status.IN_PROGRESS, run=run)
+        hint = f"wfledger logs -f {running[0]}" if running else f"wfledger list --run {run}"
+        raise NotFoundError(
+            f"{name} is a run; logs are those of one task", hint=hint, run=run, running=running
+        ) from None
 
 
 def _log_of(app: App, task_id: str, attempt: int | None) -> tuple[int, Path]:
@@ -103,35 +119,36 @@ def _log_of(app: App, task_id: str, attempt: int | None) -> tuple[int, Path]:
     )
 
 
-def _runs(app: App, task_id: str, attempt: int) -> Callable[[], bool]:
-    def goes_on() -> bool:
-        entry = app.workspace.ledger.find(task_id)
-        if entry is None or entry.status is not Status.IN_PROGRESS:
-            return False
-        return entry.task.attempt == attempt
+def _follow(app: App, task_id: str, attempt: int | None, *, raw: bool) -> None:
+    from wfledger.run.following import Said, follow, follow_attempt
 
-    return goes_on
+    pieces = (
+        follow_attempt(app.workspace, task_id, attempt) if attempt
+        else follow(app.workspace, task_id)
+    )  # fmt: skip
+    # Between two of them nothing of a line is held back for a next piece.
+    for is_said, group in groupby(pieces, key=lambda piece: isinstance(piece, Said)):
+        if is_said:
+            for piece in group:
+                say(piece.text if isinstance(piece, Said) else "", err=True)
+        else:
+            _print((piece for piece in group if isinstance(piece, bytes)), raw=raw)
 
 
-def _ended() -> bool:
-    return False
+def _print(chunks: Iterator[bytes], *, raw: bool) -> None:
+    if raw:
+        for chunk in chunks:
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+        return
+    for text in _lines(chunks):
+        click.echo(clean(text), nl=False)
 
 
-def _read(path: Path, goes_on: Callable[[], bool], clock: "Clock") -> Iterator[bytes]:
-    """Yield what is in the file and what is appended to it as long as *goes_on*."""
-    offset = 0
+def _read(path: Path) -> Iterator[bytes]:
     with path.open("rb", buffering=0) as file:
-        while True:
-            going = goes_on()  # asked before the look, so that the last bytes are not missed
-            # The runtime drops the middle of long output in place; what follows is shown.
-            offset = min(offset, path.stat().st_size)
-            file.seek(offset)
-            while chunk := file.read(_CHUNK):
-                offset += len(chunk)
-                yield chunk
-            if not going:
-                return
-            clock.wait(_LOOK_S)
+        while chunk := file.read(_CHUNK):
+            yield chunk
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
