@@ -43,6 +43,13 @@ class App:
 
         return Workspace.open(self.start, clock=self.clock, state_home=state_home())
 
+    @cached_property
+    def machine_state(self) -> "Workspace":
+        """The same, even where the ledger's folder is gone; for what looks at this machine only."""
+        from wfledger.run.workspace import Workspace
+
+        return Workspace.open_damaged(self.start, clock=self.clock, state_home=state_home())
+
     def task_id(self, name: str) -> str:
         """Return the full id of a task that may be named in short."""
         from wfledger.run.naming import resolve

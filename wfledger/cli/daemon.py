@@ -140,7 +140,7 @@ def _detach(app: App, workers: int | None, *, no_events: bool, as_json: bool) ->
     deadline = workspace.clock.elapsed() + _UP_S
     while child.poll() is None and workspace.clock.elapsed() < deadline:
         facts = facts_of(workspace)
-        if facts is not None:
+        if facts is not None and facts.pid == child.pid:
             _say_up(facts, as_json=as_json)
             child.returncode = 0  # it goes on; nobody waits for it
             return 0
@@ -176,8 +176,7 @@ def status(app: App, *, as_json: bool) -> int:
     """Say whether the daemon runs and how it is. Exit status 0: it runs. 3: it does not."""
     from wfledger.run.instance import facts_of, is_up
 
-    running = is_up(app.workspace)
-    facts = facts_of(app.workspace)
+    running, facts = is_up(app.machine_state), facts_of(app.machine_state)
     if as_json:
         emit(_as_json(facts, running=running))
     elif facts is not None:
@@ -207,7 +206,7 @@ def stop(app: App, *, timeout: float, as_json: bool) -> None:
     """End the daemon and what it runs, the work kept; returns when it is gone."""
     from wfledger.run import instance
 
-    facts = instance.stop(app.workspace, within_s=timeout)
+    facts = instance.stop(app.machine_state, within_s=timeout)
     if as_json:
         emit({"stopped": facts is not None, "pid": facts.pid if facts else None})
         return

@@ -7,6 +7,7 @@ people: it is written over in place, so that it can be on a full disk too.
 import json
 import os
 import signal
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -58,6 +59,7 @@ class Instance:
     def __init__(self, workspace: Workspace) -> None:
         self._lock = LiveLock(_path(workspace))
         self._said = b""
+        self._forget()  # what the one before said
 
     def publish(self, facts: Facts) -> None:
         """Say how it stands; trouble with that is nobody's."""
@@ -86,7 +88,12 @@ class Instance:
 
     def release(self) -> None:
         """Let another daemon begin."""
+        self._forget()
         self._lock.release()
+
+    def _forget(self) -> None:
+        with suppress(OSError):  # read-only; then readers are told what once was
+            os.ftruncate(self._lock.descriptor, 0)
 
 
 def is_up(workspace: Workspace) -> bool:
