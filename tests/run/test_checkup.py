@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.support import planting
-from tests.support.checkups import STATUSES, branch_tip, codes, fix, lived_in, look, statuses
+from tests.support.checkups import (
+    STATUSES,
+    branch_tip,
+    checkup,
+    codes,
+    fix,
+    lived_in,
+    look,
+    statuses,
+)
 from tests.support.planting import LEDGER, PIN, PLANTS, REBUILT
 from tests.support.repos import git
 from tests.support.workspaces import BRANCH, add_task, open_workspace
@@ -41,6 +50,25 @@ def test_look_changes_nothing(ws: Workspace) -> None:
     look(ws.main)
     assert not ws.ledger.layout.root.exists()
     assert git(ws.main, "for-each-ref") == refs
+
+
+def test_repair_records_nothing_that_another_recorded_since_the_look(ws: Workspace) -> None:
+    with ws.ledger.transaction("test") as changes:
+        changes.move("r1.waiting", Status.PENDING, actor=Actor.SCHEDULER, why="promoted", attempt=1)
+    commit_journal(ws)
+    layout = ws.ledger.layout
+    layout.task(Status.PENDING, "r1.waiting").rename(layout.task(Status.IN_PROGRESS, "r1.waiting"))
+    planting.unlock(ws)  # is repaired first, and meanwhile another doctor repairs everything
+    said: list[str] = []
+
+    def meanwhile(text: str) -> None:
+        said.append(text)
+        if len(said) == 1:
+            fix(ws.main)
+
+    checkup(ws.main).fix(meanwhile)
+    told = git(ws.main, "log", "--format=%(trailers:key=Wfledger-Transition,valueonly)", LEDGER)
+    assert told.count("r1.waiting pending -> in-progress") == 1
 
 
 def test_repository_without_ledger_is_told_apart(repo: Path) -> None:

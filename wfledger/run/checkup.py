@@ -26,7 +26,7 @@ from wfledger.run.trouble import Mend, Trouble, error, mendable, note, warning
 from wfledger.run.wholeness import redo_all
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic, folders
-from wfledger.store.evidence import read_document
+from wfledger.store.evidence import Committed, read_document
 from wfledger.store.inspect import Finding, inspect
 from wfledger.store.layout import EDITABLE, SUFFIX, is_id
 from wfledger.store.repair import repair
@@ -168,13 +168,16 @@ def _files(workspace: Workspace) -> Iterator[Trouble]:
     except GitError as error:
         yield Trouble(Finding("history-unreadable", "error", workspace.history.branch, str(error)))
         branch = None
-    committed = branch.get if branch is not None else None
-    found = inspect(ledger, committed=committed)
+    found = _confirmed(workspace) if branch is not None else inspect(ledger)
 
     redo = partial(redo_all, workspace, by="doctor")
 
     def put_right() -> None:
-        repair(ledger, found, committed=committed)
+        # Nothing is committed meanwhile: a record that is dropped from the journal after the branch
+        # was read is in neither, and what it tells would be recorded a second time.
+        with ledger.locks.hold("history"):
+            files = None if branch is None else dict(workspace.history.files()).get
+            repair(ledger, found, committed=files)
 
     for finding in found:
         if finding.repair is None:
@@ -190,6 +193,34 @@ def _files(workspace: Workspace) -> Iterator[Trouble]:
                 "missing-task", "error", task_id, "its file is gone; only the branch has it",
                 repair="write it anew, with a higher attempt number while it is open", mend=redo,
             )
+
+
+def _confirmed(workspace: Workspace) -> list[Finding]:
+    """Return the findings that two looks have in common.
+
+    Journal, folders and branch are read one after the other and without a lock, while others work:
+    one look takes for damage what has just moved on.
+    """
+    looks = [inspect(workspace.ledger, committed=_branch_of(workspace))]
+    if looks[0]:
+        looks.append(inspect(workspace.ledger, committed=_branch_of(workspace)))
+    first = {_key(finding) for finding in looks[0]}
+    return [finding for finding in looks[-1] if _key(finding) in first]
+
+
+def _branch_of(workspace: Workspace) -> Committed:
+    """Return the content of the branch by path, read when it is first asked for.
+
+    That is after the journal was read: what is dropped from there later is on the branch by then.
+    """
+    files: dict[str, bytes] = {}
+
+    def content(path: str) -> bytes | None:
+        if not files:
+            files.update(workspace.history.files())
+        return files.get(path)
+
+    return content
 
 
 def _edited(workspace: Workspace, branch: dict[str, bytes] | None) -> Iterator[Trouble]:

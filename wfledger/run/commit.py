@@ -133,7 +133,8 @@ def trailers_of(record: dict[str, Any]) -> list[str]:
     """Return the lines that name a record in a commit message; the last says all of it."""
     by, why = quoted(record["by"]), quoted(record["why"])
     if record["kind"] == "file":
-        return [f"Wfledger-File: {record['path']} by {by}: {why}"]
+        path = record["path"] if record["path"].isprintable() else quoted(record["path"])
+        return [f"Wfledger-File: {path} by {by}: {why}"]
     arrow = f"{record['from'] or 'new'} -> {record['to']}"
     return [
         f"Wfledger-Task: {record['task']}",

@@ -209,9 +209,8 @@ class Torture:
         self._let_go()
 
     def _let_go(self) -> None:
-        """Wait until everybody has gone of himself: nothing is left to do."""
-        for member in self._fleet.members:
-            member.again = False
+        """Wait until everybody has gone: nothing is left to do, and the daemon is told to go."""
+        self._fleet.wind_up()
         until = self._clock.elapsed() + 40.0
         while any(self._fleet.running().values()) and self._clock.elapsed() < until:
             self._fleet.look_after()

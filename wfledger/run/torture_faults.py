@@ -95,7 +95,7 @@ class Faults:
 
     def kill_git(self) -> str | None:
         """SIGKILL a git child of ours; they live for milliseconds, so they are looked out for."""
-        for _ in range(_LOOKS // 10):
+        for _ in range(_LOOKS // 5):
             if self.kill("git") is not None:
                 return ""
         return None

@@ -110,6 +110,13 @@ class Fleet:
             queue += [(child, kind) for child in table.children(process.pid)]
         return found
 
+    def wind_up(self) -> None:
+        """Start nothing again, and ask those to end who would not by themselves."""
+        for member in self.members:
+            member.again = False
+            if member.process is not None and "daemon" in member.argv:
+                member.process.terminate()
+
     def dismiss(self, *, grace_s: float = 10.0) -> None:
         """End everything that the torture started, and all that came of it."""
         clock = self.scene.clock

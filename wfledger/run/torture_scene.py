@@ -40,15 +40,14 @@ _WORK: Final = """\
 notes=$(dirname "$0")
 me="$WFLEDGER_TASK $WFLEDGER_ATTEMPT"
 echo "$me $$" >>"$notes/ran"
-if [ -z "$WFLEDGER_TORTURE_CLAIMER" ] && command -v flock >/dev/null; then
+# Who works for a claimer is ended by nobody else.
+if [ -z "$WFLEDGER_TORTURE_CLAIMER" ]; then
     # Held by all that this attempt starts: who finds it taken runs beside an attempt that is over.
     exec 7>"$notes/alone/$WFLEDGER_TASK"
-    flock -n 7 || { echo "$me" >>"$notes/not-alone"; exit 9; }
+    ! command -v flock >/dev/null || flock -n 7 || { echo "$me" >>"$notes/not-alone"; exit 9; }
+    [ "$3" != child ] || (setsid sleep 600 >/dev/null 2>&1 &)
 fi
-[ -e "$notes/calm" ] || {
-    [ "$3" != child ] || { (setsid sleep 600 >/dev/null 2>&1 &); }
-    sleep "$2"
-}
+[ -e "$notes/calm" ] || sleep "$2"
 [ "$1" = - ] || { mkdir -p "$(dirname "$1")" && echo "$WFLEDGER_TASK" >>"$1"; } || exit 7
 echo "$me" >>"$notes/finished"
 """

@@ -13,6 +13,7 @@ from wfledger.core.statuses import Status
 from wfledger.run.checkup import Checkup
 from wfledger.run.commit import commit_journal
 from wfledger.run.invariants import Violation, guarded, of_files
+from wfledger.run.recovery import sweep_worktrees
 from wfledger.run.remains import of_remains
 from wfledger.run.replaying import of_history, of_landings
 from wfledger.run.torture_files import PREFIX
@@ -39,15 +40,19 @@ def of_damage(scene: Scene) -> Iterator[Violation]:
 
 
 def repair(scene: Scene) -> list[str]:
-    """Repair as a person would a minute later, and return what was done.
+    """Repair as a person would on another day, and return what was done.
 
-    Nothing runs any more, so a lock of git has nobody; it counts as such when it is old.
+    Locks of git and temporary files are somebody's until they are old; nothing runs any more.
     """
-    for lock in (scene.repo / ".git").rglob("*.lock"):
-        if LOCAL not in lock.relative_to(scene.repo / ".git").parts[:1]:
+    workspace = scene.workspace()
+    for lock in workspace.common_dir.rglob("*.lock"):
+        if LOCAL not in lock.relative_to(workspace.common_dir).parts[:1]:
             os.utime(lock, (0, 0))
+    for path in workspace.ledger.layout.tmp.iterdir():
+        os.utime(path, (0, 0))
     done: list[str] = []
     _checkup(scene).fix(done.append)
+    sweep_worktrees(workspace)
     return done
 
 

@@ -340,7 +340,7 @@ class Transaction:
         path.rename(target)
         faults.point("ledger.quarantine.moved")
         origin = path.relative_to(self.ledger.layout.root).as_posix()
-        if forget and origin.isascii():
+        if forget and origin.isascii() and origin.isprintable():
             self.record_file(origin, None, why=reason)
         self._record_quarantined(target, reason)
         return target
