@@ -60,14 +60,15 @@ class Hand:
             self._retry(copy, task)
         elif act is Act.CANCEL:
             why = "cancelled by hand"
-            self._adopt(task.next(block=None, hold=None), copy, Status.CANCELLED, known, why)
+            self._adopt(task.next(block=None, hold=None), copy, Status.CANCELLED, known=known, why=why)
             self._say(task.id, why)
         elif act is Act.END:
             self._give_up(copy, known, task)
         elif act is Act.WITHDRAW:
             hold = Hold(code="withdrawn", reason="its offer was moved away by hand")
             self._aside(copy, task)
-            self._adopt(task.next(hold=hold), copy, Status.WAITING, known, f"withdrawn: {_WHY}")
+            task, why = task.next(hold=hold), f"withdrawn: {_WHY}"
+            self._adopt(task, copy, Status.WAITING, known=known, why=why)
             self._say(task.id, hold.reason)
         else:
             self._put_back(copy, known, task)
@@ -75,7 +76,9 @@ class Hand:
     def _say(self, name: str, sentence: str) -> None:
         self.said.append((name, sentence))
 
-    def _adopt(self, task: Task, copy: Copy, target: Status, known: Known, why: str) -> None:
+    def _adopt(
+        self, task: Task, copy: Copy, target: Status, *, known: Known, why: str
+    ) -> None:
         self.changes.adopt(task, copy.status, target, recorded=known.status, why=why)
 
     def _aside(self, copy: Copy, task: Task) -> None:
@@ -114,7 +117,7 @@ class Hand:
         end = self._ending(copy, task, handed)
         why = f"adopted: {end.why}"
         after = Known(Status.IN_PROGRESS, known.attempt, known.seq, task)
-        self._adopt(task.next(**end.changes), copy, end.status, after, why)
+        self._adopt(task.next(**end.changes), copy, end.status, known=after, why=why)
         self._say(task.id, f"handed in by files: {end.status.value}")
 
     def _ending(self, copy: Copy, task: Task, handed: Handed | None) -> Ending:
@@ -150,7 +153,7 @@ class Hand:
         if edit.frozen:
             self._block(copy, edit, known)
             return
-        self._adopt(lifted, copy, Status.WAITING, known, f"retry {_WHY}")
+        self._adopt(lifted, copy, Status.WAITING, known=known, why=f"retry {_WHY}")
         self._say(task.id, "will be tried again: moved to waiting/ by hand")
 
     def _edit(self, copy: Copy, task: Task, edit: Edit) -> None:
@@ -172,7 +175,8 @@ class Hand:
             block = _was(block) or block.but(reason="its file says again what was submitted",
                                              command=f"wfledger retry {task.id}")
         what = ", ".join(edit.taken) or "nothing that counts"
-        self._adopt(edit.task.next(block=block), copy, copy.status, known, f"edited {_WHY}: {what}")
+        why = f"edited {_WHY}: {what}"
+        self._adopt(edit.task.next(block=block), copy, copy.status, known=known, why=why)
         self._say(task.id, f"edited by hand: {what}")
 
     def _problem(self, edit: Edit) -> str | None:
@@ -198,8 +202,8 @@ class Hand:
         block = outcome.block(task, "spec_changed", reason, **facts)
         block = block.but(command=f"wfledger retry --edited {task.id}")
         self._adopt(
-            task.next(block=block, hold=None), copy, Status.BLOCKED, known,
-            f"edited {_WHY}: not what was submitted",
+            task.next(block=block, hold=None), copy, Status.BLOCKED, known=known,
+            why=f"edited {_WHY}: not what was submitted",
         )
         self._say(task.id, f"blocked: {edit.sentence()}")
 
@@ -226,9 +230,10 @@ class Hand:
         self._aside(copy, task)
         if source is Status.PENDING:
             hold = Hold(code="withdrawn", reason=said)
-            self._adopt(task.next(hold=hold), copy, Status.WAITING, known, f"withdrawn: {said}")
+            task, why = task.next(hold=hold), f"withdrawn: {said}"
+            self._adopt(task, copy, Status.WAITING, known=known, why=why)
         else:
-            self._adopt(task.next(), copy, source, known, f"put back: {said}")
+            self._adopt(task.next(), copy, source, known=known, why=f"put back: {said}")
         self._say(task.id, f"put back to {source.value}: {said}")
 
     def is_alone(self, copy: Copy, known: Known) -> bool:
