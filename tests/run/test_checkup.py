@@ -58,13 +58,14 @@ def test_repair_records_nothing_that_another_recorded_since_the_look(ws: Workspa
     commit_journal(ws)
     layout = ws.ledger.layout
     layout.task(Status.PENDING, "r1.waiting").rename(layout.task(Status.IN_PROGRESS, "r1.waiting"))
-    planting.unlock(ws)  # is repaired first, and meanwhile another doctor repairs everything
+    planting.show_to_git(ws)  # is repaired first, and meanwhile another doctor repairs everything
     said: list[str] = []
 
     def meanwhile(text: str) -> None:
         said.append(text)
         if len(said) == 1:
             fix(ws.main)
+            add_task(ws, "more")  # what is recorded twice needs company to be committed
 
     checkup(ws.main).fix(meanwhile)
     told = git(ws.main, "log", "--format=%(trailers:key=Wfledger-Transition,valueonly)", LEDGER)
