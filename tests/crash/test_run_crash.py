@@ -15,6 +15,7 @@ import pytest
 
 from tests.support import processes
 from tests.support.cli import plan, wf_json
+from tests.support.confining import CLONED
 from tests.support.engines import AT_ONCE, NOTHING_LEFT, leftovers, note, noted
 from tests.support.faults import kill_at, trace_to
 from tests.support.invariants import check_ledger
@@ -47,12 +48,13 @@ def _work(folder: Path, name: str) -> str:
     )
 
 
-def _scene(tmp_path: Path) -> tuple[Path, str]:
+def _scene(tmp_path: Path, *, fleet: str = "", then: str = "") -> tuple[Path, str]:
     """Make a repository with a run of three tasks, two of which run at once; return its id."""
     root = make_repo(tmp_path / "repo", {"README.md": "# sample\n"})
     wf_json(root, "init")
+    (root / ".wfledger/fleet.toml").write_text(fleet)
     tasks = {
-        name: {"command": _work(tmp_path, name), "write": [f"{name}.txt"], "retry": AT_ONCE}
+        name: {"command": _work(tmp_path, name) + then, "write": [f"{name}.txt"], "retry": AT_ONCE}
         for name in ("a", "b", "c")
     }
     tasks["c"]["after"] = ["a", "b"]
@@ -103,6 +105,16 @@ def _assert_history(workspace: Workspace) -> None:
 def test_run_killed_at_a_point_goes_on(tmp_path: Path, point: str, hit: int) -> None:
     root, run = _scene(tmp_path)
     assert _run(root, run, env=kill_at(point, hit)).status == -signal.SIGKILL
+    done = _run(root, run)
+    assert done.status == 0, done
+    _assert_done_once(tmp_path, root, run)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("point", ["clone.filled", "clone.made", "clone.packed"])
+def test_run_in_clones_killed_at_a_point_goes_on(tmp_path: Path, point: str) -> None:
+    root, run = _scene(tmp_path, fleet=CLONED, then="; git add . && git commit -qm work")
+    assert _run(root, run, env=kill_at(point, 2)).status == -signal.SIGKILL
     done = _run(root, run)
     assert done.status == 0, done
     _assert_done_once(tmp_path, root, run)

@@ -252,6 +252,7 @@ def supervise(folder: str, tag: str, fifo: str) -> None:
     run(job(Path(folder), *shell(script), tag=tag))
 
 
+@pytest.mark.requirement("WFL-PROC-005")
 @linux
 def test_sweep_ends_what_a_killed_runtime_left(tmp_path: Path) -> None:
     fifo, tag = tmp_path / "fifo", f"{tmp_path}:t.1"
