@@ -243,3 +243,58 @@ def test_file_that_a_person_edited_is_taken_into_the_history(tmp_path: Path) -> 
     step(workspace)
     commit_journal(workspace)
     assert workspace.history.read("fleet.toml") == fleet.read_bytes()
+
+
+@pytest.mark.requirement("WFL-STATUS-032")
+def test_class_bounds_what_is_on_offer_or_at_work_of_all_runs(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path, policy=Policy(classes={"gpu": 2}))
+    add_run(workspace, "r2")
+    first = start(workspace, add_task(workspace, "a", class_="gpu").id)
+    for run_id, node in (("r2", "b"), ("r2", "c"), (RUN, "d")):
+        add_task(workspace, node, run_id=run_id, class_="gpu")
+    add_task(workspace, "e", class_="cpu")
+    done = step(workspace)
+    assert set(done.promoted) == {f"{RUN}.e", "r2.b"}
+    assert "the class gpu (policy.classes)" in done.waits["r2.c"]
+    hand_in(workspace, first, {}, base=workspace.ledger.run(RUN).base)
+    assert step(workspace).promoted == ["r2.c"]
+
+
+@pytest.mark.requirement("WFL-STATUS-033")
+def test_role_whose_slots_are_taken_fills_no_window(tmp_path: Path) -> None:
+    fleet = '[role.slow]\nargv = ["true", "{prompt}"]\nslots = 1\n'
+    workspace = make_workspace(tmp_path, fleet=fleet)
+    for number in range(bounds.WINDOW_MIN + 2):
+        add_task(workspace, f"p{number:03}", command=None, prompt="x", priority=1)
+    add_task(workspace, "quick")
+    done = step(workspace, slots=2)
+    assert done.promoted == [f"{RUN}.p000", f"{RUN}.quick"]
+    assert "the role slow" in done.waits[f"{RUN}.p001"]
+
+
+@pytest.mark.requirement("WFL-STATUS-016")
+@pytest.mark.requirement("WFL-STATUS-022")
+def test_task_for_people_takes_no_room_of_a_runtime(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    change_run(workspace, max_concurrent=1)
+    for number in range(bounds.WINDOW_MIN + 2):
+        add_task(workspace, f"m{number:03}", command=None, manual=True, priority=1)
+    add_task(workspace, "a")
+    add_task(workspace, "b")
+    done = step(workspace)
+    assert len(done.promoted) == bounds.WINDOW_MIN + 1
+    assert done.promoted[-1] == f"{RUN}.a"
+    assert "max_concurrent" in done.waits[f"{RUN}.b"]
+
+
+@pytest.mark.requirement("WFL-SCOPE-032")
+def test_offer_that_no_worker_can_take_any_more_is_withdrawn(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path, fleet='[defaults]\noffers = ["gpu"]\n')
+    add_task(workspace, "a", needs=("gpu",))
+    assert step(workspace).promoted == [f"{RUN}.a"]
+    (workspace.ledger.layout.root / "fleet.toml").write_text("")
+    step(workspace)
+    assert status_of(workspace, "a") is Status.WAITING
+    done = step(workspace)
+    assert done.waits[f"{RUN}.a"] == "no worker offers gpu"
+    assert done.on_person == {f"{RUN}.a"}

@@ -28,6 +28,7 @@ For example:
 @click.option("--after", multiple=True, metavar="TASK", help="Task that comes first; repeat.")
 @click.option("--verify", multiple=True, metavar="COMMAND", help="Must pass on the result; repeat.")
 @click.option("--needs", multiple=True, metavar="NAME", help="What a worker must offer; repeat.")
+@click.option("--class", "class_", metavar="NAME", help="What policy.classes may limit.")
 @click.option("--priority", type=click.IntRange(-1_000_000, 1_000_000), default=0,
               help="Higher goes first.")
 @click.option("--timeout", type=click.FloatRange(0, bounds.MAX_SECONDS, min_open=True),
@@ -39,8 +40,8 @@ For example:
 def add(
     app: App, *, title: str, command: tuple[str, ...], node: str | None, prompt: str | None,
     role: str | None, write: tuple[str, ...], after: tuple[str, ...], verify: tuple[str, ...],
-    needs: tuple[str, ...], priority: int, timeout: float | None, allow_no_change: bool,
-    target: str | None, as_json: bool,
+    needs: tuple[str, ...], class_: str | None, priority: int, timeout: float | None,
+    allow_no_change: bool, target: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Add one task: a command after `--`, a prompt, or neither, for whoever claims it.
 
@@ -61,7 +62,7 @@ def add(
     spec = TaskSpec(
         title=title, prompt=prompt, role=role, write=write, after=after, inputs=after,
         command=(command[0] if len(command) == 1 else command) or None,
-        manual=not command and role is None, needs=needs, priority=priority,
+        manual=not command and role is None, needs=needs, class_=class_, priority=priority,
         allow_no_change=allow_no_change, limits=Limits(wall_s=timeout),
         verify=tuple(Check(kind="command", command=line) for line in verify),
     )  # fmt: skip

@@ -5,14 +5,16 @@ knowledge (spec 40, "Admission"). All patterns of a task are taken together or n
 deadlock.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from wfledger.core.bounds import WINDOW_MIN
 from wfledger.core.documents import Task
 from wfledger.core.scopes import Pattern, collide, parse_all
 
 _WHOLE: Final = "**"
+Limited = Literal["run_limit", "class_limit", "role_limit"]
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,13 @@ class Claimed:
 class Obstacle:
     """Why a task may not start: who is in the way, and over what."""
 
-    kind: Literal["scope", "contract", "reserved", "limit", "run_limit", "window"]
+    kind: Literal[
+        "scope", "contract", "reserved", "limit", "run_limit", "class_limit", "role_limit"
+    ]
     holder: str | None = None
     left: str | None = None
     right: str | None = None
-    #: A path that both would write, or the label.
+    #: A path that both would write, the label, or whose limit it is.
     witness: str | None = None
 
     def __str__(self) -> str:
@@ -56,9 +60,10 @@ class Obstacle:
         if self.kind == "contract":
             return f"{self.holder} holds the label {self.witness}"
         return {
-            "limit": "every slot is taken or on offer",
+            "limit": "enough offers are open already, and every slot is taken",
             "run_limit": "the run's max_concurrent is reached",
-            "window": "enough offers are open already",
+            "class_limit": f"the limit of the class {self.witness} (policy.classes) is reached",
+            "role_limit": f"the slots of the role {self.witness} (fleet.toml) are taken",
         }[self.kind]
 
 
@@ -76,24 +81,60 @@ class Admission:
 
 @dataclass
 class Room:
-    """How many more tasks may go on offer: in all, and of each run (absent: unlimited)."""
+    """How many more tasks may go on offer: in all, and of each run, class and role.
+
+    What is absent has no limit. A task for people takes no slot and so no room, but for that of a
+    window of its own and of the class that it names; an accepted result needs none at all.
+    """
 
     total: int
     runs: dict[str, int] = field(default_factory=dict)
+    classes: dict[str, int] = field(default_factory=dict)
+    roles: dict[str, int] = field(default_factory=dict)
+    manual: int = WINDOW_MIN
+    #: The role that runs a prompt which names none.
+    default_role: str | None = None
 
-    def obstacle(self, run: str) -> Obstacle | None:
-        """Return what stands in the way of one more task of *run*."""
-        if self.total <= 0:
-            return Obstacle("limit")
-        if self.runs.get(run, 1) <= 0:
-            return Obstacle("run_limit")
+    def is_full(self, task: Task) -> bool:
+        """Whether no more like *task* go on offer, whatever it is."""
+        if task.accepted is not None:
+            return False
+        return (self.manual if task.spec.manual else self.total) <= 0
+
+    def obstacle(self, task: Task) -> Obstacle | None:
+        """Return the limit that stands in the way of *task*."""
+        if task.accepted is not None:
+            return None
+        for kind, room, name in self._kinds(task):
+            if room.get(name, 1) <= 0:
+                return Obstacle(kind, witness=name)
         return None
 
-    def take(self, run: str) -> None:
-        """Count one more task of *run*."""
-        self.total -= 1
-        if run in self.runs:
-            self.runs[run] -= 1
+    def take(self, task: Task) -> None:
+        """Count *task* as offered, or as at work already; limits may be passed by that."""
+        if task.accepted is not None:
+            return
+        if task.spec.manual:
+            self.manual -= 1
+        else:
+            self.total -= 1
+        self.take_limits(task)
+
+    def take_limits(self, task: Task) -> None:
+        """Count *task*, which is at work: it is on offer no more."""
+        for _, room, name in self._kinds(task):
+            if name in room:
+                room[name] -= 1
+
+    def _kinds(self, task: Task) -> Iterator[tuple[Limited, dict[str, int], str]]:
+        spec = task.spec
+        if not spec.manual:
+            yield "run_limit", self.runs, task.run
+        if spec.class_ is not None:
+            yield "class_limit", self.classes, spec.class_
+        role = spec.role or self.default_role
+        if spec.prompt is not None and role is not None:
+            yield "role_limit", self.roles, role
 
 
 def lacking(task: Task, offers: frozenset[str]) -> tuple[str, ...]:
@@ -139,7 +180,7 @@ def admit(
     waits: dict[str, Obstacle] = {}
     overtaken: dict[str, int] = {}
     for task in candidates:
-        if room.total <= 0:
+        if room.is_full(task):
             waits[task.id] = Obstacle("limit")
             continue
         mine = Claimed.of(task)
@@ -148,7 +189,7 @@ def admit(
             waiting.append(mine)
             if task.overtaken >= overtake and not _second_whole(mine, reserved):
                 reserved.append(mine)
-        obstacle = obstacle or room.obstacle(task.run)
+        obstacle = obstacle or room.obstacle(task)
         if obstacle is not None:
             waits[task.id] = obstacle
             continue
@@ -156,7 +197,7 @@ def admit(
             if between(mine, other, fold=fold):
                 overtaken[other.task_id] = overtaken.get(other.task_id, 0) + 1
         taken.append(mine)
-        room.take(task.run)
+        room.take(task)
         promote.append(task)
     return Admission(tuple(promote), waits, overtaken)
 

@@ -97,6 +97,8 @@ class TaskSpec(Record):
     #: Tasks of `after` whose envelopes are handed to the worker.
     inputs: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    #: What `policy.classes` may limit: at most so many of a class are on offer or at work.
+    class_: str | None = Field(default=None, alias="class")
     #: What the end of this task without success means to its consumers and its run.
     on_failure: Literal["hold", "skip_continue", "abort"] = "hold"
     #: Higher goes first.

@@ -28,6 +28,8 @@ class Policy(Record):
     """What a ledger is run by; edited by hand in ledger.json."""
 
     slots: int | None = Field(default=None, ge=1, le=bounds.MAX_SLOTS)
+    #: Class of tasks -> how many of it may be on offer or at work at once, of all runs together.
+    classes: dict[str, int] = Field(default={})
     lease_s: Seconds = 600.0
     claim_grace_s: Seconds = 10.0
     offer_ttl_s: Seconds = 60.0

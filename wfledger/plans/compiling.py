@@ -167,6 +167,7 @@ def _spec(
         after=edges.after,
         inputs=edges.inputs,
         needs=terms.needs,
+        class_=terms.class_,
         on_failure=phase.on_failure,
         priority=terms.priority,
         allow_no_change=terms.allow_no_change,

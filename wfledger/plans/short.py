@@ -291,6 +291,7 @@ def _ir_task(doc: ShortDoc, task: ShortTask, scope: tuple[str, ...]) -> dict[str
         "retry": _retry(retry) if retry else None,
         "needs": list(terms.needs),
         "contracts": list(terms.contracts),
+        "class": terms.class_,
         "priority": terms.priority or None,
         "env": list(terms.env),
         "allow_no_change": terms.allow_no_change or None,

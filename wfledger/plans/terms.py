@@ -87,6 +87,7 @@ TERMS: Final[fields.Shape] = {
     "retry": Field(read_retry, optional=True),
     "needs": Field(_labels("need")),
     "contracts": Field(_labels("contract")),
+    "class": Field(read_label, into="class_", optional=True),
     "priority": Field(fields.ranged(-1_000_000, 1_000_000)),
     "env": Field(fields.many(_env_name, "name")),
     "allow_no_change": Field(fields.flag),
@@ -108,6 +109,7 @@ class Terms:
     retry: Retry | None = None
     needs: tuple[str, ...] = ()
     contracts: tuple[str, ...] = ()
+    class_: str | None = None
     priority: int = 0
     env: tuple[str, ...] = ()
     allow_no_change: bool = False

@@ -220,8 +220,9 @@ class Engine:
         self, task: Task, fleet: Fleet, slot: LiveLock
     ) -> tuple[LiveLock, ...] | None:
         """Return *slot* and one of the role, where that has a limit; None when none is free."""
-        role = next((one for one in fleet.roles if one.name == task.spec.role), None)
-        if role is None or role.slots is None or task.spec.command is not None:
+        name = task.spec.role or fleet.default_role
+        role = next((one for one in fleet.roles if one.name == name), None)
+        if role is None or role.slots is None or task.spec.prompt is None:
             return (slot,)
         kind = f"role-{role.name}"
         own = Slots(self.workspace, role.slots, kind=kind, heart=self._heart).take()

@@ -90,7 +90,7 @@ class Scheduler:
         With *only*, no task of another run is put on offer: an offer holds its scope, and nobody
         here would take it.
         """
-        fingerprints.check(self._workspace)
+        fingerprints.require_readable(self._workspace)
         adopted = self.take_in()
         config = self._workspace.config()
         runs = self.open_runs(only)
@@ -279,17 +279,20 @@ class _Pass:
         """Put on offer what may start, up to the window; withdraw what stands in the way."""
         for task in self._view.tasks[Status.PENDING]:
             run = self._runs.get(task.run)
+            missing = lacking(task, self.offers)
             if self.paused or (run is not None and run.state == "paused"):
                 self._withdraw(task, "paused")
+            elif missing:
+                self._withdraw(task, f"no worker offers {', '.join(missing)} any more")
         if self.paused:
             return
-        missing = {task.id: found.missing for task, found in ready}
+        absent = {task.id: found.missing for task, found in ready}
         decided = admission(
             self._workspace, self._view, self._runs.values(), self._policy,
             tasks=[task for task, _ in ready], slots=slots,
         )  # fmt: skip
         for task in decided.promote:
-            self._promote_one(task, missing[task.id])
+            self._promote_one(task, absent[task.id])
         for task_id, obstacle in decided.waits.items():
             self.finished.waits[task_id] = str(obstacle)
             if obstacle.holder is not None:
@@ -340,14 +343,16 @@ def admission(
     tasks: Iterable[Task], slots: int,
 ) -> Admission:  # fmt: skip
     """Return which of *tasks*, whose dependencies are settled, may go on offer; changes nothing."""
-    pending = view.tasks[Status.PENDING]
-    window = max(bounds.WINDOW_MIN, 4 * slots)
-    room = Room(window - len(pending))
-    for run in runs:
-        if run.max_concurrent is not None:
-            busy = [*pending, *view.tasks[Status.IN_PROGRESS]]
-            taken = sum(1 for task in busy if task.run == run.id)
-            room.runs[run.id] = run.max_concurrent - taken
+    fleet, window = workspace.fleet(), max(bounds.WINDOW_MIN, 4 * slots)
+    room = Room(
+        window, runs={run.id: run.max_concurrent for run in runs if run.max_concurrent is not None},
+        classes=dict(policy.classes), manual=window, default_role=fleet.default_role,
+        roles={role.name: role.slots for role in fleet.roles if role.slots is not None},
+    )  # fmt: skip
+    for task in view.tasks[Status.PENDING]:
+        room.take(task)
+    for task in view.tasks[Status.IN_PROGRESS]:
+        room.take_limits(task)
     held = [Claimed.of(task) for status in _HOT for task in view.tasks[status]]
     return admit(
         in_order(tasks), held, room=room, overtake=policy.overtake, fold=workspace.folds_case
