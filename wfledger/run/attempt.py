@@ -23,9 +23,11 @@ from wfledger.run.closing import close, failure
 from wfledger.run.commanding import TAG, argv_of, tag_for
 from wfledger.run.envelope import read_envelope
 from wfledger.run.environment import build
+from wfledger.run.holders import end_holders
 from wfledger.run.inputs import prompt_with_inputs, write_inputs
 from wfledger.run.judging import judge
 from wfledger.run.keeping import UnkeepableError, WorkGoneError, keep, keep_commits, with_kept
+from wfledger.run.pausing import alarm_of
 from wfledger.run.preparation import PreparationFailed
 from wfledger.run.process import Job, ProcessLimits, run_job
 from wfledger.run.ready import make_ready
@@ -176,7 +178,7 @@ class _Attempt:
 
     def _place(self) -> Place:
         self._says(State.STARTING, "makes a worktree")
-        require(self.workspace.fleet().confinement_for(self.task.spec))
+        require(fingerprints.fleet(self.workspace).confinement_for(self.task.spec))
         return worktrees.make_for(self.workspace, self.task, self.claim.attempt)
 
     def _work(self, place: Place) -> Result:
@@ -192,9 +194,8 @@ class _Attempt:
         worktrees.excluding(self.workspace, place, ready.excluded)
         self._lay_the_desk()
         self._says(State.RUNNING, "runs")
-        with_tree = LiveLock(
-            self.workspace.ledger.layout.tree(self.task.id, self.claim.attempt), inheritable=True
-        )
+        tree = self.workspace.ledger.layout.tree(self.task.id, self.claim.attempt)
+        with_tree = LiveLock(tree, inheritable=True)
         try:
             self.tenure.check()
             # Only the worker's processes keep the tree's lock: it must not live on with us when
@@ -205,12 +206,16 @@ class _Attempt:
             )
         finally:
             with_tree.release()
+        is_free = end_holders(tree, clock=self.workspace.clock)
         faults.point("attempt.ended")
         envelope = read_envelope(
             self.desk.result, task_id=self.task.id, attempt=self.claim.attempt
         )
         confined = fleet.confinement_for(self.task.spec).noted(place.isolation)
         result = judge(self.task, envelope, ended).but(confined=confined)
+        if not is_free:
+            said = failure("environment", "a process of it does not end")
+            return result.but(status="failed", failure=said)
         reason = requested(self.workspace, self.task.id, self.claim.attempt)
         if ended.reason == "stopped" and reason is not None:
             return result.but(failure=failure("stopped", f"stopped: {reason}"))
@@ -290,8 +295,9 @@ class _Attempt:
 
     def _keep(self, place: Place, result: Result) -> Result:
         # Before any git of ours: what the worker has planted is known from here on (WFL-REC-030).
+        known = alarm_of(self.workspace)
         alarm = fingerprints.end(self.workspace, self.name)
-        if alarm is not None:
+        if alarm is not None and known is None:
             self.report(self.task.id, f"alarm: {alarm.reason}; {alarm.command}")
         place = worktrees.find(self.workspace, self.name) or place
         number = self.claim.attempt

@@ -4,7 +4,8 @@ A worker's worktree shares configuration, hooks and attributes with the user's c
 `.wfledger/` is a folder like any other. What all that was when nobody of ours worked is known to be
 good, and so is what a person changes while nobody works. A change that came about while an attempt,
 a check or a gate ran, and that is not known to be harmless, is nobody's word: it raises an alarm,
-which pauses dispatch and landing on this machine until a person trusts or restores it (WFL-REC-030).
+which pauses dispatch and landing on this machine until a person trusts or restores it
+(WFL-REC-030).
 
 The record is written before a worker starts and compared when its processes are gone; where a
 runtime dies in between, whoever looks next finds that an attempt had run.
@@ -24,16 +25,22 @@ from wfledger.clock import iso
 from wfledger.core.policy import Policy
 from wfledger.core.records import canonical_json
 from wfledger.core.statuses import Status
-from wfledger.errors import EnvironmentFailedError, PausedError, WfledgerError
+from wfledger.errors import (
+    EnvironmentFailedError,
+    InvalidDocumentError,
+    PausedError,
+    WfledgerError,
+)
 from wfledger.run import refwatch
 from wfledger.run.pausing import Pause, alarm_of, raise_alarm
-from wfledger.run.planted import LEDGER, Change, Judge
+from wfledger.run.planted import LEDGER, UNREADABLE, Change, Judge
+from wfledger.run.putback import put_back
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.store.layout import EDITABLE, SUFFIX
 from wfledger.store.locks import is_alive
 from wfledger.vcs import fingerprint, proc
-from wfledger.vcs.fingerprint import Fingerprint
+from wfledger.vcs.fingerprint import Fingerprint, is_configuration
 
 if TYPE_CHECKING:
     from wfledger.run.roles import Fleet
@@ -51,6 +58,8 @@ NAMED: Final = 20
 _KEPT_BYTES: Final = 256 * 1024
 _KEPT_IN_ALL: Final = 4 * 2**20
 _ROUNDS: Final = 3
+#: In the shared directory itself these make every git look elsewhere.
+_FATAL: Final = frozenset({"commondir", "gitdir"})
 
 
 @dataclass
@@ -176,8 +185,17 @@ class _Look:
         if not changes and not moves:
             adopt(self._workspace, record, self._found, self._refs, user=record.user)
             return None
+        alarm = self._alarm([*changes, *moves], who)
+        self._heal(judged, changes)
         refwatch.mend(self._workspace, moves)
-        return self._alarm([*changes, *moves], who)
+        return alarm
+
+    def _heal(self, judged: Judge, changes: list[Change]) -> None:
+        """Put back at once what keeps git from working here at all, or work could not be kept."""
+        for change in changes:
+            is_broken = is_configuration(change.name) and change.new == UNREADABLE
+            if change.name in _FATAL or is_broken:
+                put_back(self._workspace, judged, change.name)
 
     def _alarm(self, changes: list[Change], who: dict[str, str]) -> Pause:
         first, *more = [change.line() for change in changes]
@@ -216,7 +234,7 @@ class _Look:
         if alarm is None:
             ran = {w: since for w, since in record.ran.items() if w != self._end and self._runs(w)}
             if self._begin is not None:
-                ran.setdefault(self._begin, now)
+                ran.setdefault(self._begin, ran.pop(self._begin.rpartition(".")[0], now))
             record.ran = driven | ran
 
     def _runs(self, who: str) -> bool:
@@ -311,6 +329,33 @@ def fleet(workspace: Workspace) -> "Fleet":
     from wfledger.run.roles import load
 
     return load(_vouched(workspace, "fleet.toml").decode("utf-8", "replace"))
+
+
+def known_fleet(workspace: Workspace) -> "Fleet":
+    """Return fleet.toml as it is known to be good, whatever it is now; empty if that is not kept.
+
+    For what must go on under an alarm.
+    """
+    from wfledger.run.roles import load
+
+    record = Record.load(workspace)
+    item = None if record is None else record.items.get(f"{LEDGER}fleet.toml")
+    if record is None or item == item_of(workspace.ledger.layout.root / "fleet.toml"):
+        return workspace.fleet()
+    raw = None if item is None else recall(workspace, item)
+    return load((raw or b"").decode("utf-8", "replace"))
+
+
+def require_readable(workspace: Workspace) -> None:
+    """Look, and raise `PausedError` where nobody can go on since what a worker left is garbage."""
+    alarm = check(workspace)
+    if alarm is None:
+        return
+    try:
+        workspace.config()
+        workspace.fleet()
+    except InvalidDocumentError as error:
+        raise PausedError(f"dispatch is paused: {alarm.reason}", hint=alarm.command) from error
 
 
 def policy(workspace: Workspace) -> Policy:

@@ -16,6 +16,7 @@ from typing import Final
 from wfledger.clock import iso
 from wfledger.core.records import Command
 from wfledger.errors import EnvironmentFailedError, WfledgerError
+from wfledger.run import fingerprints
 from wfledger.run.commanding import SHELL, tag_for, tail_of
 from wfledger.run.environment import build
 from wfledger.run.notices import Notice, notices, together
@@ -57,7 +58,7 @@ class Notifier:
 
     def look(self, step: Step) -> None:
         """Tell what *step* saw and nobody has told; returns at once."""
-        settings = self._workspace.fleet().notify
+        settings = fingerprints.known_fleet(self._workspace).notify
         if settings is None or not self._idle.is_set():
             return  # what comes meanwhile is found by the next look
         if self._sending is not None:

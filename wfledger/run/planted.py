@@ -18,6 +18,8 @@ from wfledger.vcs.fingerprint import Fingerprint, is_configuration, parse_config
 
 #: Before the name of a file of the ledger that people edit in place.
 LEDGER: Final = "ledger:"
+#: What a configuration or document is that nobody can read.
+UNREADABLE: Final = "unreadable"
 #: Characters of a value that are shown.
 _SHOWN: Final = 300
 #: Keys of ledger.json that cannot make anything run.
@@ -177,7 +179,7 @@ def _of_document(name: str, old: bytes | None, new: bytes | None) -> Iterator[Ch
 
 
 def _legible(found: object) -> str:
-    return "unreadable" if found is None else "readable"
+    return UNREADABLE if found is None else "readable"
 
 
 def _is_number(value: Any) -> bool:

@@ -9,14 +9,22 @@ The branch of an attempt is its worker's. What keeps work and proves landings de
 itself, and `doctor --fix` makes it again (WFL-REC-010).
 """
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
+from wfledger.core import bounds
 from wfledger.core.documents import Run
+from wfledger.core.records import parse
 from wfledger.errors import GitError, WfledgerError
 from wfledger.run.planted import Change
 from wfledger.run.refnames import landed_ref
 from wfledger.run.workspace import Workspace
+from wfledger.store import atomic
+from wfledger.store.layout import SUFFIX
 from wfledger.vcs.history import AUTHOR
 from wfledger.vcs.refs import RefUpdate, swap
 from wfledger.vcs.repo import CommitInfo
@@ -29,9 +37,32 @@ _MOST: Final = 20_000
 def tips(workspace: Workspace) -> dict[str, str]:
     """Return where the refs are that decisions rest on."""
     history = workspace.history
-    branches = [run.branch for run in workspace.ledger.runs() if run.state in {"open", "paused"}]
-    found = {ref: workspace.repo.tip(ref) for ref in (history.branch, history.pin, *branches)}
+    refs = (history.branch, history.pin, *_open_branches(workspace))
+    found = {ref: workspace.repo.tip(ref) for ref in refs}
     return {ref: oid for ref, oid in found.items() if oid is not None}
+
+
+def _open_branches(workspace: Workspace) -> list[str]:
+    branches = []
+    with os.scandir(workspace.ledger.layout.root / "runs") as entries:
+        for entry in entries:
+            if entry.name.endswith(SUFFIX):
+                with suppress(FileNotFoundError):  # it was archived meanwhile
+                    facts = entry.stat(follow_symlinks=False)
+                    identity = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+                    branches += _open_branch(entry.path, identity)
+    return sorted(branches)
+
+
+@lru_cache(maxsize=4096)
+def _open_branch(path: str, identity: tuple[int, int, int]) -> tuple[str, ...]:
+    """Return the branch of an open run; a document that changes gets another *identity*."""
+    del identity
+    try:
+        run = parse(Run, atomic.read(Path(path), limit=bounds.RUN_BYTES), limit=bounds.RUN_BYTES)
+    except (WfledgerError, OSError, ValueError):
+        return ()  # a doctor finding
+    return (run.branch,) if run.state in {"open", "paused"} else ()
 
 
 def strayed(workspace: Workspace, known: dict[str, str], found: dict[str, str]) -> list[Change]:

@@ -1,14 +1,10 @@
 """`trust`: a person looks at what changed while attempts ran, and takes it or puts it back.
 
-Either way what is there afterwards is known to be good, and dispatch goes on. Nothing that was
-planted is deleted: what is put back over it, or moved away, lies in `aside/` of the local state.
+Either way what is there afterwards is known to be good, and dispatch goes on.
 """
 
 import difflib
-import os
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from wfledger import faults
@@ -17,18 +13,15 @@ from wfledger.errors import EnvironmentFailedError
 from wfledger.run import fingerprints, refwatch
 from wfledger.run.fingerprints import Record
 from wfledger.run.pausing import Pause, alarm_of, clear_alarm
-from wfledger.run.planted import LEDGER, Change
+from wfledger.run.planted import Change
+from wfledger.run.putback import path_of, put_back
 from wfledger.run.workspace import Workspace
-from wfledger.store import atomic
-from wfledger.store.ledger import Ledger
 from wfledger.vcs import fingerprint
-from wfledger.vcs.fingerprint import INCLUDED
 
 faults.register("trusting.restored")
 
 #: Lines of one file's difference that are shown.
 _LINES: Final = 40
-_MODE: Final = 0o644
 
 
 @dataclass(frozen=True)
@@ -77,9 +70,10 @@ def suspicion(workspace: Workspace) -> Suspicion:
 
 
 def _difference(workspace: Workspace, record: Record, name: str) -> tuple[str, ...]:
-    old = _recalled(workspace, record, name) if name in record.items else b""
+    known = record.items.get(name)
+    old = b"" if known is None else fingerprints.recall(workspace, known)
     looked = fingerprint.Fingerprint({})
-    fingerprint.look_at(looked, name, _path(workspace, name))
+    fingerprint.look_at(looked, name, path_of(workspace, name))
     new = looked.contents.get(looked.items.get(name, ""), b"")
     if old is None or b"\0" in old + new:
         return ()
@@ -116,7 +110,7 @@ def restore(workspace: Workspace) -> tuple[str, ...]:
     left = []
     judged = fingerprints.judge(workspace, record, fingerprints.look_at(workspace))
     for name in judged.changed():
-        if any(judged.of(name)) and not _put_back(workspace, record, name):
+        if any(judged.of(name)) and not put_back(workspace, judged, name):
             left.append(name)
         faults.point("trusting.restored")
     moves = refwatch.strayed(workspace, record.refs, refwatch.tips(workspace))
@@ -124,49 +118,3 @@ def restore(workspace: Workspace) -> tuple[str, ...]:
     if not left:
         accept(workspace)
     return tuple(left)
-
-
-def _put_back(workspace: Workspace, record: Record, name: str) -> bool:
-    """Make *name* what it was; False where that is not known or nobody's business here."""
-    path, item = _path(workspace, name), record.items.get(name)
-    if name.startswith(INCLUDED):
-        return False
-    if item is None:
-        _move_aside(workspace, path, name)
-        return True
-    raw = _recalled(workspace, record, name)
-    if raw is None or not item.startswith("file:"):
-        return False
-    if name.startswith(LEDGER):
-        with workspace.ledger.transaction("person") as changes:
-            changes.put_file(name.removeprefix(LEDGER), raw, why="put back by trust --restore")
-        return True
-    if os.path.lexists(path):
-        _move_aside(workspace, path, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic.replace(path, raw, tmp=workspace.ledger.layout.tmp, mode=_MODE)
-    path.chmod(int(item.split(":")[1], 8))
-    return True
-
-
-def _recalled(workspace: Workspace, record: Record, name: str) -> bytes | None:
-    return fingerprints.recall(workspace, record.items.get(name, ""))
-
-
-def _path(workspace: Workspace, name: str) -> Path:
-    if name.startswith(LEDGER):
-        return workspace.ledger.layout.root / name.removeprefix(LEDGER)
-    return fingerprint.path_of(workspace.common_dir, name)
-
-
-def _move_aside(workspace: Workspace, path: Path, name: str) -> None:
-    ledger: Ledger = workspace.ledger
-    folder = ledger.layout.local / "aside"
-    folder.mkdir(exist_ok=True)
-    stem = name.replace("/", ".")
-    target, number = folder / stem, 0
-    while os.path.lexists(target):
-        number += 1
-        target = folder / f"{stem}.{number}"
-    with suppress(FileNotFoundError):
-        path.rename(target)

@@ -16,6 +16,7 @@ from wfledger import faults
 from wfledger.core.documents import Task
 from wfledger.errors import EnvironmentFailedError
 from wfledger.run.confinement import Isolation
+from wfledger.run import fingerprints
 from wfledger.run.refnames import keep_ref, try_branch
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
@@ -138,7 +139,7 @@ def make_for(workspace: Workspace, task: Task, attempt: int) -> Place:
         raise EnvironmentFailedError(f"the branch {run.branch} is gone", branch=run.branch)
     name = workspace.ledger.layout.attempt_name(task.id, attempt)
     branch = try_branch(task.id, attempt) if task.spec.writes else None
-    isolation = workspace.fleet().confinement_for(task.spec).isolation
+    isolation = fingerprints.fleet(workspace).confinement_for(task.spec).isolation
     return make(
         workspace, name, base=base, branch=branch, purpose="attempt", isolation=isolation
     )

@@ -87,6 +87,8 @@ def _place(git_dir: Path) -> Place:
 def common_dir_of(git_dir: Path) -> Path:
     """Return the directory that *git_dir* shares with the other worktrees of its repository."""
     git_dir = git_dir.resolve()
+    if git_dir.joinpath("objects").is_dir():
+        return git_dir  # whatever a worker put there
     try:
         pointer = git_dir.joinpath("commondir").read_text("utf-8").strip()
     except FileNotFoundError:

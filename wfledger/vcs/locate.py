@@ -59,6 +59,7 @@ def _follow(pointer: Path) -> Path:
 
 def _common(git_dir: Path) -> Path:
     pointer = git_dir / "commondir"
-    if not pointer.is_file():
+    # A directory with objects of its own is nobody's worktree, whatever a worker put there.
+    if not pointer.is_file() or (git_dir / "objects").is_dir():
         return git_dir.resolve()
     return (git_dir / pointer.read_text("utf-8", "replace")[:_LIMIT].strip()).resolve()
