@@ -23,6 +23,7 @@ from wfledger.run.closing import close, failure
 from wfledger.run.commanding import TAG, argv_of, tag_for
 from wfledger.run.envelope import read_envelope
 from wfledger.run.environment import build
+from wfledger.run.exhaustion import ran_out
 from wfledger.run.holders import end_holders
 from wfledger.run.inputs import prompt_with_inputs, write_inputs
 from wfledger.run.judging import judge
@@ -111,21 +112,21 @@ class _Attempt:
             self._close(self._failed("stopped", error.message), left=True)
             return
         except (WfledgerError, OSError) as error:
-            self._close(self._failed("environment", str(error)))
+            self._close(self._hindered(error))
             return  # what there is of a worktree is swept later
         faults.point("attempt.placed")
         try:
             result = self._work(place)
         except (WfledgerError, OSError) as error:
             # The worker may have worked already: what it did is kept all the same.
-            result = self._failed("environment", str(error))
+            result = self._hindered(error)
         try:
             result = self._keep(place, result)
         except (WfledgerError, OSError) as error:
-            kind = "out_of_scope" if isinstance(error, UnkeepableError) else "environment"
             ref = keep_ref(self.task.id, self.claim.attempt)
-            message = f"{error}; the worktree stays at {place.path} until it is kept as {ref}"
-            self._close(self._failed(kind, message))
+            self._close(self._hindered(
+                error, f"; the worktree stays at {place.path} until it is kept as {ref}"
+            ))  # fmt: skip
             return
         faults.point("attempt.kept")
         self._say_end(result, self._close(result, left=self._left(result)))
@@ -164,6 +165,17 @@ class _Attempt:
     @property
     def _by(self) -> str:
         return f"worker:{self.claim.worker}"
+
+    def _hindered(self, error: WfledgerError | OSError, more: str = "") -> Result:
+        """Return the failure of something around the work; raises where the machine has run out.
+
+        Recovery then ends the attempt as a lost one, when there is enough again.
+        """
+        if isinstance(error, UnkeepableError):
+            return self._failed("out_of_scope", f"{error}{more}")
+        if ran_out(self.workspace, error):
+            raise error
+        return self._failed("environment", f"{error}{more}")
 
     def _failed(self, failure_class: str, message: str) -> Result:
         return Result(

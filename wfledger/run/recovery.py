@@ -22,6 +22,8 @@ from wfledger.run.beating import beats
 from wfledger.run.claims import closed
 from wfledger.run.closing import close, failure
 from wfledger.run.commanding import tag_for
+from wfledger.run.holders import end_holders
+from wfledger.run.exhaustion import ran_out
 from wfledger.run.keeping import (
     WorkGoneError,
     keep_late,
@@ -109,7 +111,8 @@ def _recover_one(workspace: Workspace, task: Task, owner: Owner, report: Report)
             return False
         gone = "its worker is gone" if owner == "dead" else f"{owner_said(workspace, task)}"
         report(task.id, f"{gone}; ending what is left of it")
-        if not _is_swept(workspace, name) or is_alive(layout.tree(task.id, task.attempt)):
+        tree = layout.tree(task.id, task.attempt)
+        if not _is_swept(workspace, name) or not end_holders(tree, clock=workspace.clock):
             report(task.id, "a process of the lost attempt still runs; not offered again yet")
             return False
         faults.point("recovery.swept")
@@ -170,6 +173,8 @@ def _with_work(
     try:
         kept = keep_what_is_left(workspace, place, task_id=task.id, attempt=task.attempt)
     except WfledgerError as error:
+        if ran_out(workspace, error):
+            raise
         message = f"lost, and {error.message}; the worktree stays at {place.path}"
         return result.but(failure=failure("environment", message))
     return with_kept(workspace, task, result, kept)

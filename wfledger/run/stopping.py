@@ -5,6 +5,7 @@ ended from here, the way a lost one is.
 """
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from wfledger.core.documents import Result, Task
@@ -12,9 +13,12 @@ from wfledger.core.statuses import Actor, Status
 from wfledger.errors import BusyError, StaleError, TransitionError
 from wfledger.run import worktrees
 from wfledger.run.attempt import clear_away
+from wfledger.run.beating import signed_by
 from wfledger.run.closing import close, failure
 from wfledger.run.commanding import tag_for
+from wfledger.run.holders import end_holders
 from wfledger.run.keeping import keep_what_is_left, with_kept
+from wfledger.run.liveness import look_for_stopped
 from wfledger.run.pausing import pause_run
 from wfledger.run.process import sweep
 from wfledger.run.requests import request_end
@@ -49,18 +53,29 @@ def stop(
         now = workspace.ledger.get(task_id)
         if now.status is not Status.IN_PROGRESS or now.task.attempt != task.attempt:
             return now.task
-        if not alive:
+        if not alive or _stands_still(workspace, live):
             with suppress(StaleError):  # somebody else has just ended it
                 end_from_here(workspace, task, said)
             return workspace.ledger.get(task_id).task
         workspace.clock.wait(_LOOK_S)
-    raise BusyError(f"the runtime of {task_id} has not ended it within {WAIT_S:g} s")
+    raise BusyError(
+        f"the runtime of {task_id} has not ended it within {WAIT_S:g} s",
+        hint="if it stands still, its lease ends by itself, and then: wfledger tick", task=task_id,
+    )
+
+
+def _stands_still(workspace: Workspace, live: Path) -> bool:
+    runtime = signed_by(live)
+    return runtime is not None and runtime in look_for_stopped(workspace, remember=False)
 
 
 def end_from_here(workspace: Workspace, task: Task, reason: str) -> None:
     """End an attempt that no runtime looks after: its processes, then the attempt; work is kept."""
     name = workspace.ledger.layout.attempt_name(task.id, task.attempt)
     sweep(tag_for(workspace, name), grace_s=_GRACE_S)
+    tree = workspace.ledger.layout.tree(task.id, task.attempt)
+    if not end_holders(tree, clock=workspace.clock):
+        raise BusyError(f"a process of {task.id} does not end", hint="try again", task=task.id)
     result = Result(
         task=task.id, attempt=task.attempt, status="failed",
         failure=failure("stopped", f"stopped: {reason}"),
