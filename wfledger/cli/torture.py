@@ -1,6 +1,9 @@
 """`torture`: faults for a while, and whether the ledger holds what it promises."""
 
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -62,12 +65,25 @@ def torture(
     order = Order(_seconds(length), workers, tasks, drawn, verbs=_supervisors(), keep=keep)
     made = Torture(order, clock=app.clock, say=lambda text: say(text, err=True))
     say(f"seed {drawn}, in {made.folder}", err=True)
-    report = made.carry_out()
+    with _ended_by_signals():
+        report = made.carry_out()
     if as_json:
         emit(report.as_json())
     else:
         _say_report(report)
     return 1 if report.violations else 0
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM and a terminal that goes end it as Ctrl-C does: nothing of it stays behind."""
+    wanted = [signal.SIGTERM, signal.SIGHUP]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _supervisors() -> tuple[str, ...]:

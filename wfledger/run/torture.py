@@ -117,19 +117,21 @@ class Torture:
     def carry_out(self) -> Report:
         """Do all of it; returns with nothing of the torture running any more.
 
-        The folder is removed unless something was found, or it was to be kept. Raises what the
-        making of the scratch repository raises.
+        The folder is removed unless something was found, or it was to be kept; also when somebody
+        interrupts it.
         """
         become_subreaper()
+        kept = self._order.keep
         try:
             self._enlist()
             self._storm()
             self._calm()
             self._judge()
+            kept |= bool(self._report.violations)
         finally:
             self._faults.take_back(at_once=True)
             self._fleet.dismiss()
-            self._finish()
+            self._finish(kept=kept)
         return self._report
 
     def _enlist(self) -> None:
@@ -252,12 +254,12 @@ class Torture:
     def _check(self, found: Any) -> None:
         self._report.violations += found
 
-    def _finish(self) -> None:
+    def _finish(self, *, kept: bool) -> None:
         report = self._report
         report.faults, report.missed = self._faults.counts, self._faults.missed
         report.ended = self._fleet.ended
-        report.kept = bool(self._order.keep or report.violations or not report.attempts)
-        if not report.kept:
+        report.kept = kept
+        if not kept:
             self._scene.remove()
 
     def _progress(self, phase: str) -> None:

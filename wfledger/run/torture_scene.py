@@ -119,6 +119,11 @@ class Scene:
         """Output of the processes."""
         return self.folder / "logs"
 
+    @property
+    def tmp(self) -> Path:
+        """Temporary files of the processes; where they report their own defects as well."""
+        return self.folder / "tmp"
+
     def environment(self) -> dict[str, str]:
         """Return the environment of every process of the torture."""
         kept = {
@@ -127,8 +132,9 @@ class Scene:
         }  # fmt: skip
         home = self.folder / "home"
         package = str(Path(wfledger.__file__).resolve().parents[1])
-        own = {"HOME": str(home), "XDG_STATE_HOME": str(self.state), "PYTHONPATH": package,
-               "GIT_CONFIG_NOSYSTEM": "1", "NO_COLOR": "1", "TERM": "dumb"}  # fmt: skip
+        own = {"HOME": str(home), "XDG_STATE_HOME": str(self.state), "TMPDIR": str(self.tmp),
+               "PYTHONPATH": package, "GIT_CONFIG_NOSYSTEM": "1", "NO_COLOR": "1",
+               "TERM": "dumb"}  # fmt: skip
         return kept | own
 
     def workspace(self) -> Workspace:
@@ -179,7 +185,7 @@ def build(clock: Clock, *, chance: Chance, tasks: int, mean_s: float) -> Scene:
 
 
 def _furnish(scene: Scene) -> None:
-    for path in (scene.disk, scene.notes / "alone", scene.logs, scene.folder / "home"):
+    for path in (scene.disk, scene.notes / "alone", scene.logs, scene.tmp, scene.folder / "home"):
         path.mkdir(parents=True)
     scene.own_disk = _mount(scene.disk)
     scene.repo.mkdir()

@@ -75,6 +75,7 @@ def violations(scene: Scene, *, seen: Iterable[str]) -> list[Violation]:
         "remains": of_remains(workspace),
         "doctor": _of_findings(scene),
         "fsck": _of_objects(scene),
+        "defects": _of_defects(scene),
     }
     return list(chain.from_iterable(guarded(name, part) for name, part in parts.items()))
 
@@ -144,6 +145,13 @@ def _of_findings(scene: Scene) -> Iterator[Violation]:
     for finding in _checkup(scene).look():
         if finding.severity != "note":
             yield Violation("damage", finding.subject, f"{finding.code}: {finding.message}")
+
+
+def _of_defects(scene: Scene) -> Iterator[Violation]:
+    """Yield the reports that verbs wrote about what nobody expected."""
+    for path in sorted(scene.tmp.glob("wfledger-defect-*")):
+        last = path.read_text("utf-8", "replace").strip().splitlines()[-1:]
+        yield Violation("defect", str(path), " ".join(last))
 
 
 def _of_objects(scene: Scene) -> Iterator[Violation]:

@@ -11,7 +11,7 @@ from wfledger.core.documents import Result, Run, Task
 from wfledger.core.policy import LedgerConfig
 from wfledger.core.records import Record, parse
 from wfledger.core.statuses import Status
-from wfledger.errors import WfledgerError
+from wfledger.errors import InvalidDocumentError, WfledgerError
 from wfledger.store import atomic
 from wfledger.store.layout import SUFFIX, Layout, run_of
 from wfledger.store.ledger import Ledger
@@ -47,7 +47,10 @@ def read_document(layout: Layout, relative: str) -> Record | bytes:
     shape = shape_of(relative)
     limit = shape[1] if shape else bounds.RUN_BYTES
     raw = atomic.read(layout.root / relative, limit=limit)
-    return parse(shape[0], raw, limit=limit) if shape else raw
+    document = parse(shape[0], raw, limit=limit) if shape else raw
+    if isinstance(document, Run) and layout.run(document.id) != relative:
+        raise InvalidDocumentError(f"{relative} holds the run {document.id}")
+    return document
 
 
 @dataclass

@@ -258,6 +258,25 @@ def _documents(evidence: Evidence) -> Iterator[Finding]:
         yield from _run(evidence, run_id)
     for task_id in _entries(evidence.layout.root / "results"):
         yield from _results(evidence, task_id)
+    for path in _strangers(evidence.layout.root):
+        name = path.relative_to(evidence.layout.root).as_posix()
+        subject = name.encode("utf-8", "replace").decode()
+        yield Finding(
+            "unreadable-document", "error", subject, "nothing of that name and kind belongs here",
+            "to quarantine/" if subject == name else None,
+        )
+
+
+def _strangers(root: Path) -> Iterator[Path]:
+    """Yield what lies among the runs and is no `<id>.json`, or among the results and no folder."""
+    for name in _entries(root / "runs"):
+        stem, _, suffix = name.rpartition(".")
+        if name != folders.KEEP and not (f".{suffix}" == SUFFIX and is_id(stem)):
+            yield root / "runs" / name
+    for name in _entries(root / "results"):
+        path = root / "results" / name
+        if name != folders.KEEP and not (is_id(name) and path.is_dir() and not path.is_symlink()):
+            yield path
 
 
 def _run(evidence: Evidence, run_id: str) -> Iterator[Finding]:

@@ -201,7 +201,10 @@ class Ledger:
             raw = self._read(self.layout.run(run_id), limit=bounds.RUN_BYTES)
         except (OSError, ValueError):
             raise NotFoundError(f"there is no run {run_id}", hint="wfledger status") from None
-        return parse(Run, raw, limit=bounds.RUN_BYTES)
+        run = parse(Run, raw, limit=bounds.RUN_BYTES)
+        if run.id != run_id:
+            raise InvalidDocumentError(f"runs/{run_id}.json holds the run {run.id}", run=run_id)
+        return run
 
     def result(self, task_id: str, attempt: int) -> Result | None:
         """Return the envelope of an attempt, or None."""

@@ -9,6 +9,7 @@ that has changed, which executes nothing.
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ _FILES: Final = (
     "objects/info/alternates", "objects/info/http-alternates",
 )  # fmt: skip
 #: Written by git's own upkeep and by a checkout; neither executes nor redirects anything.
-_NOT_OF_INFO: Final = frozenset({"info/refs", "info/sparse-checkout"})
+_NOT_OF_INFO: Final = re.compile(r"info/(refs(_[A-Za-z0-9]{6})?|sparse-checkout|[^/]+\.lock)")
 _OF_ENTRY: Final = ("commondir", "gitdir", "config.worktree")
 INCLUDED: Final = "included:"
 
@@ -52,7 +53,7 @@ def take(common_dir: Path, *, skip: Collection[str] = ()) -> Fingerprint:
     """Look at everything; *skip* are the entries of worktrees whose own git is their business."""
     looked = Fingerprint({})
     for name in (*_FILES, *_below(common_dir, "hooks"), *_below(common_dir, "info")):
-        if name not in _NOT_OF_INFO:
+        if not _NOT_OF_INFO.fullmatch(name):
             look_at(looked, name, common_dir / name)
     for name in (*_entries(common_dir, skip), *_modules(common_dir)):
         look_at(looked, name, common_dir / name)
