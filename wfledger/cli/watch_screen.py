@@ -237,7 +237,7 @@ def _tasks(picture: Picture, ui: Ui, *, room: int, width: int) -> list[Line]:
         right = [_pad(row.worker or "", people), "  ", _pad(_age(row, picture), _AGE), "  "]
         lines.append(_row(row, left, right, is_chosen=row.task == ui.chosen))
     if not rows:
-        lines.append(Line((("  no task" + (found or " is open"), "dim"),)))
+        lines.append(Line(((f"  no task {found.strip() or 'is open'}", "dim"),)))
     return lines
 
 
