@@ -13,7 +13,7 @@ import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app, worker_name
 from wfledger.cli.failures import here
-from wfledger.cli.render import say
+from wfledger.cli.render import say, span
 from wfledger.core.states import REPORTED
 from wfledger.errors import UsageError
 
@@ -50,6 +50,7 @@ def claim(
     workspace = app.workspace
     task_id = app.task_id(task) if task else None
     claimed = claim_next(workspace, worker=worker or worker_name(), task_id=task_id)
+    lease_s = workspace.policy().lease_s
     place: str | None = None
     if worktree:
         from wfledger.run.handing import give_worktree
@@ -59,13 +60,14 @@ def claim(
         document = {"status": "in-progress", **json.loads(claimed.task.model_dump_json(
             by_alias=True))}  # fmt: skip
         emit({"task": document, "attempt": claimed.attempt, "token": claimed.token,
-              "worktree": place})  # fmt: skip
+              "worktree": place, "lease_s": lease_s})  # fmt: skip
         return
     say(f"export WFLEDGER_TASK={claimed.task.id}")
     say(f"export WFLEDGER_TOKEN={claimed.token}")
     if place is not None:
         say(f"cd {shlex.quote(place)}")
     say(f"attempt {claimed.attempt} of {claimed.task.id}: {claimed.task.spec.title}", err=True)
+    say(f"it is yours for {span(lease_s)}; `wfledger heartbeat` renews that", err=True)
 
 
 @click.command("heartbeat")
@@ -79,7 +81,9 @@ def claim(
 def heartbeat(
     app: App, *, task: str | None, token: str | None, state: str | None, note: str, as_json: bool
 ) -> None:
-    """Say that the attempt goes on. Exit status 4: it is over, stop working.
+    """Say that the attempt goes on, which renews its lease; give it every third of that.
+
+    Exit status 4: it is over, stop working.
 
     With --state, `status`, `why` and `watch` show what it does until it says something else.
     """
@@ -92,7 +96,8 @@ def heartbeat(
         said = state or REPORTED[0].value
         phases.note(app.workspace, task_id, attempt, said, note)
     if as_json:
-        emit({"task": task_id, "heartbeat": count})
+        lease_s = app.workspace.policy().lease_s
+        emit({"task": task_id, "heartbeat": count, "lease_s": lease_s})
 
 
 @click.command("release")

@@ -132,23 +132,42 @@ def held_entry(workspace: Workspace, task_id: str, token: str | None) -> Entry:
     (WFL-CLAIM-020).
     """
     entry = workspace.ledger.get(task_id)
+    digest = _digest(token)
+    is_held = entry.status is Status.IN_PROGRESS
+    if is_held and hmac.compare_digest(_recorded(workspace, task_id, entry.task.attempt), digest):
+        return entry
+    raise _refusal(workspace, entry, digest)
+
+
+def _digest(token: str | None) -> str:
+    return hashlib.sha256((token or "").encode()).hexdigest()
+
+
+def _recorded(workspace: Workspace, task_id: str, attempt: int) -> str:
+    record = workspace.ledger.claim_record(task_id, attempt)
+    return record.token_sha256 if record else ""
+
+
+def _refusal(workspace: Workspace, entry: Entry, digest: str) -> StaleError:
+    """Return what a zombie is told: which attempt was his, how it ended, where the task is now.
+
+    The fact `yours` is the number of his attempt; it is absent where the token is nobody's.
+    """
+    task, status = entry.task, entry.status.value
+    numbers = range(task.attempt, 0, -1)
+    yours = next((n for n in numbers if _recorded(workspace, task.id, n) == digest), None)
+    facts: dict[str, object] = {"task": task.id, "attempt": task.attempt, "status": status}
+    hint = f"wfledger why {task.id}"
+    if yours is not None:
+        ended = next((one for one in task.attempts if one.number == yours), None)
+        how = f" ({ended.outcome}{': ' if ended.message else ''}{ended.message})" if ended else ""
+        now = f"the task is {status}, attempt {task.attempt}"
+        said = f"attempt {yours} of {task.id} is over{how}; {now}"
+        return StaleError(said, hint=hint, yours=yours, **facts)
     if entry.status is not Status.IN_PROGRESS:
-        raise StaleError(
-            f"{task_id} is {entry.status.value}; nobody works on it", task=task_id,
-            status=entry.status.value,
-        )
-    record = workspace.ledger.claim_record(task_id, entry.task.attempt)
-    digest = record.token_sha256 if record else ""
-    given = hashlib.sha256((token or "").encode()).hexdigest()
-    if not hmac.compare_digest(digest, given):
-        raise StaleError(
-            f"attempt {entry.task.attempt} of {task_id} is not yours: it was handed on, or the "
-            "token is wrong",
-            hint=f"wfledger why {task_id}",
-            task=task_id,
-            attempt=entry.task.attempt,
-        )
-    return entry
+        return StaleError(f"{task.id} is {status}; nobody works on it", hint=hint, **facts)
+    said = f"attempt {task.attempt} of {task.id} is not yours: the token is wrong"
+    return StaleError(said, hint=hint, **facts)
 
 
 def heartbeat(workspace: Workspace, task_id: str, token: str | None) -> int:

@@ -13,7 +13,7 @@ from wfledger.core.documents import Task
 from wfledger.core.states import Seen, State, state_of
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
-from wfledger.run.liveness import Observations, Owner, owner_of
+from wfledger.run.liveness import Observations, Owner, lease_left, owner_of
 from wfledger.run.phases import Phase, phase_of
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
@@ -51,6 +51,8 @@ class Doing:
     role: str | None
     #: Seconds since its last output on this machine; None where there is none.
     quiet_s: float | None
+    #: Seconds until the lease of who drives himself is over; None where a runtime renews it.
+    lease_left_s: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields that `status --json` adds to those of a worker."""
@@ -63,6 +65,7 @@ class Doing:
             "role": self.role,
             "attempt": self.task.attempt,
             "output_age_s": None if self.quiet_s is None else round(self.quiet_s, 1),
+            "lease_left_s": None if self.lease_left_s is None else round(self.lease_left_s, 1),
         }
 
 
@@ -104,6 +107,7 @@ class Watcher:
             task, status, state, since=self._since(state, said),
             text=self._text(task, state, said), worker=self._worker(task, status),
             role=self._role(task), quiet_s=quiet_s,
+            lease_left_s=None if is_lost else self._lease_left_s(task, status),
         )  # fmt: skip
 
     def is_landed_now(self, task: Task) -> bool:
@@ -119,6 +123,11 @@ class Watcher:
             return lock.exists() and not is_alive(lock)
         owner: Owner = owner_of(self._workspace, task, self._observed, self._lease_s)
         return owner in {"dead", "expired"}
+
+    def _lease_left_s(self, task: Task, status: Status) -> float | None:
+        if status is not Status.IN_PROGRESS:
+            return None
+        return lease_left(self._workspace, task, self._observed, self._lease_s)
 
     def _quiet_s(self, task: Task) -> float | None:
         try:

@@ -261,6 +261,8 @@ class _Explainer:
             reason, command = f"{reason}, but {_LIVENESS[owner]}", "wfledger tick"
         else:
             reason = f"{reason}: {doing.text}"
+        if doing.lease_left_s is not None:
+            reason += f"; the lease ends in {doing.lease_left_s:.0f} s unless {holder} renews it"
         why = self._say(entry, "working", reason, command)
         log = self._ledger.layout.log(task.id, task.attempt)
         facts = {"owner": owner, "log": str(log), **doing.as_json()}

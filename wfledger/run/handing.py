@@ -5,24 +5,27 @@ told every reason at once (spec 60, "Handing in").
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from wfledger.core import bounds
 from wfledger.core.documents import Failure, Result, Task
-from wfledger.errors import EnvironmentFailedError, WfledgerError
+from wfledger.errors import EnvironmentFailedError, StaleError, WfledgerError
 from wfledger.run import fingerprints, worktrees
 from wfledger.run.attempt import clear_away
 from wfledger.run.claims import Claim, held_entry, release
 from wfledger.run.closing import as_said, close, failure
 from wfledger.run.envelope import parse_envelope
-from wfledger.run.keeping import keep, keep_what_is_left, with_kept
+from wfledger.run.keeping import keep, keep_late, keep_what_is_left, with_kept
 from wfledger.run.landing import Landing, land_task
 from wfledger.run.preparation import PreparationFailed
 from wfledger.run.ready import make_ready
+from wfledger.run.tenure import Tenure
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
+from wfledger.store.entries import Entry
 
 _BY = "worker"
 
@@ -59,15 +62,15 @@ def give_back(
     workspace: Workspace, task_id: str, token: str | None, *, reason: str = ""
 ) -> Task:
     """Give a claimed task back; what is in its worktree is kept."""
-    entry = held_entry(workspace, task_id, token)
+    entry = _held(workspace, task_id, token)
     given = Result(
         task=task_id, attempt=entry.task.attempt, status="failed",
         failure=failure("stopped", reason or "released"),
     )
-    result, place = _with_work(workspace, entry.task, given)
-    task = release(workspace, task_id, token, reason=reason, result=result)
-    if place is not None:
-        clear_away(workspace, place)
+    with _ending(workspace, task_id, token) as cleared:
+        result, place = _with_work(workspace, entry.task, given)
+        task = release(workspace, task_id, token, reason=reason, result=result)
+        cleared.append(place)
     return task
 
 
@@ -90,12 +93,12 @@ def complete(
     Raises `StaleError` for a zombie, `InvalidDocumentError` for a bad envelope; both change
     nothing.
     """
-    entry = held_entry(workspace, task_id, token)
+    entry = _held(workspace, task_id, token)
     result = _given(entry.task, envelope)
-    result, place = _with_work(workspace, entry.task, result)
-    task = close(workspace, result, by=_BY)
-    if place is not None:
-        clear_away(workspace, place)
+    with _ending(workspace, task_id, token) as cleared:
+        result, place = _with_work(workspace, entry.task, result)
+        task = close(workspace, result, by=_BY)
+        cleared.append(place)
     if queue or result.failure is not None:
         return Handed(task, None, result.failure)
     landing = land_task(
@@ -116,17 +119,56 @@ def fail(
     workspace: Workspace, task_id: str, token: str | None, *, kind: str, reason: str
 ) -> Task:
     """Hand in an attempt as failed; its work is kept."""
-    entry = held_entry(workspace, task_id, token)
+    entry = _held(workspace, task_id, token)
     why: Failure = failure(kind, reason)
     result = Result(
         task=task_id, attempt=entry.task.attempt, failure=why,
         status="blocked" if kind == "question" else "failed",
     )
-    result, place = _with_work(workspace, entry.task, result)
-    task = close(workspace, result, by=_BY)
-    if place is not None:
-        clear_away(workspace, place)
+    with _ending(workspace, task_id, token) as cleared:
+        result, place = _with_work(workspace, entry.task, result)
+        task = close(workspace, result, by=_BY)
+        cleared.append(place)
     return task
+
+
+def _held(workspace: Workspace, task_id: str, token: str | None) -> Entry:
+    """Return the task if the bearer of *token* holds it; a zombie's work is kept, and he is told.
+
+    It is that of his own attempt alone; nobody else's is touched (WFL-CLAIM-024).
+    """
+    try:
+        return held_entry(workspace, task_id, token)
+    except StaleError as error:
+        yours = int(error.facts.get("yours", 0))
+        name = workspace.ledger.layout.attempt_name(task_id, yours)
+        place = worktrees.find(workspace, name) if yours else None
+        if place is None:
+            raise
+        with suppress(WfledgerError):  # gone, or not to be kept: then it stays where it is
+            kept = keep_late(workspace, place, task_id=task_id, attempt=yours)
+            if kept.late is not None:
+                error.message += f"; what you did since is kept as {kept.late}"
+                error.facts["kept"] = kept.late
+        raise
+
+
+@contextmanager
+def _ending(
+    workspace: Workspace, task_id: str, token: str | None
+) -> Iterator[list[worktrees.Place | None]]:
+    """End an attempt in the block, and clear away the worktrees that it puts into the list.
+
+    Where it was taken over meanwhile, that is said as if it had been before.
+    """
+    cleared: list[worktrees.Place | None] = []
+    try:
+        yield cleared
+    except StaleError:
+        _held(workspace, task_id, token)
+        raise
+    for place in filter(None, cleared):
+        clear_away(workspace, place)
 
 
 def _with_work(
@@ -144,7 +186,10 @@ def _with_work(
         return result.but(base=base, head=base), None
     keep_it = keep_what_is_left if result.failure is not None else keep
     try:
-        kept = keep_it(workspace, place, task_id=task.id, attempt=task.attempt)
+        tenure = Tenure(workspace, task.id, task.attempt)
+        kept = keep_it(
+            workspace, place, task_id=task.id, attempt=task.attempt, is_over=tenure.is_over
+        )
     except WfledgerError as error:
         raise EnvironmentFailedError(
             f"the work cannot be kept: {error.message}; nothing was handed in",

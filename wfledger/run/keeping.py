@@ -179,11 +179,12 @@ def keep_late(workspace: Workspace, place: Place, *, task_id: str, attempt: int)
 
 
 def keep_what_is_left(
-    workspace: Workspace, place: Place, *, task_id: str, attempt: int
-) -> Kept:
+    workspace: Workspace, place: Place, *, task_id: str, attempt: int,
+    is_over: Callable[[], bool] = _is_ours,
+) -> Kept:  # fmt: skip
     """Keep the worktree, or the commits of one that is gone; raises as `keep` does."""
     try:
-        return keep(workspace, place, task_id=task_id, attempt=attempt)
+        return keep(workspace, place, task_id=task_id, attempt=attempt, is_over=is_over)
     except WorkGoneError:
         return keep_commits(workspace, place, task_id=task_id, attempt=attempt)
 

@@ -152,13 +152,13 @@ def beat_of(workspace: Workspace, task: Task) -> str:
         return "0"
 
 
-def lease_left(workspace: Workspace, task: Task) -> float | None:
+def lease_left(
+    workspace: Workspace, task: Task, observations: Observations, lease_s: float
+) -> float | None:
     """Return seconds until the lease of a claimant who drives himself is over, as seen so far.
 
-    None where a runtime holds the attempt: it renews by itself.
+    None where a runtime holds the attempt, which renews by itself.
     """
     if workspace.ledger.layout.live(task.id, task.attempt).exists():
         return None
-    lease_s = workspace.policy().lease_s
-    observations = Observations.load(workspace)
     return max(lease_s - _age_of(workspace, task, observations, lease_s), 0.0)
