@@ -30,7 +30,9 @@ def _fresh(tmp_path: Path) -> tuple[Workspace, Task]:
     policy = Policy(gate=GatePolicy(command="grep -q 2 src/a.py"))
     workspace = make_workspace(tmp_path, FILES, policy=policy)
     check = (Check(kind="command", command="grep -q 1 src/b.py"),)
-    task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"}, verify=check)
+    task = put_merging(
+        workspace, "one", {"src/a.py": "A = 2\n"}, verify=check, deliverables=("src/a.py",)
+    )
     move_branch(workspace.main, {"src/b.py": "B = 2\n"})
     return workspace, task
 
@@ -58,9 +60,16 @@ def _conflicting(tmp_path: Path) -> tuple[Workspace, Task]:
     return workspace, task
 
 
+def _judged(tmp_path: Path) -> tuple[Workspace, Task]:
+    """A result that another task is to judge."""
+    workspace = make_workspace(tmp_path, FILES)
+    judge = (Check(kind="task", command="true"),)
+    return workspace, put_merging(workspace, "one", {"src/a.py": "A = 2\n"}, verify=judge)
+
+
 Scene = Callable[[Path], tuple[Workspace, Task]]
 _CHECKED = {"landing.leased", "landing.recovered", "landing.checked"}
-_TESTED = {"landing.verified", "cleanroom.prepared", "cleanroom.remembered"}
+_TESTED = {"landing.delivered", "landing.verified", "cleanroom.prepared", "cleanroom.remembered"}
 _END = {"landing.proof-made", "landing.noted", "landing.done"}
 #: Scene -> the points that a landing passes in it.
 SCENES: dict[Scene, set[str]] = {
@@ -71,6 +80,7 @@ SCENES: dict[Scene, set[str]] = {
     _announced: {"landing.proof-dropped", "landing.intent-dropped", "landing.ref-moved"},
     _happened: {"landing.leased", *_END},
     _conflicting: {*_CHECKED, *_TESTED, "landing.refused"},
+    _judged: {"landing.verifier-added", "landing.verifiers-asked"},
 }  # fmt: skip
 CASES = [(scene, point) for scene, points in SCENES.items() for point in sorted(points)]
 
@@ -92,6 +102,9 @@ def _assert_over(workspace: Workspace, task: Task, scene: Scene) -> None:
         assert places(workspace, task.id) == [Status.BLOCKED]
         assert [attempt.outcome for attempt in entry.task.attempts] == ["conflict"]
         assert git(workspace.main, "for-each-ref", "refs/wfledger/landed") == ""
+    elif scene is _judged:
+        waiting = [task.id for task in workspace.ledger.tasks(Status.WAITING)]
+        assert (places(workspace, task.id), waiting) == ([Status.MERGING], ["r1.one-v1"])
     else:
         made = assert_landed_once(workspace, task)
         assert git(workspace.main, "show", f"{made}:src/a.py") == "A = 2"

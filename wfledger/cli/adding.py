@@ -27,6 +27,7 @@ For example:
 @click.option("--write", multiple=True, metavar="PATTERN", help="Path that it may write; repeat.")
 @click.option("--after", multiple=True, metavar="TASK", help="Task that comes first; repeat.")
 @click.option("--verify", multiple=True, metavar="COMMAND", help="Must pass on the result; repeat.")
+@click.option("--approval", is_flag=True, help="A person says yes before the result lands.")
 @click.option("--needs", multiple=True, metavar="NAME", help="What a worker must offer; repeat.")
 @click.option("--class", "class_", metavar="NAME", help="What policy.classes may limit.")
 @click.option("--priority", type=click.IntRange(-1_000_000, 1_000_000), default=0,
@@ -40,6 +41,7 @@ For example:
 def add(
     app: App, *, title: str, command: tuple[str, ...], node: str | None, prompt: str | None,
     role: str | None, write: tuple[str, ...], after: tuple[str, ...], verify: tuple[str, ...],
+    approval: bool,
     needs: tuple[str, ...], class_: str | None, priority: int, timeout: float | None,
     allow_no_change: bool, target: str | None, as_json: bool,
 ) -> None:  # fmt: skip
@@ -64,7 +66,10 @@ def add(
         command=(command[0] if len(command) == 1 else command) or None,
         manual=not command and role is None, needs=needs, class_=class_, priority=priority,
         allow_no_change=allow_no_change, limits=Limits(wall_s=timeout),
-        verify=tuple(Check(kind="command", command=line) for line in verify),
+        verify=(
+            *(Check(kind="command", command=line) for line in verify),
+            *([Check(kind="manual")] if approval else []),
+        ),
     )  # fmt: skip
     task = submit.add(app.workspace, spec, node=node, target=target)
     if as_json:

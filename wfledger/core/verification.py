@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from wfledger.core import scopes
-from wfledger.core.documents import Block, Check, Limits, Result, Task, TaskSpec, Verifies
+from wfledger.core.documents import (
+    Block,
+    Check,
+    Limits,
+    Result,
+    Retry,
+    Task,
+    TaskSpec,
+    Verifies,
+)
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
 from wfledger.errors import InvalidPatternError
@@ -156,6 +165,8 @@ def verifier_spec(
         priority=task.spec.priority,
         env=task.spec.env,
         limits=task.spec.limits.but(wall_s=wall),
+        # What the result is attempted again for is no matter of its verifier.
+        retry=task.spec.retry.but(on=Retry().on),
         at=subject.head,
         verifies=subject,
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from wfledger.core.documents import Check, Task
+from wfledger.core.scopes import parse
 from wfledger.core.verification import PROBED_BYTES, missing_file
 from wfledger.errors import EnvironmentFailedError
 from wfledger.run.cleanroom import log_path
@@ -65,10 +66,13 @@ def probe(
     Raises `EnvironmentFailedError` when the process cannot be started: that says nothing about the
     file.
     """
-    path = check.path or ""
-    reason = missing_file(contents, path) or _too_large(check, contents.size(path))
-    if reason is not None:
-        return Probed(reason)
+    missing = missing_file(contents, check.path or "")
+    if missing is not None:
+        return Probed(missing)
+    path = parse(check.path or "").text
+    large = _too_large(check, contents.size(path))
+    if large is not None:
+        return Probed(large)
     with ExitStack() as files:
         question = files.enter_context(tempfile.TemporaryFile())
         answer = files.enter_context(tempfile.TemporaryFile())

@@ -373,7 +373,8 @@ def waiting_on_person(
     every = view.tasks[Status.WAITING]
     waiting = [task for task in every if task.accepted is None]
     behind: dict[str, list[str]] = {}
-    for task in view.tasks[Status.MERGING]:
+    judged = [task for task in view.tasks[Status.MERGING] if held_by_verifiers(view, task)]
+    for task in judged:
         for verifier in task.hold.on if task.hold else ():
             behind.setdefault(verifier, []).append(task.id)
     for task in waiting:
@@ -388,7 +389,7 @@ def waiting_on_person(
             if task_id not in stuck:
                 stuck.add(task_id)
                 reached.append(task_id)
-    stuck |= {task.id for task in view.tasks[Status.MERGING] if held_by_verifiers(view, task)}
+    stuck |= {task.id for task in judged}
     if pause is not None and pause.is_alarm:
         stuck |= {task.id for task in view.tasks[Status.MERGING]}
     return frozenset(stuck)
