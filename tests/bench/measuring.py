@@ -23,6 +23,8 @@ class Sizes:
     cycles: int = 20
     plan: int = 1_000
     repeat: int = 5
+    workers: int = 300
+    seconds: int = 60
 
 
 @dataclass(frozen=True)
