@@ -40,8 +40,12 @@ def note(workspace: Workspace, task_id: str, attempt: int, state: str, text: str
     if said == known:
         return
     with suppress(OSError):
-        path.parent.mkdir(exist_ok=True)
-        atomic.replace(path, canonical_json(asdict(said)), tmp=layout.tmp)
+        raw = canonical_json(asdict(said))
+        try:
+            atomic.replace(path, raw, tmp=layout.tmp)
+        except FileNotFoundError:  # the first note on this machine
+            path.parent.mkdir(exist_ok=True)
+            atomic.replace(path, raw, tmp=layout.tmp)
 
 
 def phase_of(workspace: Workspace, task_id: str, attempt: int) -> Phase | None:

@@ -17,6 +17,7 @@ from wfledger.store.ledger import Ledger
 
 #: Statuses whose documents matter to decisions; of done ones the name is enough.
 _READ: Final = tuple(status for status in Status if status is not Status.DONE)
+_DONE: Final = Standing(Status.DONE, "hold")
 
 
 @dataclass
@@ -95,9 +96,8 @@ class View:
             for task in self.tasks[status]:
                 if run is None or task.run == run:
                     found[task.id] = Standing.of(task, status)
-        for task_id in self.done:
-            if run is None or task_id.partition(".")[0] == run:
-                found[task_id] = Standing(Status.DONE, "hold")
+        prefix = "" if run is None else f"{run}."
+        found |= dict.fromkeys((name for name in self.done if name.startswith(prefix)), _DONE)
         return found
 
     def documents(self) -> Iterator[Task]:
