@@ -67,6 +67,11 @@ def _of_system(error: OSError) -> WfledgerError | None:
     """Return what the system's refusal means to a user; None where it is a defect of ours."""
     where = str(error.filename) if error.filename is not None else ""
     said = f"{error.strerror or error}: {where}" if where else str(error.strerror or error)
+    if error.errno == errno.EROFS and "WFLEDGER_SANDBOX" in os.environ:
+        return EnvironmentFailedError(
+            "a worker in a sandbox cannot write the ledger; its runtime renews its claim",
+            hint="say it in $WFLEDGER_RESULT_FILE", path=where,
+        )
     if error.errno in _REFUSALS:
         return EnvironmentFailedError(said, path=where)
     if error.errno in {errno.ENOENT, errno.ENOTDIR} and "/.wfledger/" in where:

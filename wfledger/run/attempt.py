@@ -226,8 +226,8 @@ class _Attempt:
         confined = fleet.confinement_for(self.task.spec).noted(place.isolation)
         result = judge(self.task, envelope, ended).but(confined=confined)
         if not is_free:
-            said = failure("environment", "a process of it does not end")
-            return result.but(status="failed", failure=said)
+            alive = failure("environment", "a process of it does not end")
+            return result.but(status="failed", failure=alive)
         reason = requested(self.workspace, self.task.id, self.claim.attempt)
         if ended.reason == "stopped" and reason is not None:
             return result.but(failure=failure("stopped", f"stopped: {reason}"))

@@ -21,8 +21,8 @@ from wfledger.run.roles import Fleet
 from wfledger.run.workspace import Workspace
 
 PROGRAM: Final = "bwrap"
-#: Where temporary files go in it: another folder is read-only there.
-VARIABLES: Final = {"TMPDIR": "/tmp"}  # noqa: S108
+#: What a program in it is told: where it is, and where temporary files go.
+VARIABLES: Final = {"WFLEDGER_SANDBOX": PROGRAM, "TMPDIR": "/tmp"}  # noqa: S108
 _PROBE_S: Final = 20.0
 #: Private: what other programs of the machine put there, their sockets first, leads out.
 _PRIVATE: Final = ("/tmp", "/var/tmp", "/run")  # noqa: S108 - of the sandbox alone

@@ -5,7 +5,7 @@ Opening one is cheap: git is opened only when something asks for it.
 
 import json
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from wfledger.errors import LedgerDamagedError, NoLedgerError
 from wfledger.run.wholeness import Guard, points_home, require_home
 from wfledger.store.boot import boot_id
 from wfledger.store.ledger import Ledger
-from wfledger.vcs.locate import Located, locate
+from wfledger.vcs.locate import Located, lender, locate
 
 __all__ = ["FOLDER", "LOCAL", "POINTER", "Machine", "Workspace", "points_home"]
 
@@ -65,7 +65,7 @@ class Workspace:
         Raises `RepositoryError`, `NoLedgerError` when nobody ran `init` here, `LedgerDamagedError`
         when the ledger's folder is not the worktree that it must be (WFL-LEDGER-011).
         """
-        located = locate(start)
+        located = _home(locate(start))
         workspace = cls._at(located, clock=clock, state_home=state_home)
         root = workspace.ledger.layout.root
         require_home(root, located.common_dir)
@@ -75,7 +75,7 @@ class Workspace:
     @classmethod
     def open_damaged(cls, start: Path, *, clock: Clock, state_home: Path) -> "Workspace":
         """Open the ledger even where its folder is gone; for `doctor` alone."""
-        return cls._at(locate(start), clock=clock, state_home=state_home)
+        return cls._at(_home(locate(start)), clock=clock, state_home=state_home)
 
     @classmethod
     def _at(cls, located: Located, *, clock: Clock, state_home: Path) -> "Workspace":
@@ -149,3 +149,19 @@ class Workspace:
         from wfledger.run.roles import load
 
         return load(self.ledger.read_text("fleet.toml") or "")
+
+
+def _home(located: Located) -> Located:
+    """Return where an attempt's clone came from in its place; anything else is what it is.
+
+    The record of the attempt says whose it is: a clone of a user's own has its own ledger, or none.
+    """
+    lent = lender(located)
+    if lent is None or located.workdir is None:
+        return located
+    record = lent / LOCAL / "attempts" / f"{located.workdir.name}.json"
+    try:
+        path = Path(json.loads(record.read_bytes())["path"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return located
+    return replace(located, common_dir=lent) if path.resolve() == located.workdir else located

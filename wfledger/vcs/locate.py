@@ -40,6 +40,16 @@ def locate(start: Path) -> Located:
     )
 
 
+def lender(located: Located) -> Path | None:
+    """Return the common directory whose objects a clone borrows; None where it borrows none."""
+    try:
+        text = (located.common_dir / "objects/info/alternates").read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    objects = Path(text[:_LIMIT].removesuffix("\n"))
+    return objects.parent if objects.name == "objects" and objects.is_absolute() else None
+
+
 def _whole(start: Path) -> Path:
     try:
         return start.resolve()
