@@ -15,7 +15,7 @@ from typing import Final
 
 from wfledger.clock import iso
 from wfledger.core.records import Command
-from wfledger.errors import EnvironmentFailedError, WfledgerError
+from wfledger.errors import InvalidDocumentError, WfledgerError
 from wfledger.run import fingerprints
 from wfledger.run.commanding import SHELL, tag_for, tail_of
 from wfledger.run.environment import build
@@ -58,7 +58,10 @@ class Notifier:
 
     def look(self, step: Step) -> None:
         """Tell what *step* saw and nobody has told; returns at once."""
-        settings = fingerprints.known_fleet(self._workspace).notify
+        try:
+            settings = fingerprints.known_fleet(self._workspace).notify
+        except InvalidDocumentError:
+            return  # said where it stops something
         if settings is None or not self._idle.is_set():
             return  # what comes meanwhile is found by the next look
         if self._sending is not None:
@@ -139,7 +142,7 @@ class Notifier:
             try:
                 path = self._record(notice)
                 trouble = self._run(settings, notice, path) if path is not None else None
-            except (EnvironmentFailedError, OSError) as error:
+            except (WfledgerError, OSError) as error:
                 trouble = str(error)
             if trouble is not None and not self._has_failed:
                 self._has_failed = True
