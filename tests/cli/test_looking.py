@@ -71,6 +71,18 @@ def test_status_of_one_run_counts_that_run(tmp_path: Path) -> None:
     assert wf(workspace.main, "status", "absent").status == 2
 
 
+@pytest.mark.requirement("WFL-STATUS-044")
+def test_status_says_when_nobody_works_and_shortens_goals(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    add_task(workspace, "a")
+    with workspace.ledger.transaction("test") as changes:
+        run = workspace.ledger.run("r1")
+        changes.put_run(run.but(seq=run.seq + 1, goal="on and " * 100), why="test")
+    out = wf(workspace.main, "status").out
+    assert "nobody works on it: wfledger run r1" in out
+    assert max(map(len, out.splitlines())) < 150
+
+
 def test_status_names_who_works(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     task = start(workspace, add_task(workspace, "a").id)

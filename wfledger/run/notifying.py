@@ -154,7 +154,8 @@ class Notifier:
         log = workspace.ledger.layout.local / "logs" / f"notify-{notice.event}.log"
         tag = tag_for(workspace, f"notify-{notice.key}")
         extra = {**notice.variables(), "WFLEDGER_NOTICE": str(path)}
-        names = (*workspace.fleet().env_pass, *settings.pass_names, *_DESKTOP)
+        fleet = fingerprints.known_fleet(workspace)
+        names = (*fleet.env_pass, *settings.pass_names, *_DESKTOP)
         job = Job(
             argv=_reading(settings.command), cwd=workspace.main,
             env=build(names, extra, workspace.main), output=log,
