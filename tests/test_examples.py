@@ -37,6 +37,24 @@ def test_phases_example_lands_both_sides_before_its_test_phase(repo: Path) -> No
     assert {"out/left.txt", "out/right.txt"} <= set(names)
 
 
+@pytest.mark.long
+def test_checks_example_waits_for_a_person_and_then_lands(repo: Path) -> None:
+    assert run_cli("init", cwd=repo).status == 0
+    plan = str(EXAMPLES / "checks/plan.yaml")
+    waits = run_cli("run", plan, "--workers", "2", "--json", cwd=repo)
+    assert waits.status == 10, waits.err
+    outcome = json.loads(waits.out)
+    (need,) = outcome["needs"]
+    assert (need["code"], need["reason"]) == (
+        "approval", "it waits for a verdict: Is the report fit to be sent?"
+    )  # fmt: skip
+    assert run_cli("answer", "report", "yes", cwd=repo).status == 0
+    done = run_cli("run", outcome["run"], "--json", cwd=repo)
+    assert done.status == 0, done.err
+    names = git(repo, "ls-tree", "-r", "--name-only", f"wf/{outcome['run']}").splitlines()
+    assert {"out/figures.json", "out/summary.txt", "report.md"} <= set(names)
+
+
 def test_demo_example_is_the_plan_that_the_demo_runs() -> None:
     shipped = ROOT / "wfledger/cli/demo_files/plan.yaml"
     assert (EXAMPLES / "demo/plan.yaml").read_bytes() == shipped.read_bytes()

@@ -1,11 +1,14 @@
 """`doctor --fix` killed at each fault point of its repairs: the next one comes to the same end."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.support import crashing, planting
+from tests.support import crashing, planting, processes
 from tests.support.checkups import STATUSES, checkup, fix, lived_in, look, statuses
+from tests.support.faults import kill_at
+from tests.support.landings import assert_landed_once, land_there
 from tests.support.workspaces import open_workspace
 from wfledger.core.statuses import Status
 
@@ -49,3 +52,17 @@ def test_repair_comes_to_the_same_end_wherever_it_is_killed(tmp_path: Path, name
         assert found == dict(sorted((STATUSES | moved).items()))
 
     assert crashing.die_everywhere(tmp_path / "deaths", prepare, act, verify) > 0
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-LAND-021")
+@pytest.mark.parametrize("point", ["landing.ref-moved", "landing.proof-made", "landing.noted"])
+def test_doctor_closes_what_a_merger_had_landed_when_it_died(tmp_path: Path, point: str) -> None:
+    workspace = lived_in(tmp_path)
+    child = processes.start(land_there, workspace.main, "r1.merging", env=kill_at(point))
+    assert child.wait() == -signal.SIGKILL
+    child.close()
+    assert [one.code for one in look(workspace.main) if one.severity == "error"] == ["landed-open"]
+    fix(workspace.main)
+    assert look(workspace.main) == []
+    assert_landed_once(workspace, workspace.ledger.get("r1.merging").task)

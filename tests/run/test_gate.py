@@ -10,8 +10,8 @@ from tests.support import processes
 from tests.support.faults import Pause
 from tests.support.landings import accept, assert_landed_once, land, land_there, landed_commits
 from tests.support.repos import git
-from tests.support.workspaces import BRANCH, make_workspace, move_branch, put_merging
-from wfledger.core.documents import Accepted, Check
+from tests.support.workspaces import BRANCH, RUN, make_workspace, move_branch, put_merging
+from wfledger.core.documents import Accepted, Check, Gate
 from wfledger.core.policy import GatePolicy, Policy
 from wfledger.core.statuses import Status
 from wfledger.run import worktrees
@@ -190,3 +190,38 @@ def test_verdicts_that_are_remembered_are_bounded(
         land(workspace, put_merging(workspace, f"t{number}", files, verify=check))
     index = workspace.ledger.layout.local / "index"
     assert len(list(index.glob(f"{kind}-*.json"))) == 2
+
+
+def _with_gate(workspace: Workspace, command: str) -> None:
+    with workspace.ledger.transaction("test") as changes:
+        run = workspace.ledger.run(RUN)
+        gated = run.but(seq=run.seq + 1, gate=Gate(command=command))
+        changes.put_run(gated, why="with a gate of its own")
+
+
+@pytest.mark.requirement("WFL-LAND-034")
+@pytest.mark.long
+def test_gate_of_the_run_is_tested_besides_the_ledgers_and_both_are_named(tmp_path: Path) -> None:
+    workspace = _workspace(tmp_path, "echo ledger; grep -q 1 src/a.py")
+    _with_gate(workspace, "echo run; grep -q 1 src/a.py")
+    landing = land(workspace, put_merging(workspace, "one", {"src/a.py": "A = 2\n"}))
+    assert isinstance(landing, Blocked)
+    assert landing.code == "gate"
+    for line in ("echo ledger; grep", "echo run; grep"):
+        assert line in landing.reason
+    assert len(landing.details["logs"]) == 2
+
+
+@pytest.mark.requirement("WFL-LAND-034")
+@pytest.mark.long
+def test_verdicts_of_both_gates_are_remembered_apart(tmp_path: Path) -> None:
+    command, path = _counted(tmp_path, "true")
+    workspace = _workspace(tmp_path, command)
+    own, other = tmp_path / "own", tmp_path / "other"
+    git(workspace.main, "checkout", "--quiet", BRANCH.removeprefix("refs/heads/"))
+    task = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
+    for gate in (own, own, other):
+        _with_gate(workspace, f"echo x >> {gate}")
+        assert isinstance(land(workspace, task), Deferred)  # its branch is checked out
+    assert [one.read_text() for one in (path, own, other)] == ["x\n", "x\n", "x\n"]
+    assert worktrees.recorded(workspace) == []

@@ -1,5 +1,6 @@
 """A task's own checks decide on a clean checkout, with nothing but what the result holds."""
 
+import hashlib
 import threading
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tests.support.workspaces import (
     put_merging,
     start,
 )
-from wfledger.core.documents import Accepted, Check, Retry
+from wfledger.core.documents import Accepted, Artifact, Check, Retry
 from wfledger.core.statuses import Status
 from wfledger.run import worktrees
 from wfledger.run.keeping import keep
@@ -219,3 +220,40 @@ def test_stop_ends_a_check_that_runs(workspace: Workspace, tmp_path: Path) -> No
     assert (entry.status, entry.task.hold) == (Status.MERGING, None)
     assert outcomes(workspace, task) == ["succeeded"]
     assert _worktrees(workspace) == []
+
+
+@pytest.mark.requirement("WFL-RESULT-050")
+@pytest.mark.requirement("WFL-RESULT-025")
+@pytest.mark.long
+def test_missing_deliverables_are_named_with_every_other_reason(workspace: Workspace) -> None:
+    checks = (_check("false"), Check(kind="file_exists", path="src/*.md"))
+    task = put_merging(
+        workspace, "one", CHANGE, verify=checks, deliverables=("src/a.py", "src/out", "src/*.log")
+    )
+    landing = land(workspace, task)
+    assert isinstance(landing, Blocked)
+    assert landing.code == "verification"
+    assert landing.reason.splitlines() == [
+        "no file matches src/*.md", "deliverable src/out is missing",
+        "deliverable src/*.log is missing", "false: exit status 1",
+    ]  # fmt: skip
+
+
+@pytest.mark.requirement("WFL-RESULT-051")
+@pytest.mark.long
+def test_what_was_delivered_is_in_the_result_by_its_sum_whatever_the_worker_says(
+    workspace: Workspace,
+) -> None:
+    claimed = (
+        Artifact(path="src/a.py", sha256="0" * 64, bytes=1), Artifact(path="elsewhere"),
+    )  # fmt: skip
+    task = put_merging(
+        workspace, "one", CHANGE, deliverables=("src",), result={"artifacts": claimed}
+    )
+    assert isinstance(land(workspace, task), Done)
+    result = workspace.ledger.result(task.id, 1)
+    assert result is not None
+    digest = hashlib.sha256(CHANGE["src/a.py"].encode()).hexdigest()
+    assert result.artifacts == (
+        Artifact(path="elsewhere"), Artifact(path="src/a.py", sha256=digest, bytes=6),
+    )  # fmt: skip

@@ -10,6 +10,7 @@ from tests.support.checkups import branch_tip
 from tests.support.landings import announce
 from tests.support.repos import git
 from tests.support.workspaces import BRANCH, move_branch
+from wfledger.core.documents import Bringing, Landed
 from wfledger.core.statuses import Status
 from wfledger.run import worktrees
 from wfledger.run.workspace import Workspace
@@ -203,6 +204,25 @@ def declare_done(ws: Workspace) -> None:
         changes.restore(task.next(), Status.DONE, source=Status.MERGING, why="test")
 
 
+def close_unmerged(ws: Workspace) -> None:
+    """Say that there was nothing to merge of a task that changed files."""
+    with ws.ledger.transaction("test") as changes:
+        task = changes.get("r1.merging").task
+        landed = Landed(how="nothing", at="2026-01-05T09:00:00.000Z")
+        done = task.next(landed=landed)
+        changes.restore(done, Status.DONE, source=Status.MERGING, why="test")
+
+
+def bring_half(ws: Workspace) -> None:
+    """Let a `land` die between the move of the user's branch and its note."""
+    before, after = (git(ws.main, "rev-parse", name) for name in ("main", BRANCH))
+    with ws.ledger.transaction("test") as changes:
+        run = ws.ledger.run("r1")
+        intent = Bringing(target=run.target, before=before, after=after)
+        changes.put_run(run.but(seq=run.seq + 1, bringing=intent), why="about to land")
+    git(ws.main, "reset", "--quiet", "--hard", after)
+
+
 def edit(ws: Workspace) -> None:
     (root(ws) / "fleet.toml").write_text("# mine\n")
 
@@ -256,6 +276,8 @@ PLANTS = {
     "run-branch": Plant("missing-branch", drop_run_branch),
     "landed": Plant("landed-open", land_unseen, (("r1.merging", Status.DONE),)),
     "declared": Plant("done-unproved", declare_done),
+    "unmerged": Plant("done-unmerged", close_unmerged),
+    "brought": Plant("land-unfinished", bring_half),
 }
 #: After these the folder is only what the branch has, and what was about to land waits to do so.
 REBUILT = {"removed", "made-again", "a-repository", "a-link", "a-file"}
