@@ -62,7 +62,7 @@ class Seen:
 
     def settle(self) -> None:
         """Wait until no event is under way: one that is made last has come."""
-        until(lambda: self._is_quiet())
+        until(self._is_quiet)
 
     def _is_quiet(self) -> bool:
         self.flag.clear()
@@ -130,7 +130,7 @@ def _watch_without_descriptors(root: Path) -> tuple[str, str, str]:
     clock = FakeClock()
     watching = Watching(root, threading.Event().set, clock=clock)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    import watchdog.events  # noqa: F401 - what importing opens it may open
+    import watchdog.events
     import watchdog.observers  # noqa: F401
 
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.support.processes import run_cli
 from tests.support.waiting import until
+from wfledger.clock import SystemClock
 from wfledger.core.statuses import Status
 from wfledger.run.daemon import Daemon, Settings
 from wfledger.run.instance import Instance
@@ -28,15 +29,38 @@ def make_daemon(workspace: Workspace, *, slots: int = 2, events: bool = True) ->
 def serving(workspace: Workspace, *, slots: int = 2, events: bool = True) -> Iterator[Daemon]:
     """Have a daemon at work in a thread while the block lasts; it has ended well afterwards."""
     daemon = make_daemon(workspace, slots=slots, events=events)
+    try:
+        with in_thread(daemon):
+            yield daemon
+    finally:
+        daemon.instance.release()
+
+
+@contextmanager
+def in_thread(daemon: Daemon) -> Iterator[None]:
+    """Have *daemon* serve while the block lasts."""
     ended: list[object] = []
     thread = threading.Thread(target=lambda: ended.append(daemon.serve()))
     thread.start()
     try:
-        yield daemon
+        yield
     finally:
         daemon.stop_requests = 1
         thread.join(60)
     assert ended, "the daemon raised, or did not end"
+
+
+def turns_of(daemon: Daemon) -> list[float]:
+    """Return a list to which the moment of each turn of *daemon* will be added."""
+    turns: list[float] = []
+    turn, clock = daemon.turn, SystemClock()
+
+    def counted() -> None:
+        turns.append(clock.elapsed())
+        turn()
+
+    daemon.turn = counted  # type: ignore[method-assign]
+    return turns
 
 
 def log_of(workspace: Workspace) -> str:

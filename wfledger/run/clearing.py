@@ -14,6 +14,7 @@ from typing import Final
 from wfledger.core.policy import Retention
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
+from wfledger.run.liveness import Observations
 from wfledger.run.workspace import Workspace
 from wfledger.store.layout import split_attempt
 from wfledger.store.locks import is_alive
@@ -55,17 +56,32 @@ def clear_logs(workspace: Workspace, policy: Retention) -> int:
 
 
 def clear_tmp(workspace: Workspace, *, older_s: float) -> int:
-    """Remove temporary files and snapshots' folders whose writer is long gone; returns how many."""
-    oldest, removed = workspace.clock.now().timestamp() - older_s, 0
-    for path in workspace.ledger.layout.tmp.iterdir():
-        if not _is_older(path, oldest):
-            continue
+    """Remove temporary files and snapshots' folders whose writer is long gone; returns how many.
+
+    They are old when they were seen for so long: the times of files come from a wall clock, and one
+    that is set forward must not take a snapshot away from under its writer.
+    """
+    removed = 0
+    with workspace.ledger.locks.hold("ledger"):
+        seen = Observations.load(workspace)
+        there = [(path, _identity(path)) for path in workspace.ledger.layout.tmp.iterdir()]
+        old = [path for path, file in there if seen.age(f"tmp:{path.name}", file) >= older_s]
+        seen.save("tmp")
+    for path in old:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
             removed += 1
         else:
             removed += _remove(path)
     return removed
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        facts = path.lstat()
+    except FileNotFoundError:
+        return 0, 0
+    return facts.st_ino, facts.st_mtime_ns
 
 
 def _final(workspace: Workspace) -> frozenset[str]:

@@ -61,7 +61,8 @@ class Daemon:
         self, workspace: Workspace, instance: Instance, settings: Settings, log: Logbook
     ) -> None:
         self._workspace = workspace
-        self._instance = instance
+        #: Our lock; whoever made it lets it go.
+        self.instance = instance
         self._settings = settings
         self._log = log
         #: Raised by a signal handler, which may run at any point: nothing else is done there.
@@ -119,7 +120,7 @@ class Daemon:
 
         Nothing is made here: one that was removed comes back by `doctor --fix` alone.
         """
-        if self._instance.is_superseded():
+        if self.instance.is_superseded():
             self._superseded = True
             self._log.say("this machine's state of the ledger was replaced: another daemon's turn")
         ledger = self._workspace.ledger
@@ -196,7 +197,7 @@ class Daemon:
     def _publish(self, state: str) -> None:
         pulse, how = self._engine.pulse(), self._watching.how
         pid, started = self._process
-        self._instance.publish(Facts(
+        self.instance.publish(Facts(
             pid=pid, started=started, since=self._since, version=__version__, state=state,
             slots=self._settings.slots, running=len(pulse.running), landing=len(pulse.landing),
             watching=how.mode, why=how.why, setbacks=self._survival.setbacks(),

@@ -22,8 +22,8 @@ from wfledger.run.beating import beats
 from wfledger.run.claims import closed
 from wfledger.run.closing import close, failure
 from wfledger.run.commanding import tag_for
-from wfledger.run.holders import end_holders
 from wfledger.run.exhaustion import ran_out
+from wfledger.run.holders import end_holders
 from wfledger.run.keeping import (
     WorkGoneError,
     keep_late,
