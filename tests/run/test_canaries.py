@@ -105,6 +105,7 @@ def test_the_canaries_sing(tmp_path: Path, folder: Path, name: str) -> None:
     assert touched(folder) != []
 
 
+@pytest.mark.requirement("WFL-REC-033")
 def test_the_users_own_filters_run_when_results_are_brought(tmp_path: Path, folder: Path) -> None:
     workspace = make_workspace(tmp_path, TREE | {".gitattributes": "*.txt filter=own\n"})
     git(workspace.main, "config", "filter.own.smudge", f"touch {folder / 'own'}; cat")

@@ -127,7 +127,6 @@ REFS: Final[Mapping[str, str]] = {
     "ledger forward": 'git update-ref refs/heads/wfledger "$(git commit-tree -p '
                       'refs/heads/wfledger -m evil "refs/heads/wfledger^{tree}")"',
     "ledger deleted": "git update-ref -d refs/heads/wfledger",
-    "ledger rewound": "git update-ref refs/heads/wfledger refs/heads/wfledger~1",
     "pin deleted": "git update-ref -d refs/wfledger/ledger",
 }  # fmt: skip
 

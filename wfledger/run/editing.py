@@ -16,7 +16,8 @@ def adopt_edits(workspace: Workspace, changes: Transaction) -> None:
     """Record each file of `EDITABLE` that is another one than was recorded last (WFL-LEDGER-045).
 
     A file is known by inode, time and size, so an unchanged one costs a look at its name. One that
-    nobody vouches for, since it came about while attempts ran, is left to a later step.
+    nobody vouches for, since it came about while attempts ran, is left to a later step
+    (WFL-REC-037).
     """
     layout = workspace.ledger.layout
     note = layout.local / "index" / "edited.json"

@@ -43,14 +43,14 @@ def tips(workspace: Workspace) -> dict[str, str]:
 
 
 def _open_branches(workspace: Workspace) -> list[str]:
-    branches = []
+    branches: list[str] = []
     with os.scandir(workspace.ledger.layout.root / "runs") as entries:
-        for entry in entries:
-            if entry.name.endswith(SUFFIX):
-                with suppress(FileNotFoundError):  # it was archived meanwhile
-                    facts = entry.stat(follow_symlinks=False)
-                    identity = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
-                    branches += _open_branch(entry.path, identity)
+        found = [entry for entry in entries if entry.name.endswith(SUFFIX)]
+    for entry in found:
+        with suppress(FileNotFoundError):  # it was archived meanwhile
+            facts = entry.stat(follow_symlinks=False)
+            identity = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+            branches += _open_branch(entry.path, identity)
     return sorted(branches)
 
 

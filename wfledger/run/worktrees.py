@@ -15,8 +15,8 @@ from typing import Final, Literal
 from wfledger import faults
 from wfledger.core.documents import Task
 from wfledger.errors import EnvironmentFailedError
-from wfledger.run.confinement import Isolation
 from wfledger.run import fingerprints
+from wfledger.run.confinement import Isolation
 from wfledger.run.refnames import keep_ref, try_branch
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic

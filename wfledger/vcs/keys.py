@@ -71,8 +71,8 @@ def changes(old: Pairs, new: Pairs) -> tuple[KeyChange, ...]:
 
 def alarming(old: Pairs, new: Pairs) -> tuple[KeyChange, ...]:
     """Return the changes that are not known to be harmless."""
-    remotes = frozenset(_remotes(old))
-    return tuple(one for one in changes(old, new) if not _is_harmless(one, remotes))
+    before, after = frozenset(_remotes(old)), frozenset(_remotes(new))
+    return tuple(one for one in changes(old, new) if not _is_harmless(one, before, after))
 
 
 def _values(pairs: Pairs) -> dict[str, tuple[str, ...]]:
@@ -92,7 +92,7 @@ def _remotes(pairs: Pairs) -> Iterator[str]:
             yield match["name"]
 
 
-def _is_harmless(change: KeyChange, remotes: frozenset[str]) -> bool:
+def _is_harmless(change: KeyChange, remotes: frozenset[str], after: frozenset[str]) -> bool:
     key, new = change.key, change.new
     if key.partition(".")[0] in _SECTIONS or key in _KEYS:
         return True
@@ -102,8 +102,10 @@ def _is_harmless(change: KeyChange, remotes: frozenset[str]) -> bool:
         # A branch that follows another server than before pushes there.
         return new is None or (change.old is None and (new == "." or new in remotes))
     if (match := _REMOTE.match(key)) is not None:
-        return _is_new_remote(change, match, remotes)
-    return _SUBMODULE.match(key) is not None and change.old is None and "::" not in (new or "")
+        return match["name"] not in after or _is_new_remote(change, match, remotes)
+    if _SUBMODULE.match(key) is not None:
+        return new is None or (change.old is None and "::" not in new)
+    return False
 
 
 def _is_new_remote(change: KeyChange, match: re.Match[str], remotes: frozenset[str]) -> bool:
