@@ -33,16 +33,16 @@ def test_attempt_whose_runtime_died_is_stale(workspace: Workspace) -> None:
     layout = workspace.ledger.layout
     live = LiveLock(layout.live("r1.a", 1))
     task = start(workspace, add_task(workspace, "a").id)
-    phases.note(workspace, task.id, 1, State.RUNNING, "runs")
+    phases.note(workspace, task.id, 1, State.RUNNING, text="runs")
     assert state(workspace, task.id) is State.RUNNING
     live.release()
     assert state(workspace, task.id) is State.STALE
 
 
 def test_same_state_keeps_its_beginning(workspace: Workspace) -> None:
-    phases.note(workspace, "r1.a", 1, State.RUNNING, "one")
+    phases.note(workspace, "r1.a", 1, State.RUNNING, text="one")
     first = phases.phase_of(workspace, "r1.a", 1)
-    phases.note(workspace, "r1.a", 1, State.RUNNING, "two")
+    phases.note(workspace, "r1.a", 1, State.RUNNING, text="two")
     second = phases.phase_of(workspace, "r1.a", 1)
     assert first is not None
     assert second is not None
@@ -119,7 +119,7 @@ def test_board_reads_only_what_has_changed(workspace: Workspace) -> None:
     first, *rest = board.look().rows
     assert (first.task, first.state, first.worker) == ("r1.t1", State.LEASED, "worker")
     assert [row.task for row in rest] == ["r1.t0", "r1.t2"]
-    phases.note(workspace, "r1.t1", 1, State.RUNNING_TOOL, "pytest")
+    phases.note(workspace, "r1.t1", 1, State.RUNNING_TOOL, text="pytest")
     assert board.look().rows[0].text == "pytest"
 
 

@@ -94,7 +94,7 @@ def heartbeat(
     if state or note:
         attempt = app.workspace.ledger.get(task_id).task.attempt
         said = state or REPORTED[0].value
-        phases.note(app.workspace, task_id, attempt, said, note)
+        phases.note(app.workspace, task_id, attempt, said, text=note)
     if as_json:
         lease_s = app.workspace.policy().lease_s
         emit({"task": task_id, "heartbeat": count, "lease_s": lease_s})

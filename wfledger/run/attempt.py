@@ -185,7 +185,7 @@ class _Attempt:
 
     def _says(self, state: State, text: str) -> None:
         """Say what the attempt does now, to who listens and to who looks."""
-        phases.note(self.workspace, self.task.id, self.claim.attempt, state, text)
+        phases.note(self.workspace, self.task.id, self.claim.attempt, state, text=text)
         self.report(self.task.id, text)
 
     def _place(self) -> Place:
@@ -313,7 +313,7 @@ class _Attempt:
             self.report(self.task.id, f"alarm: {alarm.reason}; {alarm.command}")
         place = worktrees.find(self.workspace, self.name) or place
         number = self.claim.attempt
-        phases.note(self.workspace, self.task.id, number, State.KEEPING, "its work is kept")
+        phases.note(self.workspace, self.task.id, number, State.KEEPING, text="its work is kept")
         try:
             kept = keep(
                 self.workspace, place, task_id=self.task.id, attempt=number,

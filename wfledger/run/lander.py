@@ -185,7 +185,7 @@ class Lander:
         return report
 
     def _note(self, state: State, text: str) -> None:
-        phases.note(self._workspace, self._task.id, self._task.attempt, state, text)
+        phases.note(self._workspace, self._task.id, self._task.attempt, state, text=text)
 
     # -- together with what landed before --------------------------------------------------------
 

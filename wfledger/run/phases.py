@@ -30,7 +30,9 @@ class Phase:
     text: str = ""
 
 
-def note(workspace: Workspace, task_id: str, attempt: int, state: str, text: str = "") -> None:
+def note(
+    workspace: Workspace, task_id: str, attempt: int, state: str, *, text: str = ""
+) -> None:
     """Write down what an attempt does now; the same state keeps the moment that it began."""
     layout = workspace.ledger.layout
     path = _path(workspace, task_id, attempt)
