@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -260,13 +261,27 @@ def test_work_that_is_gone_is_said_to_be(ws: Workspace) -> None:
     assert found["lost-work"].repair is None
 
 
-def test_lock_of_somebody_else_is_named_and_left(ws: Workspace) -> None:
+def test_lock_of_somebody_who_may_live_is_named_and_left(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wfledger.vcs.stale.STALE_S", -1.0)
+    argv = ["git", "-C", str(ws.main), "cat-file", "--batch"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE) as alive:
+        lock = ws.common_dir / "packed-refs.lock"
+        lock.touch()
+        assert codes(ws.main) == {"foreign-lock"}
+        fix(ws.main)
+        assert lock.exists()
+        alive.kill()
+
+
+def test_lock_of_a_git_that_is_gone_is_removed(ws: Workspace) -> None:
     lock = ws.common_dir / "packed-refs.lock"
     lock.touch()
     os.utime(lock, (1_600_000_000, 1_600_000_000))
-    assert codes(ws.main) == {"foreign-lock"}
+    assert codes(ws.main) == {"stale-lock"}
     fix(ws.main)
-    assert lock.exists()
+    assert not lock.exists()
 
 
 def test_fresh_lock_is_left_alone(ws: Workspace) -> None:

@@ -1,6 +1,7 @@
 """Refs move together, only from where they were expected, and a lost race changes nothing."""
 
 import os
+import subprocess
 import threading
 from pathlib import Path
 
@@ -109,6 +110,39 @@ def test_the_lock_of_a_dead_process_is_removed_from_our_refs(
     lock = _old_lock(repo, B)
     assert _swap(repo, RefUpdate(B, tips[0], None))
     assert not lock.exists()
+
+
+@pytest.mark.long
+def test_the_lock_on_packed_refs_of_a_git_that_is_gone_is_removed(
+    repo: Path, tips: tuple[str, str]
+) -> None:
+    assert _swap(repo, RefUpdate(A, tips[0], None))
+    git(repo, "pack-refs", "--all")
+    lock = repo / ".git/packed-refs.lock"
+    lock.write_bytes(b"")
+    os.utime(lock, (1, 1))
+    assert _swap(repo, RefUpdate(A, None, tips[0]))
+    assert not lock.exists()
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-REC-013")
+def test_the_lock_on_packed_refs_is_left_while_a_git_lives_that_may_have_made_it(
+    repo: Path, tips: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refs, "_ROUNDS", 1)
+    assert _swap(repo, RefUpdate(A, tips[0], None))
+    git(repo, "pack-refs", "--all")
+    with subprocess.Popen(
+        ["git", "-C", str(repo), "cat-file", "--batch"], stdin=subprocess.PIPE
+    ) as alive:
+        lock = repo / ".git/packed-refs.lock"
+        lock.write_bytes(b"")
+        monkeypatch.setattr("wfledger.vcs.stale.STALE_S", -1.0)
+        with pytest.raises(BusyError):
+            _swap(repo, RefUpdate(A, None, tips[0]))
+        assert lock.exists()
+        alive.kill()
 
 
 @pytest.mark.long

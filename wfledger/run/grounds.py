@@ -38,7 +38,7 @@ from wfledger.vcs.history import History
 from wfledger.vcs.locate import locate
 from wfledger.vcs.registry import find
 from wfledger.vcs.repo import Repository
-from wfledger.vcs.stale import foreign_locks, is_stale, stale_locks
+from wfledger.vcs.stale import foreign_locks, is_abandoned, is_stale, stale_locks
 from wfledger.vcs.worktree import exclude_path
 
 faults.register("ground.begun", "ground.attached", "ground.pointed", "ground.redone")
@@ -117,13 +117,17 @@ class Ground:
 
     def _locks(self) -> Iterator[Trouble]:
         info = find(self.repo, self.layout.root)
-        for lock in stale_locks(self.common_dir, info.entry if info else None):
+        foreign = foreign_locks(self.common_dir)
+        abandoned = [lock for lock in foreign if is_abandoned(lock)]
+        for lock in (*stale_locks(self.common_dir, info.entry if info else None), *abandoned):
             yield mendable(
                 "stale-lock", "error", _below(lock, self.common_dir),
                 f"{lock} was left by a git process that is gone",
                 repair="remove it", mend=partial(_remove_lock, lock),
             )
-        for lock in foreign_locks(self.common_dir):
+        for lock in foreign:
+            if lock in abandoned:
+                continue
             yield warning(
                 "foreign-lock", _below(lock, self.common_dir),
                 f"{lock} is old and nobody has it open; if no git is running: rm {lock}",

@@ -14,6 +14,9 @@ OURS: Final = ("refs/wfledger/", "refs/heads/wfledger", "refs/heads/wf/", "refs/
 #: Files of the ledger's own worktree entry that git locks.
 _OF_ENTRY: Final = ("index.lock", "HEAD.lock", "ORIG_HEAD.lock")
 _CLOCK: Final = SystemClock()
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+#: What clocks of processes and of files may differ by.
+_SLACK_S: Final = 2.0
 
 
 def is_stale(lock: Path) -> bool:
@@ -24,6 +27,38 @@ def is_stale(lock: Path) -> bool:
         return False
     age = _CLOCK.now().timestamp() - facts.st_mtime
     return age > STALE_S and not _is_open(facts)
+
+
+def is_abandoned(lock: Path) -> bool:
+    """Whether *lock*, which any git may have made, is stale and its maker gone.
+
+    Git closes the lock of packed refs long before it gives it back, so that nobody has it open says
+    nothing there. Its maker is as old as the lock at least: no such git is left.
+    """
+    if not is_stale(lock):
+        return False
+    try:
+        age = _CLOCK.now().timestamp() - lock.lstat().st_mtime
+    except OSError:
+        return False
+    oldest = _oldest_git()
+    return oldest is not None and oldest < age - _SLACK_S
+
+
+def _oldest_git() -> float | None:
+    """Return for how many seconds the oldest git has run, 0 where none does; None: unknown."""
+    oldest = 0.0
+    try:
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+    except OSError:
+        return None
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError):
+            head, _, rest = path.read_text(errors="replace").rpartition(")")
+            fields = rest.split()
+            if "(git" in head and fields[0] not in {"Z", "X"}:
+                oldest = max(oldest, uptime - int(fields[19]) / _TICKS)
+    return oldest
 
 
 def stale_locks(common_dir: Path, entry: Path | None) -> list[Path]:
