@@ -108,7 +108,8 @@ def land_task(
             ) as heart,
             _alive(workspace, entry.task, heart),
         ):
-            phases.note(workspace, task_id, entry.task.attempt, State.MERGING, text="checks its result")
+            said = "checks its result"
+            phases.note(workspace, task_id, entry.task.attempt, State.MERGING, text=said)
             taken = _take_up(workspace, task_id, owner)
             return Lander(taken, stop, report).land() if isinstance(taken, Errand) else taken
     except (BusyError, EnvironmentFailedError, PausedError, OSError) as error:
