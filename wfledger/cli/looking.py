@@ -55,6 +55,8 @@ def _say_counts(found: "Overview") -> None:
         say(f"failed attempts: {failed}")
     if found.paused is not None:
         say(f"paused: {found.paused}")
+    if found.short_of is not None:
+        say(f"starts nothing more here: {found.short_of}")
 
 
 def _say_runs(found: "Overview", *, every: bool) -> None:

@@ -24,12 +24,24 @@ class Retention(Record):
     refs_s: Seconds = 30 * 86_400.0
 
 
+class Backpressure(Record):
+    """When this machine is too busy for another attempt; null asks nothing."""
+
+    #: Load average of a minute, for each processor.
+    load_per_cpu: float | None = Field(default=None, gt=0)
+    #: Bytes of memory that are available; never more than a twentieth of all is asked for.
+    memory_bytes: int | None = Field(default=256 * 2**20, ge=0)
+    #: Bytes that are free where worktrees and the repository lie; a twentieth here, too.
+    disk_bytes: int | None = Field(default=512 * 2**20, ge=0)
+
+
 class Policy(Record):
     """What a ledger is run by; edited by hand in ledger.json."""
 
     slots: int | None = Field(default=None, ge=1, le=bounds.MAX_SLOTS)
     #: Class of tasks -> how many of it may be on offer or at work at once, of all runs together.
     classes: dict[str, int] = Field(default={})
+    backpressure: Backpressure = Backpressure()
     lease_s: Seconds = 600.0
     claim_grace_s: Seconds = 10.0
     offer_ttl_s: Seconds = 60.0

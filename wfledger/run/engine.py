@@ -33,6 +33,7 @@ from wfledger.run.landings import Landings
 from wfledger.run.notifying import Notifier
 from wfledger.run.pausing import withdraw_offers
 from wfledger.run.presence import driving
+from wfledger.run.pressure import Gauge, Probe, read_machine
 from wfledger.run.recovery import recover_lost, sweep_worktrees
 from wfledger.run.requests import requested
 from wfledger.run.roles import Fleet
@@ -91,9 +92,11 @@ class Engine:
     """Dispatches one run, or all of them, from this process."""
 
     def __init__(
-        self, workspace: Workspace, *, run_id: str | None, slots: int, worker: str, report: Report
-    ) -> None:
+        self, workspace: Workspace, *, run_id: str | None, slots: int, worker: str, report: Report,
+        probe: Probe = read_machine,
+    ) -> None:  # fmt: skip
         self.workspace = workspace
+        self._gauge = Gauge(workspace, report=partial(report, "machine"), probe=probe)
         self.run_id = run_id
         self._worker = worker
         self._report = report
@@ -205,6 +208,10 @@ class Engine:
         self._heart.start()
         fleet = self.workspace.fleet()
         for task in self._offers():
+            shortage = self._gauge.reason()
+            if shortage is not None:
+                self._step.waits |= dict.fromkeys((one.id for one in self._offers()), shortage)
+                return
             slot = self._slots.take()
             if slot is None:
                 return

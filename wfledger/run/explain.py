@@ -19,8 +19,9 @@ from wfledger.errors import NotFoundError
 from wfledger.run.doing import Watcher
 from wfledger.run.liveness import Observations, owner_of
 from wfledger.run.pausing import pause_of
+from wfledger.run.pressure import pressure_of
 from wfledger.run.scheduler import Scheduler, admission
-from wfledger.run.slots import count_of
+from wfledger.run.slots import all_taken, count_of
 from wfledger.run.view import View
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
@@ -58,7 +59,8 @@ class Why:
 
     task: str
     status: Status
-    #: What kind of reason: dependency, scope, contract, reserved, limit, run_limit, backoff,
+    #: What kind of reason: dependency, scope, contract, reserved, limit, run_limit,
+    #: class_limit, role_limit, pressure, slots, backoff,
     #: paused, run, ready, offered, working, merging, verifier, done, cancelled, or the code of a
     #: block.
     code: str
@@ -247,7 +249,13 @@ class _Explainer:
         if task.spec.manual:
             return self._say(entry, "offered", f"{reason}, and no runtime does: it is manual",
                              f"wfledger claim {task.id}")  # fmt: skip
-        return self._say(entry, "offered", reason, f"wfledger run {task.run}")
+        run = f"wfledger run {task.run}"
+        shortage = pressure_of(self._workspace)
+        if shortage is not None:
+            return self._say(entry, "pressure", f"{reason}: {shortage}", run)
+        if all_taken(self._workspace):
+            return self._say(entry, "slots", f"{reason}: every slot of this machine is taken", run)
+        return self._say(entry, "offered", reason, run)
 
     def _in_progress(self, entry: Entry) -> Why:
         task, workspace = entry.task, self._workspace

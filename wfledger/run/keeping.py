@@ -17,12 +17,12 @@ from wfledger.core.text import clean_line
 from wfledger.errors import BusyError, EnvironmentFailedError, ScopeError
 from wfledger.run import fingerprints
 from wfledger.run.archiving import archived_head
-from wfledger.run.refnames import keep_ref, late_ref
+from wfledger.run.refnames import KEEP, keep_ref, late_ref
 from wfledger.run.workspace import Workspace
 from wfledger.run.worktrees import Place
 from wfledger.vcs import clone
 from wfledger.vcs.history import AUTHOR
-from wfledger.vcs.refs import RefUpdate, swap
+from wfledger.vcs.refs import RefUpdate, refs_under, swap
 from wfledger.vcs.trees import (
     ForbiddenPath,
     Outset,
@@ -99,8 +99,9 @@ def keep(
         taken = _taken(workspace, place)
         faults.point("keep.snapshot")
         parents = _parents(workspace, place, taken, merged)
-        head = _known(workspace, taken, parents, known)
-        head = head or _commit(workspace, taken, parents, subject)
+        before = (known, *_late_before(workspace, task_id, attempt)) if late else (known,)
+        same = (_known(workspace, taken, parents, kept) for kept in before)
+        head = next(filter(None, same), None) or _commit(workspace, taken, parents, subject)
         if late:
             found, name = Kept(place.base, head), late_ref(task_id, attempt, head)
             return _put_late(workspace, found, known, name)
@@ -108,6 +109,13 @@ def keep(
             faults.point("keep.ref")
             return Kept(place.base, head)
     raise BusyError(f"{ref} is moved by another process", hint="try again")
+
+
+def _late_before(workspace: Workspace, task_id: str, attempt: int) -> tuple[str, ...]:
+    """Return what was kept too late before: a zombie may come again and again."""
+    mine = late_ref(task_id, attempt, "")
+    found = refs_under(workspace.repo, f"{KEEP}/{task_id}")
+    return tuple(head for ref, head in found.items() if ref.startswith(mine))
 
 
 def _put_late(workspace: Workspace, found: Kept, known: str | None, ref: str) -> Kept:

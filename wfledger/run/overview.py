@@ -21,6 +21,7 @@ from wfledger.run.explain import since
 from wfledger.run.needs import Need, needs
 from wfledger.run.pausing import pause_of
 from wfledger.run.presence import driven, is_driven
+from wfledger.run.pressure import pressure_of
 from wfledger.run.refnames import HEADS
 from wfledger.run.scheduler import Scheduler, waiting_on_person
 from wfledger.run.tally import failures
@@ -99,6 +100,8 @@ class Overview:
     working: tuple[Working, ...]
     needs: tuple[Need, ...]
     paused: str | None
+    #: What this machine has too little of to start anything; None when it has enough.
+    short_of: str | None
     at: str
 
     def as_json(self) -> dict[str, Any]:
@@ -111,6 +114,7 @@ class Overview:
             "needs": [need.as_json() for need in self.needs],
             "failures": total(line.failures for line in self.runs),
             "paused": self.paused,
+            "short_of": self.short_of,
             "at": self.at,
         }
 
@@ -132,6 +136,7 @@ def overview(workspace: Workspace, run: Run | None = None) -> Overview:
         working=at_work,
         needs=needs(workspace, run.id if run else None),
         paused=pause.reason if pause else None,
+        short_of=pressure_of(workspace),
         at=iso(workspace.clock.now()),
     )
 

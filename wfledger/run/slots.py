@@ -8,7 +8,7 @@ from wfledger.errors import BusyError
 from wfledger.run.beating import Heart, signed_by
 from wfledger.run.liveness import look_for_stopped
 from wfledger.run.workspace import Workspace
-from wfledger.store.locks import LiveLock
+from wfledger.store.locks import LiveLock, is_alive
 
 #: Slots of a machine of which nothing is said: not more than this, nor than it has processors.
 DEFAULT: Final = 8
@@ -18,6 +18,12 @@ def count_of(workspace: Workspace, asked: int | None = None) -> int:
     """Return how many attempts may run at once: as asked, as configured, or as fits the machine."""
     configured = asked or workspace.policy().slots or workspace.fleet().workers
     return configured or min(DEFAULT, os.cpu_count() or 1)
+
+
+def all_taken(workspace: Workspace) -> bool:
+    """Whether each slot that this machine is configured to have is held; changes nothing."""
+    folder = workspace.ledger.layout.local / "live"
+    return all(is_alive(folder / f"slot-{n}") for n in range(count_of(workspace)))
 
 
 class Slots:
