@@ -10,6 +10,7 @@ from wfledger.cli.watch_terminal import keys_of
 from wfledger.core.states import State
 from wfledger.core.statuses import Status
 from wfledger.run.board import Picture, Row, RunRow, changes
+from wfledger.run.pausing import Pause
 
 _NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 
@@ -35,7 +36,7 @@ def lines(seen: Picture, ui: Ui | None = None, width: int = 80, height: int = 20
 @pytest.mark.parametrize("height", [6, 11, 24])
 def test_every_line_fits(width: int, height: int) -> None:
     rows = [row(f"näme-{n}-漢字", text="漢字" * 60, worker="someone " * 5) for n in range(40)]
-    lines(picture(*rows, runs=9, paused="for " * 40), width=width, height=height)
+    lines(picture(*rows, runs=9, pause=Pause("paused", "for " * 40, "wfledger resume")), width=width, height=height)
     ui = Ui(panel=Panel("why", ["漢" * 200] * 50), message="said " * 60)
     lines(picture(*rows), ui, width=width, height=height)
 

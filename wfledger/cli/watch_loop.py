@@ -144,7 +144,10 @@ class Watch:
         self._ui.words, self._ui.top = words.strip(), 0
 
     def _pause(self) -> None:
-        if self._picture.paused is not None:
+        pause = self._picture.pause
+        if pause is not None and pause.is_alarm:
+            self._say(f"{pause.reason}: {pause.command}")
+        elif pause is not None:
             self._actions.pause(resume=True)
         else:
             self._confirm("pause dispatch of the whole ledger?",

@@ -179,8 +179,8 @@ def _summary(picture: Picture) -> Line:
     done = sum(run.done for run in picture.runs)
     said = f"{busy} at work, {queued} queued, {people} need you, {done} done"
     pieces = [("wfledger  ", "bold"), (said, "")]
-    if picture.paused is not None:
-        pieces.append((f"  PAUSED: {clean_line(picture.paused)}", "yellow"))
+    if picture.pause is not None:
+        pieces.append((f"  PAUSED: {clean_line(picture.pause.reason)}", "yellow"))
     return Line(tuple(pieces))
 
 

@@ -24,7 +24,7 @@ from wfledger.run.doing import Watcher
 from wfledger.run.explain import since
 from wfledger.run.needs import need_of
 from wfledger.run.overview import offers_of
-from wfledger.run.pausing import pause_of
+from wfledger.run.pausing import Pause, pause_of
 from wfledger.run.presence import driven, is_driven
 from wfledger.run.scheduler import Scheduler, admission, waiting_on_person
 from wfledger.run.slots import count_of
@@ -102,7 +102,7 @@ class Picture:
     runs: tuple[RunRow, ...] = ()
     rows: tuple[Row, ...] = ()
     done: frozenset[str] = frozenset()
-    paused: str | None = None
+    pause: Pause | None = None
 
 
 @dataclass
@@ -115,7 +115,7 @@ class _Known:
     runs: tuple[RunRow, ...]
     #: Tasks that nobody works on.
     still: tuple[Row, ...]
-    paused: str | None
+    pause: Pause | None
 
 
 class Board:
@@ -143,7 +143,7 @@ class Board:
             for run in known.runs
         )
         now = self._workspace.clock.now()
-        return Picture(now, runs, (*busy, *known.still), known.view.done, known.paused)
+        return Picture(now, runs, (*busy, *known.still), known.view.done, known.pause)
 
     # -- from the folders ------------------------------------------------------------------------
 
@@ -174,7 +174,7 @@ class Board:
         )
         standings = view.standings()
         still = tuple(self._still(view, runs, standings))
-        return _Known(mark, view, standings, lines, still, pause.reason if pause else None)
+        return _Known(mark, view, standings, lines, still, pause)
 
     def _open_runs(self) -> list[Run]:
         """Return the runs to show; a document that has not changed is not read again."""
@@ -285,7 +285,7 @@ class _Waits:
         if missing and task.accepted is None:
             return f"no worker offers {', '.join(missing)}"
         if not self._is_due(task) and task.hold is not None:
-            return f"tries again at {task.hold.until}: {task.hold.reason}"
+            return f"tries again at {(task.hold.until or '')[11:19]} UTC: {task.hold.reason}"
         return self._obstacle(task)
 
     def _short(self, name: str) -> str:
