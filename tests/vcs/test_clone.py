@@ -148,7 +148,7 @@ def commit_of(tree: str, parent: str) -> bytes:
 
 
 @pytest.mark.requirement("WFL-PROC-018")
-@pytest.mark.parametrize("harm", ["dotgit", "missing", "author", "swapped", "gone"])
+@pytest.mark.parametrize("harm", ["dotgit", "missing", "author", "swapped", "gone", "fifo", "lent"])
 def test_broken_commits_stay_where_they_are(main: Repository, path: Path, harm: str) -> None:
     start = base(main)
     blob = forged(path, "blob", b"x\n")
@@ -159,6 +159,12 @@ def test_broken_commits_stay_where_they_are(main: Repository, path: Path, harm: 
     head = forged(path, "commit", body.replace(b"W <w@", b"W w@") if harm == "author" else body)
     if harm == "swapped":
         (path / ".git/objects" / blob[:2] / blob[2:]).write_bytes(zlib.compress(b"blob 2\0y\n"))
+    if harm == "fifo":
+        file = path / ".git/objects" / tree[:2] / tree[2:]
+        file.unlink()
+        os.mkfifo(file)
+    if harm == "lent":
+        (path / ".git/objects/info/alternates").write_text(f"{path / 'elsewhere'}\n")
     if harm == "gone":
         (path / ".git/objects").rename(path / "objects")
     (path / ".git" / BRANCH).write_text(f"{head}\n")

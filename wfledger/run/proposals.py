@@ -52,6 +52,12 @@ _TEXT: Final = """\
 # workers = 4
 # What workers here can do, for tasks that name `needs`.
 # offers = ["gpu"]
+# Shut in what runs, by bubblewrap: it reads this machine, writes its own worktree alone, and commits
+# to a repository of its own. A role may say otherwise. Keys in the home are hidden.
+# sandbox = "bwrap"
+# network = false
+# writable = ["~/.cache"]              # what else it may write
+# isolation = "clone"                  # a repository of its own without a sandbox, too
 
 # A role is a program that runs prompts. Placeholders: {prompt} {prompt_file} {task} {attempt} {run}
 # {worktree} {result_file} {max_steps} {agent_type}; {{ and }} are braces. No shell is involved.

@@ -131,8 +131,8 @@ def bring(
     objects = path / ".git/objects"
     if commit == base:
         return
-    if not _is_folder(path / ".git") or not _is_folder(objects):
-        raise UnsoundError(f"the repository at {path} is gone", path=str(path))
+    if not is_clone(repo, path) or not _is_plain(objects):
+        raise UnsoundError(f"the objects in {path} are not as git keeps them", path=str(path))
     with tempfile.TemporaryDirectory(prefix="sealed-", dir=scratch) as folder, sealed(
         repo, parent=scratch
     ) as private:
@@ -219,6 +219,18 @@ def _packed(git_dir: Path, ref: str) -> str | None:
         if name == ref and _OID.match(commit):
             return commit
     return None
+
+
+def _is_plain(top: Path) -> bool:
+    """Whether there are only files and folders, so that no reading waits or leads elsewhere."""
+    if not _is_folder(top):
+        return False
+    for root, folders, files in os.walk(top):
+        if any(Path(root, name).is_symlink() for name in folders):
+            return False
+        if not all(stat.S_ISREG(Path(root, name).lstat().st_mode) for name in files):
+            return False
+    return True
 
 
 def _is_folder(path: Path) -> bool:
