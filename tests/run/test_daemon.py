@@ -36,6 +36,8 @@ from wfledger.run.process import TAG_NAME
 from wfledger.run.session import reopen
 from wfledger.run.workspace import Workspace
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
@@ -68,7 +70,6 @@ def test_tasks_of_every_run_are_done_as_they_come(workspace: Workspace) -> None:
 
 @pytest.mark.requirement("WFL-DAEMON-020")
 @pytest.mark.requirement("WFL-DAEMON-021")
-@pytest.mark.long
 @pytest.mark.parametrize("events", [True, False])
 def test_task_that_appears_is_started_by_its_event_or_by_the_next_look(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: bool
@@ -92,8 +93,7 @@ class Adrift(SystemClock):
 
 
 @pytest.mark.requirement("WFL-DAEMON-024")
-@pytest.mark.long
-@pytest.mark.parametrize("days", [-3650, -1, 1, 3650])
+@pytest.mark.parametrize("days", [-3650, 2])
 def test_clock_that_is_set_loses_and_doubles_nothing(tmp_path: Path, days: int) -> None:
     clock = Adrift()
     workspace = make_workspace(tmp_path, clock=clock)
@@ -113,7 +113,6 @@ def test_clock_that_is_set_loses_and_doubles_nothing(tmp_path: Path, days: int) 
 
 
 @pytest.mark.requirement("WFL-DAEMON-032")
-@pytest.mark.long
 def test_ledger_that_is_taken_away_is_waited_for_and_not_made(workspace: Workspace) -> None:
     root = workspace.ledger.layout.root
     with serving(workspace):
@@ -128,7 +127,6 @@ def test_ledger_that_is_taken_away_is_waited_for_and_not_made(workspace: Workspa
 
 
 @pytest.mark.requirement("WFL-DAEMON-031")
-@pytest.mark.long
 @pytest.mark.parametrize("name", ["fleet.toml", "ledger.json"])
 def test_file_that_is_edited_into_nonsense_holds_dispatch_until_it_is_mended(
     workspace: Workspace, name: str
@@ -145,7 +143,6 @@ def test_file_that_is_edited_into_nonsense_holds_dispatch_until_it_is_mended(
 
 
 @pytest.mark.requirement("WFL-DAEMON-031")
-@pytest.mark.long
 def test_no_descriptor_left_is_got_over(workspace: Workspace) -> None:
     daemon = processes.start(_serve_until, workspace.main, "enough")
     until(lambda: facts_of(workspace) is not None)
@@ -195,12 +192,11 @@ def _fill(disk: Path) -> None:
 
 @pytest.mark.requirement("WFL-DAEMON-030")
 @pytest.mark.requirement("WFL-DAEMON-031")
-@pytest.mark.long
 def test_full_disk_is_got_over(disk: Path, tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
-    held = meet(tmp_path, "a", "test")
-    begun = f"echo a > a; {note(tmp_path)}"
-    add_task(workspace, "a", command=f"{begun}; {held}", write=("a",), limits=LIMITS, retry=AT_ONCE)
+    held = f"[ $WFLEDGER_ATTEMPT -gt 1 ] || {{ {meet(tmp_path, 'a', 'test')}; }}"
+    body = f"echo a > a; {note(tmp_path)}; {held}"
+    add_task(workspace, "a", command=body, write=("a",), limits=LIMITS, retry=AT_ONCE)
     with serving(workspace):
         until(lambda: len(noted(tmp_path)) == 1)
         _fill(disk)
@@ -208,7 +204,6 @@ def test_full_disk_is_got_over(disk: Path, tmp_path: Path) -> None:
         until(lambda: _holds_up(workspace, "dispatch") or _holds_up(workspace, "recovery"))
         (disk / "ballast").unlink()
         # An attempt whose end could not be written down is lost, and made again.
-        processes.run("/bin/sh", "-c", meet(tmp_path, "test", "a"), cwd=tmp_path)
         until(lambda: all_done(workspace, 1))
         until(lambda: _is_clear(workspace))
     assert files_at(workspace.main, BRANCH)["a"] == "a"
@@ -216,7 +211,6 @@ def test_full_disk_is_got_over(disk: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.requirement("WFL-DAEMON-031")
-@pytest.mark.long
 def test_ledger_that_is_read_only_is_waited_for(disk: Path, tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     root = workspace.ledger.layout.root
@@ -232,7 +226,6 @@ def test_ledger_that_is_read_only_is_waited_for(disk: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.requirement("WFL-DAEMON-040")
-@pytest.mark.long
 def test_daemon_that_is_killed_loses_and_doubles_nothing(workspace: Workspace, tmp_path: Path) -> None:
     body = f"{note(tmp_path)}; echo $WFLEDGER_ATTEMPT > $(basename $WFLEDGER_TASK); exec sleep 0.3"
     for number in range(6):
@@ -288,7 +281,6 @@ def test_daemon_that_ends_keeps_work_and_takes_offers_back(workspace: Workspace,
 
 @pytest.mark.requirement("WFL-CLAIM-060")
 @pytest.mark.requirement("WFL-CLAIM-062")
-@pytest.mark.long
 @pytest.mark.parametrize("whole", [True, False])
 def test_pause_lets_what_runs_go_on_and_starts_nothing(
     workspace: Workspace, tmp_path: Path, whole: bool
@@ -313,7 +305,6 @@ def test_pause_lets_what_runs_go_on_and_starts_nothing(
 
 
 @pytest.mark.requirement("WFL-DAEMON-014")
-@pytest.mark.long
 def test_run_beside_a_daemon_comes_to_the_right_end(workspace: Workspace, tmp_path: Path) -> None:
     busy = tmp_path / "busy"
     with serving(workspace, slots=1):
@@ -326,7 +317,6 @@ def test_run_beside_a_daemon_comes_to_the_right_end(workspace: Workspace, tmp_pa
 
 
 @pytest.mark.requirement("WFL-DAEMON-023")
-@pytest.mark.long
 def test_daemon_with_nothing_to_do_is_quiet(workspace: Workspace) -> None:
     daemon = make_daemon(workspace)
     turns = turns_of(daemon)

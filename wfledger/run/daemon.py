@@ -81,7 +81,8 @@ class Daemon:
         self._process = own_process()
         self._sweep: Future[None] | None = None
         self._swept = float("-inf")
-        self._superseded = False
+        #: Whether another daemon may have taken our place.
+        self.is_superseded = False
 
     def serve(self) -> bool:
         """Work until asked to stop; False where another daemon may have taken our place.
@@ -90,14 +91,19 @@ class Daemon:
         """
         with driving(self._workspace, None):
             self._log.say(f"up: process {self._process[0]}, {self._settings.slots} at once")
+            self._publish("up")
             try:
-                while not self.stop_requests and not self._superseded:
+                while not self.stop_requests and not self.is_superseded:
                     began = self._workspace.clock.elapsed()
                     self.turn()
                     self._rest(self._workspace.clock.elapsed() - began)
             finally:
                 self._leave()
-        return not self._superseded
+        return not self.is_superseded
+
+    def hint(self) -> None:
+        """Have the next look at once."""
+        self._engine.wake.set()
 
     # -- one turn --------------------------------------------------------------------------------
 
@@ -121,7 +127,7 @@ class Daemon:
         Nothing is made here: one that was removed comes back by `doctor --fix` alone.
         """
         if self.instance.is_superseded():
-            self._superseded = True
+            self.is_superseded = True
             self._log.say("this machine's state of the ledger was replaced: another daemon's turn")
         ledger = self._workspace.ledger
         require_home(ledger.layout.root, self._workspace.common_dir)
@@ -129,11 +135,12 @@ class Daemon:
             pass
 
     def _sweep_due(self) -> None:
-        """Clear away, in a thread, what those who died have left; raises what the last one did."""
-        if self._sweep is not None and self._sweep.done():
-            done, self._sweep = self._sweep, None
-            done.result()
+        """Clear away, in a thread, what those who died have left."""
         elapsed = self._workspace.clock.elapsed()
+        if self._sweep is not None and self._sweep.done():
+            error, self._sweep = self._sweep.exception(), None
+            if error is not None:
+                self._report("sweep", f"not yet: {describe(error)}")
         if self._sweep is None and elapsed - self._swept >= _SWEEP_EVERY_S:
             self._swept = elapsed
             self._sweep = in_thread("sweep", self._clear, then=self._engine.wake.set)

@@ -81,11 +81,8 @@ class _Due:
     every_s: float
     last: float = field(default=float("-inf"))
 
-    def now(self, elapsed: float) -> bool:
-        if elapsed - self.last < self.every_s:
-            return False
-        self.last = elapsed
-        return True
+    def is_now(self, elapsed: float) -> bool:
+        return elapsed - self.last >= self.every_s
 
 
 class Engine:
@@ -157,8 +154,10 @@ class Engine:
         return [one for one in failed if not isinstance(one[1], (StaleError, BusyError))]
 
     def _recover_due(self) -> None:
-        if self._recover.now(self.workspace.clock.elapsed()):
+        elapsed = self.workspace.clock.elapsed()
+        if self._recover.is_now(elapsed):
             recover_lost(self.workspace, report=self._report)
+            self._recover.last = elapsed  # what failed is due still
 
     def _dispatch(self) -> None:
         """Let the scheduler step, end what is to end and start what is on offer."""
@@ -175,8 +174,10 @@ class Engine:
 
     def _commit_due(self) -> None:
         """Commit the journal; trouble with that stops nobody's work, the journal is durable."""
-        if not self._commit.now(self.workspace.clock.elapsed()):
+        elapsed = self.workspace.clock.elapsed()
+        if not self._commit.is_now(elapsed):
             return
+        self._commit.last = elapsed
         try:
             commit_journal(self.workspace)
         except (EnvironmentFailedError, OSError) as error:

@@ -60,6 +60,7 @@ class Instance:
         self._lock = LiveLock(_path(workspace))
         self._said = b""
         self._forget()  # what the one before said
+        self._write(b"".ljust(_BYTES))  # so that there is room when the disk is full
 
     def publish(self, facts: Facts) -> None:
         """Say how it stands; trouble with that is nobody's."""
@@ -67,11 +68,14 @@ class Instance:
         raw = json.dumps(shown).encode().ljust(_BYTES)[:_BYTES]
         if raw == self._said:
             return
+        if self._write(raw):
+            self._said = raw
+
+    def _write(self, raw: bytes) -> bool:
         try:
-            os.pwrite(self._lock.descriptor, raw, 0)
-        except OSError:  # read-only, or full before it was written for the first time
-            return
-        self._said = raw
+            return os.pwrite(self._lock.descriptor, raw, 0) == len(raw)
+        except OSError:  # read-only, or full since before we began
+            return False
 
     def is_superseded(self) -> bool:
         """Whether another file is in the place of ours, which a second daemon could lock.
