@@ -34,7 +34,7 @@ def test_time_that_is_none_is_refused(tmp_path: Path, length: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(400)
-@pytest.mark.requirement("WFL-REC-040")
+@pytest.mark.requirement("WFL-REC-014")
 def test_fleet_survives_a_short_torture_and_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,7 +94,7 @@ def _fill(path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.requirement("WFL-REC-040")
+@pytest.mark.requirement("WFL-REC-014")
 def test_run_on_a_disk_that_is_full_says_so_and_goes_on_when_there_is_room(
     tmp_path: Path, disk: Path
 ) -> None:

@@ -137,3 +137,10 @@ def test_entry_shows_document_and_status(ledger: Ledger) -> None:
     put(ledger, Status.DONE, "r.a")
     shown = json.loads(json.dumps(ledger.get("r.a").as_json()))
     assert (shown["status"], shown["id"], shown["schema"]) == ("done", "r.a", "wfledger.task/1")
+
+
+def test_name_that_is_no_id_is_no_task(tmp_path: Path) -> None:
+    ledger = make_ledger(tmp_path)
+    put(ledger, Status.PENDING, "r.a")
+    (ledger.layout.folder(Status.PENDING) / "a\n b.json").write_text("{")
+    assert ledger.names(Status.PENDING) == ["r.a"]

@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import Final
 
 from wfledger.core.statuses import Status
 from wfledger.run.checkup import Checkup
@@ -21,12 +22,16 @@ from wfledger.run.torture_scene import Scene
 from wfledger.run.workspace import LOCAL, Workspace
 
 #: Findings that no death and no stranger's file excuses.
-_DAMAGE = frozenset(
+_DAMAGE: Final = frozenset(
     {
         "two-places", "missing-task", "split", "behind-record", "edited", "unexplained-move",
         "journal-damaged", "missing-folder", "missing-document", "target-rewound", "taken-back",
     }
 )  # fmt: skip
+
+
+#: Reports that a verb writes about what nobody expected.
+_REPORTS: Final = "wfledger-defect-*"
 
 
 def of_damage(scene: Scene) -> Iterator[Violation]:
@@ -149,7 +154,8 @@ def _of_findings(scene: Scene) -> Iterator[Violation]:
 
 def _of_defects(scene: Scene) -> Iterator[Violation]:
     """Yield the reports that verbs wrote about what nobody expected."""
-    for path in sorted(scene.tmp.glob("wfledger-defect-*")):
+    logs = scene.workspace().ledger.layout.local / "logs"
+    for path in sorted([*scene.tmp.glob(_REPORTS), *logs.glob(_REPORTS)]):
         last = path.read_text("utf-8", "replace").strip().splitlines()[-1:]
         yield Violation("defect", str(path), " ".join(last))
 

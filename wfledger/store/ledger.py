@@ -149,7 +149,13 @@ class Ledger:
         return entry
 
     def names(self, status: Status, *, run: str | None = None) -> list[str]:
-        """Return the ids of the files in a status folder, sorted; nothing is opened."""
+        """Return the ids of the files in a status folder, sorted; nothing is opened.
+
+        A name that is no id is nobody's task; `inspect` finds it.
+        """
+        return [name for name in self._stems(status, run) if is_id(name)]
+
+    def _stems(self, status: Status, run: str | None) -> list[str]:
         names = (entry.name[: -len(SUFFIX)] for entry in self.files(status, run=run))
         return sorted(name for name in names if run is None or run_of(name) == run)
 
@@ -170,7 +176,7 @@ class Ledger:
 
     def entries(self, status: Status, *, run: str | None = None) -> Iterator[Entry | Unreadable]:
         """Yield what is in a status folder, in the order of ids; what is gone again is left out."""
-        for task_id in self.names(status, run=run):
+        for task_id in self._stems(status, run):
             try:
                 yield self.load(status, task_id)
             except FileNotFoundError:
