@@ -226,6 +226,7 @@ def test_role_with_one_slot_runs_one_prompt_at_a_time(tmp_path: Path) -> None:
     assert sorted(noted(tmp_path)) == [f"{RUN}.{name}" for name in ("a", "b", "c")]
 
 
+@pytest.mark.requirement("WFL-CLAIM-071")
 def test_slots_are_shared_by_engines_of_one_machine(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     busy = tmp_path / "busy"

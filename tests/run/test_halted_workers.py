@@ -38,7 +38,7 @@ def _end(running: Running, clock: FakeClock, step: float) -> Ended:
 
 
 @pytest.mark.long
-@pytest.mark.requirement("WFL-PROC-005")
+@pytest.mark.requirement("WFL-PROC-007")
 @pytest.mark.parametrize("limit", ["halted_s", "silence_s", "idle_s"])
 def test_job_whose_processes_are_all_stopped_is_ended_as_halted(
     tmp_path: Path, line: Leash, limit: str
@@ -66,7 +66,7 @@ def test_suspended_machine_uses_up_no_limit(tmp_path: Path, line: Leash) -> None
 
 
 @pytest.mark.long
-@pytest.mark.requirement("WFL-PROC-005")
+@pytest.mark.requirement("WFL-PROC-007")
 def test_stopped_worker_of_a_living_runtime_is_lost_and_tried_again(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path, policy=Policy(lease_s=1.5))
     told = note(tmp_path, "$WFLEDGER_ATTEMPT.$$")

@@ -22,7 +22,7 @@ def _of(free: int, *, total: int = 100_000) -> Room:
     return Room(free * MIB, total * MIB)
 
 
-@pytest.mark.requirement("WFL-CLAIM-061")
+@pytest.mark.requirement("WFL-CLAIM-070")
 @pytest.mark.parametrize(
     ("found", "said"),
     [
@@ -50,7 +50,7 @@ def test_this_machine_can_be_read(tmp_path: Path) -> None:
     assert 0 < found.disk.free <= found.disk.total
 
 
-@pytest.mark.requirement("WFL-CLAIM-061")
+@pytest.mark.requirement("WFL-CLAIM-070")
 def test_shortage_is_over_only_when_there_is_more_room_than_at_its_beginning(
     tmp_path: Path,
 ) -> None:
@@ -74,7 +74,7 @@ def test_shortage_is_over_only_when_there_is_more_room_than_at_its_beginning(
 
 
 @pytest.mark.long
-@pytest.mark.requirement("WFL-CLAIM-061")
+@pytest.mark.requirement("WFL-CLAIM-070")
 def test_engine_starts_nothing_while_it_lasts_and_what_runs_goes_on(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path, policy=Policy(backpressure=POLICY))
     for node in ("a", "b"):

@@ -137,6 +137,7 @@ def test_seldom_observer_needs_the_lease_and_two_looks(tmp_path: Path, clock: Fa
     runtime.live.release()
 
 
+@pytest.mark.requirement("WFL-CLAIM-035")
 def test_runtime_that_names_no_counter_is_alive_while_it_holds_its_lock(
     tmp_path: Path, clock: FakeClock
 ) -> None:
@@ -147,6 +148,7 @@ def test_runtime_that_names_no_counter_is_alive_while_it_holds_its_lock(
     assert _recover(workspace) == 1
 
 
+@pytest.mark.requirement("WFL-CLAIM-039")
 def test_slots_of_a_runtime_that_stands_still_do_not_count(
     tmp_path: Path, clock: FakeClock
 ) -> None:

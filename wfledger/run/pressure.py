@@ -2,7 +2,7 @@
 
 What runs goes on. A shortage is over only when there is a quarter more room than at its beginning,
 or what runs would start and stop at the edge. Nothing of the ledger is decided by it: tasks stay on
-offer, and any other claimer may take them (WFL-CLAIM-061).
+offer, and any other claimer may take them (WFL-CLAIM-070).
 """
 
 import os
