@@ -204,6 +204,11 @@ def test_nothing_leaves_a_sandbox_alive(tmp_path: Path, line: Leash) -> None:
     assert not line.held()
 
 
+def test_sandbox_itself_is_not_taken_for_what_a_worker_left_behind(tmp_path: Path) -> None:
+    ended = [Running(boxed(tmp_path, "true")).end() for _ in range(5)]
+    assert [one.message for one in ended] == ["exit status 0"] * 5
+
+
 def test_missing_program_and_failing_sandbox_are_no_exit_of_the_worker(tmp_path: Path) -> None:
     missing = Running(boxed(tmp_path, "no-such-program")).end()
     assert (missing.reason, "was not found" in missing.message) == ("spawn_failed", True)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -95,8 +96,13 @@ def _shut_in(job: Job, tell: int | None) -> tuple[str, ...]:
     return job.sandbox.argv(job.argv, cwd=job.cwd, status=tell)
 
 
-def has_begun(told: int) -> bool:
-    """Whether the sandbox has run its command to an end; closes the descriptor."""
+def heard(told: int | None) -> tuple[bool, frozenset[int]]:
+    """Return whether the command was run to an end, and which process is the sandbox's own.
+
+    Of a job without a sandbox nothing is told: that is as if. Closes the descriptor.
+    """
+    if told is None:
+        return True, frozenset()
     os.set_blocking(told, False)
     said = b""
     try:
@@ -106,7 +112,8 @@ def has_begun(told: int) -> bool:
         pass
     finally:
         os.close(told)
-    return b'"exit-code"' in said
+    own = re.findall(rb'"child-pid": (\d+)', said)
+    return b'"exit-code"' in said, frozenset(map(int, own))
 
 
 def last_line(output: Path) -> str:

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from wfledger.clock import Clock, SystemClock
 from wfledger.errors import EnvironmentFailedError
 from wfledger.run import endings, proctree
-from wfledger.run.jobs import Job, ProcessLimits, has_begun, last_line, start, why_not
+from wfledger.run.jobs import Job, ProcessLimits, heard, last_line, start, why_not
 from wfledger.run.output import BoundedLog, Pump
 from wfledger.run.proctree import HAS_PROC, TAG_NAME, become_subreaper
 
@@ -228,12 +228,12 @@ def run_job(
             if not sight.is_quiet:
                 left = _end(job, tree, pump=pump, clock=clock)
             status = process.poll() if process.pid in left else process.wait()
-            began_inside = told is None or has_begun(told)
+            has_begun, own = heard(told)
         pump.drain()
-    if reason == "exited" and not began_inside and status is not None and status >= 0:
+    if reason == "exited" and not has_begun and status is not None and status >= 0:
         message = f"the sandbox could not be made: {last_line(job.output)}"
         return _not_started("spawn_failed", message, clock.elapsed() - began)
-    leftover = len(sight.running) if reason == "exited" else 0
+    leftover = len(set(sight.running) - own) if reason == "exited" else 0
     return Ended(
         status=status if status is not None and status >= 0 else None,
         signal=-status if status is not None and status < 0 else None,
