@@ -1,11 +1,12 @@
 #!/bin/sh
 # A worker of wfledger that knows nothing but files: flock, mv, printf, sed, git and a POSIX shell.
 #
-#   shell-worker.sh [-C DIR] [-n NAME] [-o OFFERS] [-f]
+#   shell-worker.sh [-C DIR] [-n NAME] [-o OFFERS] [-1 | -f]
 #
 #   -C DIR     the repository; else the one of the current directory
 #   -n NAME    who this is, for people
 #   -o OFFERS  names that tasks may `need`, separated by commas
+#   -1         do one task
 #   -f         go on for ever; else until nothing is on offer that it can do
 #
 # It takes the first offer that it can do, runs the task's command in a git worktree of its own,
@@ -23,12 +24,13 @@
 set -u
 umask 022
 
-ME=${USER:-worker}@$(uname -n) OFFERS= FOREVER= DIR=.
-while getopts C:n:o:f option; do
+ME=${USER:-worker}@$(uname -n) OFFERS= ONCE= FOREVER= DIR=.
+while getopts C:n:o:1f option; do
   case $option in
     C) DIR=$OPTARG ;;
     n) ME=$OPTARG ;;
     o) OFFERS=$OPTARG ;;
+    1) ONCE=1 ;;
     f) FOREVER=1 ;;
     *) exit 2 ;;
   esac
@@ -288,5 +290,6 @@ while :; do
   fi
   kill "$BEATING" 2>/dev/null
   ID= N= BEATING=
+  [ -z "$ONCE" ] || break
 done
 [ -n "$DONE" ] || exit 3

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 from unicodedata import normalize
 
-from tests.conformance import pages
+from tests.conformance import offering, pages
 from wfledger.core import bounds
 from wfledger.core.documents import Result, Run, Task
+from wfledger.core.handwork import decide
 from wfledger.core.policy import LedgerConfig
 from wfledger.core.records import Record, canonical, check_id, parse
 from wfledger.core.scopes import matches, overlap
@@ -21,6 +22,7 @@ from wfledger.core.scopes import parse as parse_pattern
 from wfledger.core.statuses import TRANSITIONS, Status
 from wfledger.errors import WfledgerError
 from wfledger.plans.checking import check
+from wfledger.store import claims
 
 FOLDER: Final = pages.SPEC / "vectors"
 SCHEMA: Final = FOLDER / "schema.json"
@@ -123,6 +125,21 @@ def _check(when: dict[str, Any]) -> Answer:
     return {"verdict": "ok", "phase_order": list(checked.plan.phase_order)}
 
 
+def _by_hand(when: dict[str, Any]) -> Answer:
+    act = decide(
+        Status(when["recorded"]), Status(when["found"]), same=when["same"],
+        claimed=when["claimed"], has_runtime=when["runtime"],
+    )  # fmt: skip
+    return {"act": act.value}
+
+
+def _claim_record(when: dict[str, Any]) -> Answer:
+    record = claims.parse(when["text"].encode())
+    if record is None:
+        return {"legible": False}
+    return {"legible": True, "stored": record.to_bytes().decode(), **vars(record)}
+
+
 OPERATIONS: Final[dict[str, Callable[[dict[str, Any]], Answer]]] = {
     "read": _read,
     "id": _id,
@@ -131,4 +148,7 @@ OPERATIONS: Final[dict[str, Callable[[dict[str, Any]], Answer]]] = {
     "match": _match,
     "overlap": _overlap,
     "check": _check,
+    "by-hand": _by_hand,
+    "claim-record": _claim_record,
+    "take": offering.take_first,
 }

@@ -33,6 +33,8 @@ faults.register("adopt.prepared", "adopt.judged")
 #: Seconds for which a file that cannot be understood must stay as it is before it is moved away:
 #: somebody may be writing it.
 SETTLE_S: Final = 2.0
+#: Files for which the branch is read folder by folder.
+_MANY: Final = 32
 _BY: Final = "hand"
 _STOP: Final = "stop-"
 
@@ -58,6 +60,8 @@ class Adopter:
         self._recent.take(told)
         odd = [one for one in arrived if not self._is_told(one)]
         records = Records(self.workspace)
+        if len(odd) > _MANY:
+            records.expect({one.status for one in odd})
         odd = [one for one in odd if not self._is_recorded(records, one)]
         said: list[tuple[str, str]] = []
         left = self._take_in(odd, records, said) if odd else []

@@ -18,6 +18,7 @@ from wfledger.run.closing import Ending, ending, failure, released
 from wfledger.run.filework import Handed
 from wfledger.run.newcomers import Newcomer
 from wfledger.run.requests import request_end
+from wfledger.run.submitted import SUBMITTED
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.store.replay import Known
@@ -197,6 +198,9 @@ class Hand:
             f"`wfledger retry {task.id}` goes on with what was submitted"
         )
         facts: dict[str, Any] = {"changed": list(edit.frozen)}
+        if known.task is not None and known.task.spec.digest() == task.spec_sha256:
+            # Several changes of a task may enter the history as one, which has the last spec only.
+            facts[SUBMITTED] = known.task.spec.model_dump(mode="json", exclude_defaults=True)
         if before is not None:
             facts["was"] = before.model_dump(mode="json", exclude_defaults=True)
         block = outcome.block(task, "spec_changed", reason, **facts)

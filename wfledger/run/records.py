@@ -9,6 +9,7 @@ from wfledger.core.records import canonical_json
 from wfledger.core.statuses import Status
 from wfledger.run.workspace import Workspace
 from wfledger.store.evidence import look_at
+from wfledger.store.layout import SUFFIX
 from wfledger.store.replay import Known, Replay, replay
 from wfledger.store.survey import Copy
 
@@ -69,6 +70,14 @@ class Records:
     def is_damaged(self) -> bool:
         """Whether lines of the journal are lost, so that a task without a record may have one."""
         return bool(self._journal.damaged)
+
+    def expect(self, folders: Iterable[Status]) -> None:
+        """Read whole folders of the branch at once: one look-up costs as much as its folder."""
+        for status in folders:
+            for path, raw in self.workspace.history.files(status.value, self._tip):
+                seen = look_at(status, raw) if path.endswith(SUFFIX) else None
+                if seen is not None and seen.task is not None:
+                    self._branch[seen.task.id] = seen
 
     def of(self, task_id: str, *, near: Status) -> Known | None:
         """Return the last record of a task; *near* is where its file was found."""

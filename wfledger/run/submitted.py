@@ -5,14 +5,18 @@ never run or landed as it is (WFL-TASK-011); a person's decision about it puts b
 has, from the ledger's history or from the plan of its run.
 """
 
+from typing import Final
+
 from wfledger.core.documents import Task, TaskSpec
-from wfledger.core.records import parse
+from wfledger.core.records import canonical_json, parse
 from wfledger.core.statuses import Status
 from wfledger.errors import InvalidDocumentError, NotFoundError
 from wfledger.run.commit import commit_journal
 from wfledger.run.submit import as_submitted
 from wfledger.run.workspace import Workspace
 
+#: Member of the facts of a block that holds the spec as it was submitted.
+SUBMITTED: Final = "submitted"
 #: Commits that name the task and are looked into, newest first.
 _COMMITS = 500
 
@@ -21,6 +25,9 @@ def submitted_spec(workspace: Workspace, task: Task) -> TaskSpec:
     """Return the spec whose digest is frozen in *task*; raises `NotFoundError` where it is lost."""
     if task.spec.digest() == task.spec_sha256:
         return task.spec
+    beside = _beside(task)
+    if beside is not None:
+        return beside
     commit_journal(workspace)
     for commit in workspace.history.log(task=task.id, limit=_COMMITS):
         for path in _paths(task):
@@ -34,6 +41,18 @@ def submitted_spec(workspace: Workspace, task: Task) -> TaskSpec:
         f"the spec of {task.id} was changed past the verbs, and what was submitted is not in the "
         "history", hint=f"wfledger cancel {task.id}", task=task.id,
     )  # fmt: skip
+
+
+def _beside(task: Task) -> TaskSpec | None:
+    """Return the spec that its block keeps, if it has the frozen digest."""
+    kept = task.block.facts.get(SUBMITTED) if task.block is not None else None
+    if not isinstance(kept, dict):
+        return None
+    try:
+        spec = parse(TaskSpec, canonical_json(kept))
+    except InvalidDocumentError:
+        return None
+    return spec if spec.digest() == task.spec_sha256 else None
 
 
 def _planned(workspace: Workspace, task: Task) -> TaskSpec | None:
