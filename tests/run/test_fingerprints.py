@@ -17,7 +17,7 @@ from tests.support.terminal import call
 from tests.support.workspaces import BRANCH, RUN, add_task, make_workspace, open_workspace
 from wfledger.core.statuses import Status
 from wfledger.errors import PausedError
-from wfledger.run import bringing, fingerprints, trusting
+from wfledger.run import bringing, fingerprints, trusting, vouching
 from wfledger.run.checkup import Checkup
 from wfledger.run.pausing import alarm_of, pause_of
 from wfledger.run.session import Outcome
@@ -205,11 +205,11 @@ def test_edited_fleet_file_enters_the_history_when_somebody_vouches_for_it(
     ran(workspace)
     FREE["fleet.toml"](workspace)
     with pytest.raises(PausedError):
-        fingerprints.fleet(workspace)
+        vouching.fleet(workspace)
     drive(workspace)
     assert b"setup" not in (workspace.history.read("fleet.toml") or b"")
     trusting.accept(workspace)
-    assert fingerprints.fleet(workspace).worktree.setup == "true"
+    assert vouching.fleet(workspace).worktree.setup == "true"
     drive(workspace)
     assert b"setup" in (workspace.history.read("fleet.toml") or b"")
 

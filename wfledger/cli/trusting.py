@@ -59,8 +59,8 @@ def _commit(app: App) -> None:
 
 def _show(found: "Suspicion", *, err: bool) -> None:
     alarm = found.alarm
-    if alarm is not None and alarm.since:
-        say(f"noticed at {alarm.since}", err=err)
+    if alarm is not None:
+        say(f"{alarm.since or 'at some time'}: {alarm.reason}", err=err)
     for who, since in sorted(found.ran.items()):
         say(f"  {who} ran, from {since}", err=err)
     if not found.changes:

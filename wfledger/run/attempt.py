@@ -17,7 +17,7 @@ from wfledger.core.documents import Limits, Result, Task
 from wfledger.core.records import canonical
 from wfledger.core.states import State
 from wfledger.errors import BusyError, PausedError, StaleError, WfledgerError
-from wfledger.run import fingerprints, phases, worktrees
+from wfledger.run import fingerprints, phases, vouching, worktrees
 from wfledger.run.claims import Claim
 from wfledger.run.closing import close, failure
 from wfledger.run.commanding import TAG, argv_of, tag_for
@@ -190,13 +190,13 @@ class _Attempt:
 
     def _place(self) -> Place:
         self._says(State.STARTING, "makes a worktree")
-        require(fingerprints.fleet(self.workspace).confinement_for(self.task.spec))
+        require(vouching.fleet(self.workspace).confinement_for(self.task.spec))
         return worktrees.make_for(self.workspace, self.task, self.claim.attempt)
 
     def _work(self, place: Place) -> Result:
         if self.task.spec.digest() != self.task.spec_sha256:
             return self._failed("spec_changed", "its spec was changed past the verbs")
-        fleet = fingerprints.fleet(self.workspace)
+        fleet = vouching.fleet(self.workspace)
         log = self.workspace.ledger.layout.local / "logs" / f"{self.name}.setup.log"
         ready = make_ready(self.workspace, place, log=log, stop=self.stop)
         if isinstance(ready, PreparationFailed):

@@ -22,7 +22,7 @@ from wfledger.errors import (
     TransitionError,
     UsageError,
 )
-from wfledger.run import fingerprints
+from wfledger.run import fingerprints, vouching
 from wfledger.run.refnames import HEADS
 from wfledger.run.targets import contains
 from wfledger.run.workspace import Workspace
@@ -90,7 +90,7 @@ def _merge(workspace: Workspace, run: Run, tip: str, before: str) -> str:
             hint=f"git merge {run.branch.removeprefix(HEADS)}, resolve, commit",
             paths=paths,
         )
-    who = fingerprints.identity(workspace)
+    who = vouching.identity(workspace)
     if who is None:
         raise RepositoryError(
             "git does not know who you are, and this needs a merge commit",

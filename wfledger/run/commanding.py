@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from wfledger.core.records import Command
-from wfledger.run import fingerprints
+from wfledger.run import vouching
 from wfledger.run.environment import build
 from wfledger.run.process import Ended, Job, ProcessLimits, run_job
 from wfledger.run.sandbox import sandbox_for
@@ -50,7 +50,7 @@ def tag_for(workspace: Workspace, name: str) -> str:
 def run_command(workspace: Workspace, order: Order, *, stop: threading.Event) -> Ended:
     """Run *order* to its end, shut in as `[defaults]` says; its processes are gone on return."""
     tag = tag_for(workspace, order.name)
-    fleet = fingerprints.fleet(workspace)
+    fleet = vouching.fleet(workspace)
     environment = build(fleet.env_pass, {**order.extra, TAG: tag}, order.cwd)
     job = Job(
         argv=argv_of(order.command),

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from wfledger.core.records import canonical_json
-from wfledger.run import fingerprints
+from wfledger.run import vouching
 from wfledger.run.planted import LEDGER
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
@@ -37,8 +37,8 @@ def adopt_edits(workspace: Workspace, changes: Transaction) -> None:
 
 
 def _is_vouched(workspace: Workspace, name: str) -> bool:
-    item = fingerprints.item_of(workspace.ledger.layout.root / name)
-    return fingerprints.is_known(workspace, f"{LEDGER}{name}", item)
+    item = vouching.item_of(workspace.ledger.layout.root / name)
+    return vouching.is_known(workspace, f"{LEDGER}{name}", item)
 
 
 def _known(note: Path) -> dict[str, list[int]]:

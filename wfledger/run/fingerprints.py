@@ -22,12 +22,10 @@ from typing import TYPE_CHECKING, Final
 
 from wfledger import faults
 from wfledger.clock import iso
-from wfledger.core.policy import Policy
 from wfledger.core.records import canonical_json
 from wfledger.core.statuses import Status
 from wfledger.errors import (
     EnvironmentFailedError,
-    InvalidDocumentError,
     PausedError,
     WfledgerError,
 )
@@ -37,14 +35,13 @@ from wfledger.run.planted import LEDGER, UNREADABLE, Change, Judge
 from wfledger.run.putback import put_back
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
-from wfledger.store.layout import EDITABLE, SUFFIX
+from wfledger.store.layout import EDITABLE, SUFFIX, is_id
 from wfledger.store.locks import is_alive
 from wfledger.vcs import fingerprint, proc
 from wfledger.vcs.fingerprint import Fingerprint, is_configuration
 
 if TYPE_CHECKING:
-    from wfledger.run.roles import Fleet
-    from wfledger.vcs.repo import Identity
+    pass
 
 faults.register("fingerprints.noted", "fingerprints.alarmed")
 
@@ -57,7 +54,6 @@ NAMED: Final = 20
 #: Files larger than this, or more than this in all, are not kept to be restored.
 _KEPT_BYTES: Final = 256 * 1024
 _KEPT_IN_ALL: Final = 4 * 2**20
-_ROUNDS: Final = 3
 #: In the shared directory itself these make every git look elsewhere.
 _FATAL: Final = frozenset({"commondir", "gitdir"})
 
@@ -156,43 +152,63 @@ class _Look:
         self._workspace = workspace
         self._begin, self._end = begin, end
         self._found = look_at(workspace)
-        self._refs = refwatch.tips(workspace)
 
     def take(self) -> Pause | None:
         alarm, record = alarm_of(self._workspace), Record.load(self._workspace)
-        if record is None and alarm is None:
-            record = adopt(self._workspace, Record(), self._found, self._refs)
         if record is None:
-            return alarm
+            if alarm is None and (_path(self._workspace).parent / _FOLDER).is_dir():
+                gone = Change("the record of what is known to be good", "", "there", None)
+                alarm = self._alarm([gone], self._suspects(Record()))
+            if alarm is not None:
+                return alarm
+            record = adopt(self._workspace, Record(), self._found, self._tips({}))
+        if not (self._workspace.ledger.layout.root / ".git").exists():
+            self._leave_ledger_out(record)
         before = json.dumps(vars(record), sort_keys=True)
-        alarm = alarm or self._compare(record)
+        if alarm is None:
+            alarm = self._compare(record)
+        elif record.items != self._found.items:
+            self._heal(judge(self._workspace, record, self._found))
         self._note_who(record, alarm)
         if json.dumps(vars(record), sort_keys=True) != before:
             record.save(self._workspace)
             faults.point("fingerprints.noted")
         return alarm
 
+    def _leave_ledger_out(self, record: Record) -> None:
+        """Take the ledger's files for unchanged where the whole folder is gone: doctor's matter."""
+        known = {n: item for n, item in record.items.items() if n.startswith(LEDGER)}
+        self._found.items.update(known)
+
+    def _tips(self, known: dict[str, str]) -> dict[str, str]:
+        """Return where our refs are; *known* where the configuration lets nobody read them."""
+        try:
+            return refwatch.tips(self._workspace)
+        except WfledgerError:
+            return known
+
     def _compare(self, record: Record) -> Pause | None:
-        if record.items == self._found.items and record.refs == self._refs:
+        refs = self._tips(record.refs)
+        if record.items == self._found.items and record.refs == refs:
             return None
         who = self._suspects(record)
         if not who:
-            adopt(self._workspace, record, self._found, self._refs)
+            adopt(self._workspace, record, self._found, refs)
             return None
         judged = judge(self._workspace, record, self._found)
         changes = list(judged.alarming())
-        moves = refwatch.strayed(self._workspace, record.refs, self._refs)
+        moves = refwatch.strayed(self._workspace, record.refs, refs)
         if not changes and not moves:
-            adopt(self._workspace, record, self._found, self._refs, user=record.user)
+            adopt(self._workspace, record, self._found, refs, user=record.user)
             return None
         alarm = self._alarm([*changes, *moves], who)
-        self._heal(judged, changes)
+        self._heal(judged)
         refwatch.mend(self._workspace, moves)
         return alarm
 
-    def _heal(self, judged: Judge, changes: list[Change]) -> None:
+    def _heal(self, judged: Judge) -> None:
         """Put back at once what keeps git from working here at all, or work could not be kept."""
-        for change in changes:
+        for change in judged.alarming():
             is_broken = is_configuration(change.name) and change.new == UNREADABLE
             if change.name in _FATAL or is_broken:
                 put_back(self._workspace, judged, change.name)
@@ -201,7 +217,7 @@ class _Look:
         first, *more = [change.line() for change in changes]
         rest = f" and {len(more)} more" if more else ""
         named = ", ".join(sorted(who)[:3]) + (" and others" if len(who) > 3 else "")
-        reason = f"while {named} ran, {first}{rest}"
+        reason = f"while {named} ran, {first}{rest}" if who else f"{first}{rest}"
         alarm = raise_alarm(
             self._workspace, CODE, reason, command=COMMAND,
             changes=[change.as_json() for change in changes[:NAMED]], count=len(changes),
@@ -243,7 +259,7 @@ class _Look:
             return True
         task_id = who.rpartition(".")[0] if who.rpartition(".")[2].isdigit() else who
         layout = self._workspace.ledger.layout
-        return layout.task(Status.IN_PROGRESS, task_id).exists()
+        return is_id(task_id) and layout.task(Status.IN_PROGRESS, task_id).exists()
 
 
 # -- what is known -------------------------------------------------------------------------------
@@ -310,83 +326,3 @@ def _user(workspace: Workspace) -> dict[str, str]:
 
 def _is_user(one: proc.Setting) -> bool:
     return not one.of_user and one.key in {"user.name", "user.email"}
-
-
-# -- what is read and run ------------------------------------------------------------------------
-
-
-def identity(workspace: Workspace) -> "Identity | None":
-    """Return who the user is, whatever a worker has set since; see `Repository.identity`."""
-    record = Record.load(workspace)
-    return workspace.repo.identity(None if record is None else record.user)
-
-
-def fleet(workspace: Workspace) -> "Fleet":
-    """Return fleet.toml to run something from; raises `PausedError` where nobody vouches for it.
-
-    What is returned are the bytes that were compared, so that no change falls in between.
-    """
-    from wfledger.run.roles import load
-
-    return load(_vouched(workspace, "fleet.toml").decode("utf-8", "replace"))
-
-
-def known_fleet(workspace: Workspace) -> "Fleet":
-    """Return fleet.toml as it is known to be good, whatever it is now; empty if that is not kept.
-
-    For what must go on under an alarm.
-    """
-    from wfledger.run.roles import load
-
-    record = Record.load(workspace)
-    item = None if record is None else record.items.get(f"{LEDGER}fleet.toml")
-    if record is None or item == item_of(workspace.ledger.layout.root / "fleet.toml"):
-        return workspace.fleet()
-    raw = None if item is None else recall(workspace, item)
-    return load((raw or b"").decode("utf-8", "replace"))
-
-
-def require_readable(workspace: Workspace) -> None:
-    """Look, and raise `PausedError` where nobody can go on since what a worker left is garbage."""
-    alarm = check(workspace)
-    if alarm is None:
-        return
-    try:
-        workspace.config()
-        workspace.fleet()
-    except InvalidDocumentError as error:
-        raise PausedError(f"dispatch is paused: {alarm.reason}", hint=alarm.command) from error
-
-
-def policy(workspace: Workspace) -> Policy:
-    """Return the policy to run something from; raises as `fleet` does."""
-    from wfledger.core.policy import LedgerConfig
-    from wfledger.core.records import parse
-
-    return parse(LedgerConfig, _vouched(workspace, "ledger.json")).policy
-
-
-def _vouched(workspace: Workspace, name: str) -> bytes:
-    path, key = workspace.ledger.layout.root / name, f"{LEDGER}{name}"
-    for _ in range(_ROUNDS):
-        looked = Fingerprint({})
-        fingerprint.look_at(looked, key, path)
-        item = looked.items.get(key)
-        if is_known(workspace, key, item):
-            return looked.contents.get(item or "", b"")
-        if (alarm := check(workspace)) is not None:
-            raise PausedError(f"dispatch is paused: {alarm.reason}", hint=alarm.command)
-    raise EnvironmentFailedError(f"{path} keeps changing", path=str(path))
-
-
-def is_known(workspace: Workspace, name: str, item: str | None) -> bool:
-    """Whether *item* is what *name* is known to be; before the first look everything is."""
-    record = Record.load(workspace)
-    return record is None or record.items.get(name) == item
-
-
-def item_of(path: Path) -> str | None:
-    """Return what is at *path*, as it is compared."""
-    looked = Fingerprint({})
-    fingerprint.look_at(looked, "", path)
-    return looked.items.get("")

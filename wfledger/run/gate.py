@@ -7,7 +7,7 @@ another, and runs that differ in theirs share the first (WFL-LAND-031).
 import threading
 
 from wfledger.core.documents import Gate
-from wfledger.run import fingerprints
+from wfledger.run import vouching
 from wfledger.run.cleanroom import Report, Step, Trial, Verdict, has_passed, hold_trial
 from wfledger.run.merging import Errand
 from wfledger.run.verification import shown
@@ -21,7 +21,7 @@ def trials_of(errand: Errand, commit: str) -> tuple[Trial, ...]:
     The commands are told nothing about the task: their verdict is one on the tree.
     """
     workspace, task = errand.workspace, errand.task
-    gates = (("gate", fingerprints.policy(workspace).gate), ("rungate", errand.run.gate))
+    gates = (("gate", vouching.policy(workspace).gate), ("rungate", errand.run.gate))
     return tuple(
         _trial(workspace, gate, name=scratch_name(workspace, task, purpose), commit=commit)
         for purpose, gate in gates

@@ -15,7 +15,7 @@ from wfledger.core.documents import Changed, Result, Task
 from wfledger.core.scopes import parse_all
 from wfledger.core.text import clean_line
 from wfledger.errors import BusyError, EnvironmentFailedError, ScopeError
-from wfledger.run import fingerprints
+from wfledger.run import vouching
 from wfledger.run.archiving import archived_head
 from wfledger.run.refnames import KEEP, keep_ref, late_ref
 from wfledger.run.workspace import Workspace
@@ -244,7 +244,7 @@ def _commit(workspace: Workspace, taken: Snapshot, parents: list[str], subject: 
     repo = workspace.repo
     return repo.commit_tree(
         taken.tree, parents, message=f"{subject}\n",
-        author=fingerprints.identity(workspace) or AUTHOR, committer=AUTHOR,
+        author=vouching.identity(workspace) or AUTHOR, committer=AUTHOR,
         when=workspace.clock.now(),
     )
 

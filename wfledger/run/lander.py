@@ -14,7 +14,7 @@ from wfledger.core.documents import Intent, Landed
 from wfledger.core.states import State
 from wfledger.core.text import clean_line
 from wfledger.errors import BusyError, EnvironmentFailedError, PausedError, StaleError
-from wfledger.run import cleanroom, fingerprints, phases, probing, targets
+from wfledger.run import cleanroom, phases, probing, targets, vouching
 from wfledger.run.cleanroom import Report, Verdict
 from wfledger.run.gate import gate, known_good
 from wfledger.run.merging import (
@@ -307,7 +307,7 @@ class Lander:
     def _author(self, subject: Subject) -> Identity:
         """Return who made the head, unless wfledger itself recorded it: then the user."""
         made_by = self._repo.log(subject.head or "", limit=1)[0].author
-        return made_by if made_by != AUTHOR else fingerprints.identity(self._workspace) or AUTHOR
+        return made_by if made_by != AUTHOR else vouching.identity(self._workspace) or AUTHOR
 
     # -- ways out --------------------------------------------------------------------------------
 

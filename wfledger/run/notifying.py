@@ -16,7 +16,7 @@ from typing import Final
 from wfledger.clock import iso
 from wfledger.core.records import Command
 from wfledger.errors import InvalidDocumentError, WfledgerError
-from wfledger.run import fingerprints
+from wfledger.run import vouching
 from wfledger.run.commanding import SHELL, tag_for, tail_of
 from wfledger.run.environment import build
 from wfledger.run.notices import Notice, notices, together
@@ -59,7 +59,7 @@ class Notifier:
     def look(self, step: Step) -> None:
         """Tell what *step* saw and nobody has told; returns at once."""
         try:
-            settings = fingerprints.known_fleet(self._workspace).notify
+            settings = vouching.known_fleet(self._workspace).notify
         except InvalidDocumentError:
             return  # said where it stops something
         if settings is None or not self._idle.is_set():
@@ -154,7 +154,7 @@ class Notifier:
         log = workspace.ledger.layout.local / "logs" / f"notify-{notice.event}.log"
         tag = tag_for(workspace, f"notify-{notice.key}")
         extra = {**notice.variables(), "WFLEDGER_NOTICE": str(path)}
-        fleet = fingerprints.known_fleet(workspace)
+        fleet = vouching.known_fleet(workspace)
         names = (*fleet.env_pass, *settings.pass_names, *_DESKTOP)
         job = Job(
             argv=_reading(settings.command), cwd=workspace.main,

@@ -4,7 +4,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from wfledger.run import fingerprints
+from wfledger.run import vouching
 from wfledger.run.commanding import TAG, tag_for
 from wfledger.run.environment import build
 from wfledger.run.preparation import Means, PreparationFailed, Prepared, prepare
@@ -19,7 +19,7 @@ def make_ready(
     workspace: Workspace, place: Place, *, log: Path, stop: threading.Event
 ) -> Prepared | PreparationFailed:
     """Copy, link and set up *place*; what was put there is in the answer's `excluded`."""
-    fleet = fingerprints.fleet(workspace)
+    fleet = vouching.fleet(workspace)
     if fleet.worktree == Worktree():
         return Prepared(())
     tag, confinement = tag_for(workspace, place.name), fleet.confinement

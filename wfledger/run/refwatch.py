@@ -44,8 +44,11 @@ def tips(workspace: Workspace) -> dict[str, str]:
 
 def _open_branches(workspace: Workspace) -> list[str]:
     branches: list[str] = []
-    with os.scandir(workspace.ledger.layout.root / "runs") as entries:
-        found = [entry for entry in entries if entry.name.endswith(SUFFIX)]
+    try:
+        with os.scandir(workspace.ledger.layout.root / "runs") as entries:
+            found = [entry for entry in entries if entry.name.endswith(SUFFIX)]
+    except FileNotFoundError:
+        return branches  # somebody removed the ledger
     for entry in found:
         with suppress(FileNotFoundError):  # it was archived meanwhile
             facts = entry.stat(follow_symlinks=False)

@@ -24,7 +24,7 @@ from wfledger.core.policy import Policy
 from wfledger.core.scopes import parse_all
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import InvalidPatternError, StaleError, TransitionError
-from wfledger.run import fingerprints
+from wfledger.run import vouching
 from wfledger.run.adopting import Adopter
 from wfledger.run.editing import adopt_edits
 from wfledger.run.liveness import Observations
@@ -90,7 +90,7 @@ class Scheduler:
         With *only*, no task of another run is put on offer: an offer holds its scope, and nobody
         here would take it.
         """
-        fingerprints.require_readable(self._workspace)
+        vouching.require_readable(self._workspace)
         adopted = self.take_in()
         config = self._workspace.config()
         runs = self.open_runs(only)

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from wfledger import faults
 from wfledger.core.documents import Task
 from wfledger.errors import EnvironmentFailedError
-from wfledger.run import fingerprints
+from wfledger.run import vouching
 from wfledger.run.confinement import Isolation
 from wfledger.run.refnames import keep_ref, try_branch
 from wfledger.run.workspace import Workspace
@@ -139,7 +139,7 @@ def make_for(workspace: Workspace, task: Task, attempt: int) -> Place:
         raise EnvironmentFailedError(f"the branch {run.branch} is gone", branch=run.branch)
     name = workspace.ledger.layout.attempt_name(task.id, attempt)
     branch = try_branch(task.id, attempt) if task.spec.writes else None
-    isolation = fingerprints.fleet(workspace).confinement_for(task.spec).isolation
+    isolation = vouching.fleet(workspace).confinement_for(task.spec).isolation
     return make(
         workspace, name, base=base, branch=branch, purpose="attempt", isolation=isolation
     )
