@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import processes
+from tests.support import faults, processes
 from tests.support.daemons import all_done, in_thread, log_of, make_daemon, serving, turns_of
 from tests.support.engines import (
     AT_ONCE,
@@ -140,6 +141,29 @@ def test_file_that_is_edited_into_nonsense_holds_dispatch_until_it_is_mended(
         path.write_text(before)
         until(lambda: all_done(workspace, 1))
         until(lambda: _is_clear(workspace))
+
+
+@pytest.mark.requirement("WFL-DAEMON-031")
+def test_lock_whose_holder_is_stopped_is_waited_for(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wfledger.run.daemon._STUCK_S", 0.2)
+    add_task(workspace, "a", command="true")
+    with faults.Pause(tmp_path, "ledger.lock.taken") as pause:
+        holder = processes.start(_hold, workspace.main, env=pause.env)
+        pause.wait()
+        os.kill(holder.pid, signal.SIGSTOP)
+        with serving(workspace):
+            until(lambda: _holds_up(workspace, "ledger"))
+            assert statuses(workspace)[f"{RUN}.a"] == "waiting"
+            os.kill(holder.pid, signal.SIGCONT)
+            pause.go()
+            until(lambda: all_done(workspace, 1))
+
+
+def _hold(root: Path) -> None:
+    with open_workspace(root).ledger.transaction("test"):
+        pass
 
 
 @pytest.mark.requirement("WFL-DAEMON-031")

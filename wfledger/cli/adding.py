@@ -76,5 +76,5 @@ def add(
         emit({"task": {"status": "waiting", **task.model_dump(mode="json", by_alias=True)}})
         return
     say(task.id)
-    following = f"claim {task.id} --worktree" if spec.manual else f"run {task.run}"
-    say(f"next: wfledger {following}", err=True)
+    by_hand = f"next: wfledger claim {task.id} --worktree"
+    say(by_hand if spec.manual else app.goes_on(task.run), err=True)

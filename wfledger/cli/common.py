@@ -57,6 +57,15 @@ class App:
         return resolve(self.workspace, name)
 
 
+    def goes_on(self, run_id: str) -> str:
+        """Return what to say of a run in which something may start now."""
+        from wfledger.run.instance import is_up
+
+        if is_up(self.workspace):
+            return "the daemon takes it up"
+        return f"next: wfledger run {run_id}"
+
+
 pass_app = click.make_pass_decorator(App)
 
 

@@ -25,7 +25,7 @@ def _told(app: App, task: "Task", sentence: str, *, as_json: bool) -> None:
         return
     say(f"{task.id}: {sentence}")
     if entry.status.value == "waiting":
-        say(f"next: wfledger run {task.run}")
+        say(app.goes_on(task.run))
     elif entry.task.block is not None:
         say(f"next: {entry.task.block.command}")
 

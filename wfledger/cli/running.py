@@ -58,7 +58,7 @@ def run(
 
     found = _submitted(app, what, _Order(lenient, role, target, name))
     if detach:
-        _say_detached(found, as_json=as_json)
+        _say_detached(app, found, as_json=as_json)
         return 0
     workspace = app.workspace
     slots = count_of(workspace, workers)
@@ -142,14 +142,14 @@ def _say_uncommitted(workspace: "Workspace", target: str) -> None:
         )
 
 
-def _say_detached(found: Run, *, as_json: bool) -> None:
+def _say_detached(app: App, found: Run, *, as_json: bool) -> None:
     if as_json:
         emit({"run": found.id, "tasks": list(found.tasks), "verdict": None})
         return
     say(f"run {found.id}: {plural(len(found.tasks), 'task')}")
     for task_id in found.tasks:
         say(f"  {task_id}")
-    say(f"next: wfledger run {found.id}")
+    say(app.goes_on(found.id))
 
 
 def say_outcome(outcome: "Outcome") -> None:

@@ -115,6 +115,7 @@ class Scheduler:
         step = one.finished
         step.adopted = adopted
         step.view = self.look(runs)
+        self._cache.forget_others()
         step.on_person = waiting_on_person(
             step.view, self.open_runs(), pause=pause, offers=one.offers
         )

@@ -11,7 +11,7 @@ from typing import Final
 from wfledger.core.documents import Run, Task
 from wfledger.core.graph import Standing, Verdict, verdict
 from wfledger.core.statuses import Status
-from wfledger.core.verification import may_be_verifier
+from wfledger.core.verification import has_spoken, may_be_verifier
 from wfledger.errors import WfledgerError
 from wfledger.store.ledger import Ledger
 
@@ -25,6 +25,8 @@ class Cache:
     """Documents by file identity, so that an unchanged file is parsed once."""
 
     _known: dict[str, tuple[tuple[int, int, int], Task]] = field(default_factory=dict)
+    #: Paths that were met since `forget_others`.
+    _met: set[str] = field(default_factory=set)
     #: Done task -> whether it is a verifier; a done task is never changed.
     _verifiers: dict[str, bool] = field(default_factory=dict)
 
@@ -44,12 +46,20 @@ class Cache:
                 if known is None or known[0] != key:
                     known = (key, ledger.load(status, task_id).task)
                     self._known[entry.path] = known
+                self._met.add(entry.path)
             except (FileNotFoundError, WfledgerError, ValueError):
                 self._known.pop(entry.path, None)
                 continue
             if run is None or known[1].run == run:
                 yield known[1]
 
+    def forget_others(self) -> None:
+        """Forget the documents that were not met since this was called last.
+
+        Whoever looks for weeks would remember every place that every task has been in.
+        """
+        self._known = {path: self._known[path] for path in self._met if path in self._known}
+        self._met.clear()
 
     def is_verifier(self, ledger: Ledger, task_id: str) -> bool:
         """Whether a done task is a verifier; only one that is named like one is read."""
@@ -149,9 +159,11 @@ def run_verdict(view: View, run: Run, *, waiting_on_person: frozenset[str]) -> V
 
 
 def held_by_verifiers(view: View, task: Task) -> bool:
-    """Whether a task in merging/ waits for verifiers that are all open: those move, not it."""
+    """Whether a task in merging/ waits for verifiers that have not spoken: those move, not it."""
     if task.hold is None or task.hold.code != "verifier":
         return False
-    still = (Status.WAITING, Status.PENDING, Status.IN_PROGRESS, Status.MERGING)
-    there = {one.id for status in still for one in view.tasks[status]}
-    return there.issuperset(task.hold.on)
+    silent = {
+        one.id for status, tasks in view.tasks.items() for one in tasks
+        if one.id in task.hold.on and not has_spoken(status, one.block)
+    }  # fmt: skip
+    return silent.issuperset(task.hold.on)
