@@ -12,9 +12,11 @@ from tests.support.repos import git
 from tests.support.workspaces import BRANCH, make_workspace
 from wfledger.core.documents import Confined
 from wfledger.run import worktrees
+from wfledger.run.confinement import Confinement
 from wfledger.run.keeping import keep
 from wfledger.run.workspace import Workspace
 
+CLONE = Confinement(isolation="clone")
 PLANT = (
     "git config core.hooksPath /nowhere; git config alias.log '!false'; mkdir -p .git/hooks; "
     "echo exit 1 > .git/hooks/post-checkout; git branch -f main; git tag evil; "
@@ -79,7 +81,7 @@ def test_doctor_names_a_clone_that_nobody_recorded(tmp_path: Path) -> None:
     base = git(workspace.main, "rev-parse", "main")
     name = f"{ID}.1"
     place = worktrees.make(
-        workspace, name, base=base, branch=None, purpose="attempt", isolation="clone"
+        workspace, name, base=base, branch=None, purpose="attempt", confinement=CLONE
     )
     worktrees.record_path(workspace, name).unlink()
     found = [one for one in look(workspace.main) if one.subject == place.path]
@@ -91,7 +93,7 @@ def test_keeping_a_clone_twice_makes_one_commit(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path, FILES)
     base = git(workspace.main, "rev-parse", "main")
     place = worktrees.make(
-        workspace, f"{ID}.1", base=base, branch=None, purpose="attempt", isolation="clone"
+        workspace, f"{ID}.1", base=base, branch=None, purpose="attempt", confinement=CLONE
     )
     (place.folder / "src/new.txt").write_text("new\n")
     first = keep(workspace, place, task_id=ID, attempt=1)

@@ -196,6 +196,7 @@ def _question(workspace: Workspace, trial: Trial) -> Question:
     definition = {
         "steps": [step.command for step in trial.steps],
         "worktree": asdict(fleet.worktree),
+        "confinement": asdict(fleet.confinement),
         "env": [*fleet.env_pass, *sorted(trial.extra)],
     }
     return Question(trial.kind, trial.tree, definition)

@@ -156,6 +156,7 @@ def _hand_on(workspace: Workspace, task: Task, owner: Owner, name: str) -> bool:
     place = worktrees.find(workspace, name)
     if place is not None:
         result = _with_work(workspace, task, place, result)
+        result = result.but(confined=worktrees.confined(workspace, place, task))
     faults.point("recovery.kept")
     try:
         close(workspace, result, by="finder", actor=Actor.FINDER)

@@ -84,6 +84,7 @@ def end_from_here(workspace: Workspace, task: Task, reason: str) -> None:
     if place is not None:
         kept = keep_what_is_left(workspace, place, task_id=task.id, attempt=task.attempt)
         result = with_kept(workspace, task, result, kept)
+        result = result.but(confined=worktrees.confined(workspace, place, task))
     close(workspace, result, by="person", actor=Actor.FINDER)
     if place is not None:
         clear_away(workspace, place)

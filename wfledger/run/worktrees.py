@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 from wfledger import faults
-from wfledger.core.documents import Task
+from wfledger.core.documents import Confined, Task
 from wfledger.errors import EnvironmentFailedError
 from wfledger.run import vouching
-from wfledger.run.confinement import Isolation
+from wfledger.run.confinement import UNCONFINED, Confinement, Isolation, Sandboxed
 from wfledger.run.refnames import keep_ref, try_branch
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
@@ -50,6 +50,9 @@ class Place:
     excluded: tuple[str, ...] = ()
     #: `clone`: a repository of its own, whose commits come over when they are kept.
     isolation: Isolation = "worktree"
+    #: How a runtime keeps the worker apart that it starts there.
+    sandbox: Sandboxed = "none"
+    network: bool = True
 
     @property
     def folder(self) -> Path:
@@ -93,7 +96,7 @@ def find(workspace: Workspace, name: str) -> Place | None:
 
 def make(
     workspace: Workspace, name: str, *, base: str, branch: str | None, purpose: Purpose,
-    isolation: Isolation = "worktree",
+    confinement: Confinement = UNCONFINED,
 ) -> Place:  # fmt: skip
     """Make a worktree at *base*; made again after a crash, it is the same one.
 
@@ -102,8 +105,9 @@ def make(
     outset = Outset.of(workspace.repo, base)
     path = str(workspace.state / name)
     place = Place(
-        name, path, base, branch, purpose, ignore=outset.ignore, isolation=isolation
-    )
+        name, path, base, branch, purpose, ignore=outset.ignore,
+        isolation=confinement.isolation, sandbox=confinement.sandbox, network=confinement.network,
+    )  # fmt: skip
     remember(workspace, place)
     faults.point("worktree.recorded")
     place.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -139,10 +143,17 @@ def make_for(workspace: Workspace, task: Task, attempt: int) -> Place:
         raise EnvironmentFailedError(f"the branch {run.branch} is gone", branch=run.branch)
     name = workspace.ledger.layout.attempt_name(task.id, attempt)
     branch = try_branch(task.id, attempt) if task.spec.writes else None
-    isolation = vouching.fleet(workspace).confinement_for(task.spec).isolation
+    confinement = vouching.fleet(workspace).confinement_for(task.spec)
     return make(
-        workspace, name, base=base, branch=branch, purpose="attempt", isolation=isolation
+        workspace, name, base=base, branch=branch, purpose="attempt", confinement=confinement
     )
+
+
+def confined(workspace: Workspace, place: Place, task: Task) -> Confined | None:
+    """Return how the worker of an attempt was kept apart; None where no runtime started one."""
+    if not workspace.ledger.layout.live(task.id, task.attempt).exists():
+        return None
+    return Confined(sandbox=place.sandbox, network=place.network, isolation=place.isolation)
 
 
 def scratch_name(workspace: Workspace, task: Task, purpose: str) -> str:
