@@ -14,14 +14,23 @@ from tests.support.engines import LIMITS, drive, drive_there, statuses
 from tests.support.planting_git import REFS, canaries, planting
 from tests.support.repos import git
 from tests.support.terminal import call
-from tests.support.workspaces import BRANCH, RUN, add_task, make_workspace, open_workspace
+from tests.support.workspaces import (
+    BRANCH,
+    RUN,
+    add_task,
+    make_workspace,
+    open_workspace,
+    put_merging,
+)
 from wfledger.core.statuses import Status
 from wfledger.errors import PausedError
 from wfledger.run import bringing, fingerprints, trusting, vouching
 from wfledger.run.checkup import Checkup
+from wfledger.run.landing import land_task
 from wfledger.run.pausing import alarm_of, pause_of
 from wfledger.run.session import Outcome
 from wfledger.run.workspace import Workspace
+from wfledger.store.locks import LiveLock
 
 TREE = {"README.md": "# sample\n", "src/a.txt": "a\n"}
 LEDGER = "refs/heads/wfledger"
@@ -118,6 +127,36 @@ def test_ledger_branch_that_was_taken_back_is_put_forward_again(workspace: Works
     git(workspace.main, "update-ref", LEDGER, f"{tip}~1")
     assert fingerprints.check(workspace) is not None
     assert git(workspace.main, "rev-parse", LEDGER) == tip
+
+
+@pytest.mark.requirement("WFL-REC-031")
+def test_what_landed_since_is_not_lost_with_what_a_worker_put_in_its_place(
+    workspace: Workspace
+) -> None:
+    running = LiveLock(workspace.ledger.layout.live(f"{RUN}.b", 1))
+    ran(workspace, f"{RUN}.b.1")
+    evil = git(workspace.main, "commit-tree", "-p", "main", "-m", "evil", "main^{tree}")
+    merging = put_merging(workspace, "a", {"src/a.txt": "b\n"})
+    land_task(workspace, merging.id, owner="test", stop=threading.Event())
+    landed = git(workspace.main, "rev-parse", BRANCH)
+    git(workspace.main, "update-ref", BRANCH, evil)
+    assert fingerprints.check(workspace) is not None
+    running.release()
+    assert trusting.restore(workspace) == ()
+    assert git(workspace.main, "rev-parse", BRANCH) == landed
+    assert git(workspace.main, "rev-parse", f"refs/wfledger/strayed/{evil}") == evil
+
+
+@pytest.mark.requirement("WFL-REC-032")
+def test_alarm_or_record_that_a_worker_removes_comes_back(workspace: Workspace) -> None:
+    index = workspace.ledger.layout.local / "index"
+    ran(workspace)
+    FREE["a filter"](workspace)
+    for name in ("alarm.json", "fingerprints.json"):
+        assert fingerprints.check(workspace) is not None
+        (index / "alarm.json").unlink()
+        (index / name).unlink(missing_ok=True)
+        assert fingerprints.check(workspace) is not None
 
 
 @pytest.mark.requirement("WFL-REC-030")

@@ -70,7 +70,7 @@ def _show(found: "Suspicion", *, err: bool) -> None:
     for change in found.changes:
         say(f"  {change.line()}", err=err)
     for name, lines in found.differences.items():
-        say(f"{name}:", err=err)
+        say(f"{name.rpartition(':')[2]}:", err=err)
         for line in lines:
             say(f"    {line}", err=err)
 

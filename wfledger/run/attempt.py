@@ -117,6 +117,8 @@ class _Attempt:
         faults.point("attempt.placed")
         try:
             result = self._work(place)
+        except PausedError as error:  # an alarm came before the worker: it says nothing of the task
+            result = self._failed("stopped", error.message)
         except (WfledgerError, OSError) as error:
             # The worker may have worked already: what it did is kept all the same.
             result = self._hindered(error)

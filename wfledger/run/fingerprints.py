@@ -214,6 +214,7 @@ class _Look:
                 put_back(self._workspace, judged, change.name)
 
     def _alarm(self, changes: list[Change], who: dict[str, str]) -> Pause:
+        changes.sort(key=lambda change: change.new is None)  # what appears runs, not what goes
         first, *more = [change.line() for change in changes]
         rest = f" and {len(more)} more" if more else ""
         named = ", ".join(sorted(who)[:3]) + (" and others" if len(who) > 3 else "")

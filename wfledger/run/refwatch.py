@@ -22,6 +22,7 @@ from wfledger.core.records import parse
 from wfledger.errors import GitError, WfledgerError
 from wfledger.run.planted import Change
 from wfledger.run.refnames import landed_ref
+from wfledger.run.targets import last_landed
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.store.layout import SUFFIX
@@ -81,8 +82,16 @@ def strayed(workspace: Workspace, known: dict[str, str], found: dict[str, str]) 
             workspace, runs[ref], old, new
         )  # fmt: skip
         if not ours:
-            changes.append(Change(ref, "", old, new))
+            changes.append(Change(ref, "", _newest(workspace, ref, old), new))
     return changes
+
+
+def _newest(workspace: Workspace, ref: str, old: str | None) -> str | None:
+    """Return where *ref* was last by what we know: something may have landed since we looked."""
+    last = last_landed(workspace, ref)
+    if last is None or old is None or not workspace.repo.has_commit(last):
+        return old
+    return last if _follows(workspace, old, last) else old
 
 
 def _is_history(workspace: Workspace, old: str | None, new: str | None) -> bool:
