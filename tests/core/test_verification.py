@@ -118,6 +118,7 @@ def test_envelope_of_a_verifier_decides(fields: dict[str, Any], kind: str) -> No
         (Status.CANCELLED, None, "abstained"), (Status.DONE, None, "abstained"),
         (Status.BLOCKED, "task", "failed"), (Status.BLOCKED, "question", "failed"),
         (Status.BLOCKED, "exhausted", "abstained"), (Status.BLOCKED, "environment", "abstained"),
+        (Status.BLOCKED, "stopped", "pending"),
         (Status.BLOCKED, "read_only_violation", "abstained"), (Status.BLOCKED, None, "abstained"),
     ],
 )  # fmt: skip

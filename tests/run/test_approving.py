@@ -37,7 +37,9 @@ def _asked(workspace: Workspace, *checks: Check, **spec: object) -> Task:
     landing = land(workspace, task)
     assert isinstance(landing, Blocked), landing
     assert (landing.code, landing.command) == ("approval", f"wfledger answer {task.id} yes")
-    assert landing.reason == "it waits for a verdict: look at the figures"
+    shown, ways = landing.reason.splitlines()
+    assert shown == "it waits for a verdict: look at the figures"
+    assert "wfledger answer r1.one no --reason WHY" in ways
     return workspace.ledger.get(task.id).task
 
 
@@ -169,6 +171,8 @@ def test_verdict_is_refused_where_nobody_asks(workspace: Workspace) -> None:
     asked = _asked_two(workspace)
     with pytest.raises(UsageError, match="yes or no"):
         people.answer(workspace, asked.id, "perhaps")
+    with pytest.raises(UsageError, match="not for another landing"):
+        people.accept(workspace, asked.id)
     with pytest.raises(UsageError, match="for a no"):
         give_verdict(workspace, asked.id, "yes", who="Ada", reason="fine")
     spec = asked.spec.but(verify=())

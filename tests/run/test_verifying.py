@@ -8,10 +8,20 @@ from typing import Any
 import pytest
 
 from tests.support import processes
-from tests.support.engines import AT_ONCE, LIMITS, drive, note, noted, outcomes, statuses
+from tests.support.engines import (
+    AT_ONCE,
+    LIMITS,
+    drive,
+    drive_there,
+    note,
+    noted,
+    outcomes,
+    statuses,
+)
 from tests.support.faults import kill_at
 from tests.support.landings import assert_landed_once, land, land_there
 from tests.support.repos import git
+from tests.support.waiting import until
 from tests.support.workspaces import (
     BRANCH,
     RUN,
@@ -31,6 +41,7 @@ from wfledger.run.explain import explain
 from wfledger.run.landing import Blocked, Deferred, is_landable
 from wfledger.run.mending import open_worktree
 from wfledger.run.overview import overview
+from wfledger.run.stopping import stop_run
 from wfledger.run.workspace import Workspace
 
 CHANGE = {"src/a.py": "A = 2\n"}
@@ -225,6 +236,26 @@ def test_prompt_of_a_verifier_has_the_result_and_says_how_to_answer(tmp_path: Pa
     assert prompt.startswith("Is it sound?")
     for part in ("Result to verify: attempt 1 of r1.one", "+A = 2", '"verdict": "passed"'):
         assert part in prompt
+
+
+@pytest.mark.requirement("WFL-RESULT-049")
+@pytest.mark.long
+def test_verifier_that_a_person_stopped_goes_on_with_its_run(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    flag = tmp_path / "up"
+    task = _submitted(workspace, judge(f"test -e {flag} || sleep 60; {say('passed')}"))
+    one = processes.start(drive_there, workspace.main)
+    until(lambda: "r1.one-v1" in workspace.ledger.names(Status.IN_PROGRESS))
+    stop_run(workspace, RUN)
+    one.result()
+    held = workspace.ledger.get(task.id)
+    assert (held.status, is_landable(workspace, held.task, now=workspace.clock.now())) == (
+        Status.MERGING, False,
+    )  # fmt: skip
+    flag.touch()
+    assert drive(workspace).verdict.state == "succeeded"
+    assert statuses(workspace) == {"r1.one": "done", "r1.one-v1": "done"}
 
 
 @pytest.mark.long

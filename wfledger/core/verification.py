@@ -180,13 +180,20 @@ class Judgement:
     reason: str = ""
 
 
+def has_spoken(status: Status, block: Block | None) -> bool:
+    """Whether a verifier has come to its end; one that a person stopped goes on when he says so."""
+    if status is Status.BLOCKED:
+        return block is None or block.code != "stopped"
+    return status.is_final
+
+
 def judgement(status: Status, result: Result | None, block: Block | None) -> Judgement:
     """Return the verdict of a verifier: by its envelope, never by what it printed."""
     if status is Status.DONE:
         return _judgement_of(result)
     if status is Status.CANCELLED:
         return Judgement("abstained", "it was cancelled")
-    if status is not Status.BLOCKED:
+    if not has_spoken(status, block):
         return Judgement("pending")
     code = block.code if block else "unknown"
     reason = clean_line(block.reason if block else "it does not say why", 1000)

@@ -160,6 +160,11 @@ def accept(workspace: Workspace, task_id: str, *, waive: Sequence[str] = ()) -> 
     task = entry.task
     spec = submitted_spec(workspace, task)
     place = mending.opened(workspace, task) if spec.writes else None
+    if is_asked(task) and place is None and "verification" not in waive:
+        raise UsageError(
+            f"{task_id} waits for a verdict, not for another landing",
+            hint=f"wfledger answer {task_id} yes",
+        )
     accepted = mending.take(workspace, place, task) if place is not None else None
     accepted = accepted or _to_accept(workspace, task, spec)
     unheard = task.block.facts.get("unheard", []) if task.block else []

@@ -31,8 +31,12 @@ def ask_people(task: Task, subject: Subject) -> Refusal | None:
     if asked is None or rules.approved(task, attempt=subject.attempt, head=subject.head):
         return None
     facts = {"waive": list(subject.waive), "unheard": list(subject.unheard)}
+    reason = (
+        f"it waits for a verdict: {asked}\n`wfledger diff {task.id}` shows it, "
+        f"`wfledger answer {task.id} no --reason WHY` refuses it"
+    )
     return Refusal(
-        "approval", f"it waits for a verdict: {asked}", facts=facts, counts=False,
+        "approval", reason, facts=facts, counts=False,
         command=f"wfledger answer {task.id} yes",
     )  # fmt: skip
 
@@ -128,9 +132,14 @@ def _unheard(errand: Errand, subject: Subject, silent: list[tuple[str, str]]) ->
 
 
 def have_spoken(workspace: Workspace, verifiers: tuple[str, ...]) -> bool:
-    """Whether none of *verifiers* is open any more; a look at names, nothing is read."""
+    """Whether each of *verifiers* has come to its end; what is open is told by names alone."""
     layout = workspace.ledger.layout
-    return not any(layout.task(status, name).exists() for name in verifiers for status in OPEN)
+    if any(layout.task(status, name).exists() for name in verifiers for status in OPEN):
+        return False
+    entries = (workspace.ledger.find(name) for name in verifiers)
+    return all(
+        entry is None or rules.has_spoken(entry.status, entry.task.block) for entry in entries
+    )
 
 
 def is_verifier(workspace: Workspace, status: Status, task_id: str) -> bool:
