@@ -6,6 +6,7 @@ adds or prunes, numbers in fleet.toml. Everything else waits for a person (spec 
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ LEDGER: Final = "ledger:"
 UNREADABLE: Final = "unreadable"
 #: Characters of a value that are shown.
 _SHOWN: Final = 300
+_OID: Final = re.compile(r"\A([0-9a-f]{12})[0-9a-f]{28}\Z")
 #: Keys of ledger.json that cannot make anything run.
 _INERT: Final = frozenset({"/paused", "/seq"})
 
@@ -40,12 +42,14 @@ class Change:
 
     def line(self) -> str:
         """Return it as one line."""
-        what = f"{self.name.removeprefix(LEDGER)}: {self.key}" if self.key else self.name
+        name = self.name.removeprefix(LEDGER)
+        what = f"{name}: {self.key}" if self.key else name
+        old, new = (value and _OID.sub(r"\1", value) for value in (self.old, self.new))
         if self.old is None:
-            return clean_line(f"{what} is new: {self.new}")
+            return clean_line(f"{what} is new: {new}")
         if self.new is None:
-            return clean_line(f"{what} is gone, was: {self.old}")
-        return clean_line(f"{what} was {self.old}, is {self.new}")
+            return clean_line(f"{what} is gone, was: {old}")
+        return clean_line(f"{what} was {old}, is {new}")
 
     def as_json(self) -> dict[str, str | None]:
         """Return the shape that `trust --json` prints."""
