@@ -1,6 +1,8 @@
 """Locks exclude threads and processes, have one order, and die with their holder."""
 
 import itertools
+import os
+import signal
 import threading
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from tests.support import processes
 from tests.support.faults import Pause
 from tests.support.ledgers import make_ledger, open_ledger
+from tests.support.waiting import until
 from wfledger.errors import BusyError, EnvironmentFailedError
 from wfledger.store.locks import ORDER, LiveLock, Locks, is_alive
 
@@ -185,3 +188,26 @@ def test_looking_whether_it_lives_never_keeps_it_from_living(tmp_path: Path) -> 
         stop.set()
         for watcher in watchers:
             watcher.join()
+
+
+def hold_for_ever(folder: Path, note: Path) -> None:
+    """Hold the ledger lock until this process ends."""
+    with Locks(folder).hold("ledger"):
+        note.touch()
+        signal.pause()
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-LEDGER-029")
+def test_busy_lock_names_its_holder_and_says_whether_it_is_stopped(tmp_path: Path) -> None:
+    holder = processes.start(hold_for_ever, tmp_path, tmp_path / "held")
+    until((tmp_path / "held").exists)
+    with pytest.raises(BusyError) as busy, Locks(tmp_path).hold("ledger", timeout=0.05):
+        pass
+    assert f"(process {holder.pid}) holds it" in busy.value.message
+    os.kill(holder.pid, signal.SIGSTOP)
+    until(lambda: ") T " in Path(f"/proc/{holder.pid}/stat").read_text())
+    with pytest.raises(BusyError) as busy, Locks(tmp_path).hold("ledger", timeout=0.05):
+        pass
+    assert busy.value.message.endswith("holds it and stands still, stopped")
+    assert busy.value.hint == f"kill -CONT {holder.pid} lets it go on"

@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 
 from wfledger.clock import SystemClock
 from wfledger.errors import BusyError, EnvironmentFailedError
+from wfledger.store.holders import Holders
 
 ORDER: Final = ("target", "history", "git", "ledger", "sync", "trust")
 #: filelock polls; this is the hand-off latency that a waiter pays (reliability: 0.05 costs 30 ms).
@@ -52,6 +53,7 @@ class Locks:
         self._folder = folder
         self._guard = threading.Lock()
         self._locks: dict[str, tuple[threading.Lock, FileLock]] = {}
+        self._holders = Holders(folder)
 
     def _pair(self, name: str) -> tuple[threading.Lock, FileLock]:
         with self._guard:
@@ -68,17 +70,19 @@ class Locks:
         Threads of one process queue in memory first, since the file lock knows only processes.
         """
         stack = _check_order(kind)
-        thread_lock, file_lock = self._pair(f"{kind}-{name}" if name else kind)
+        full = f"{kind}-{name}" if name else kind
+        thread_lock, file_lock = self._pair(full)
         if not thread_lock.acquire(timeout=max(timeout, 0)):
-            raise self._busy(kind, timeout)
+            raise self._busy(kind, full, timeout)
         try:
             try:
                 file_lock.acquire(timeout=timeout)
             except Timeout:
-                raise self._busy(kind, timeout) from None
+                raise self._busy(kind, full, timeout) from None
             except OSError as error:
                 message = f"the {kind} lock cannot be taken: {error.strerror or error}"
                 raise EnvironmentFailedError(message, path=str(self._folder)) from error
+            self._holders.note(full)
             stack.append(kind)
             try:
                 yield
@@ -99,7 +103,7 @@ class Locks:
         descriptor = self._descriptor(kind)
         try:
             if not _seize(descriptor, within_s=timeout):
-                raise self._busy(kind, timeout)
+                raise self._busy(kind, kind, timeout)
             stack.append(kind)
             try:
                 yield
@@ -117,12 +121,10 @@ class Locks:
             message = f"the {name} lock cannot be taken: {error.strerror or error}"
             raise EnvironmentFailedError(message, path=str(path)) from error
 
-    def _busy(self, kind: str, timeout: float) -> BusyError:
-        return BusyError(
-            f"the {kind} lock was not free within {timeout:g} s",
-            hint="another wfledger process holds it; try again, or look with: wfledger doctor",
-            lock=kind,
-        )
+    def _busy(self, kind: str, name: str, timeout: float) -> BusyError:
+        said, hint = self._holders.said(name)
+        message = f"the {kind} lock was not free within {timeout:g} s{said}"
+        return BusyError(message, hint=hint, lock=kind)
 
 
 def _seize(descriptor: int, *, within_s: float) -> bool:
