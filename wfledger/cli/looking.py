@@ -51,12 +51,14 @@ def _say_counts(found: "Overview") -> None:
     # The names are ours, and coloured; nothing of a document is in this line.
     click.echo(", ".join(counts) or "no tasks")
     failed = failures_line(total(line.failures for line in found.runs))
-    if failed:
+    if failed and sum(1 for line in found.runs if line.failures) > 1:
         say(f"failed attempts: {failed}")
     if found.paused is not None:
         say(f"paused: {found.paused}")
     if found.short_of is not None:
         say(f"starts nothing more here: {found.short_of}")
+    if found.quarantined:
+        say(f"in quarantine: {plural(found.quarantined, 'file')}; why: wfledger doctor")
 
 
 def _say_runs(found: "Overview", *, every: bool) -> None:
@@ -74,7 +76,10 @@ def _run_row(line: "RunLine") -> tuple[str, ...]:
     state = run.state if run.state != "open" else line.verdict or "open"
     if line.is_idle:
         state = f"nobody works on it: wfledger run {run.id} (or wfledger daemon)"
-    return run.id, clean_line(run.name or run.goal, _GOAL), done, state
+    failed = failures_line(line.failures)
+    return run.id, clean_line(run.name or run.goal, _GOAL), done, state + (
+        f"; failed attempts: {failed}" if failed else ""
+    )
 
 
 def _at_work(one: "Working", now: datetime) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from wfledger.store import atomic
 
 _FOLDER: Final = "notified"
 #: Longest wait for a command when whoever runs it ends.
-CLOSE_S: Final = 20.0
+CLOSE_S: Final = 10.0
 #: Seconds after which the record of what is past goes.
 _OLD_S: Final = 7 * 86_400.0
 _CLEAR_EVERY_S: Final = 3600.0
