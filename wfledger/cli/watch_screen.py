@@ -181,6 +181,8 @@ def _summary(picture: Picture) -> Line:
     pieces = [("wfledger  ", "bold"), (said, "")]
     if picture.pause is not None:
         pieces.append((f"  PAUSED: {clean_line(picture.pause.reason)}", "yellow"))
+    if picture.short_of is not None:
+        pieces.append((f"  starts nothing more here: {picture.short_of}", "yellow"))
     return Line(tuple(pieces))
 
 

@@ -26,6 +26,7 @@ from wfledger.run.needs import need_of
 from wfledger.run.overview import offers_of
 from wfledger.run.pausing import Pause, pause_of
 from wfledger.run.presence import driven, is_driven
+from wfledger.run.pressure import pressure_of
 from wfledger.run.scheduler import Scheduler, admission, waiting_on_person
 from wfledger.run.slots import count_of
 from wfledger.run.tally import failures
@@ -103,6 +104,8 @@ class Picture:
     rows: tuple[Row, ...] = ()
     done: frozenset[str] = frozenset()
     pause: Pause | None = None
+    #: What this machine has too little of to start anything; None when it has enough.
+    short_of: str | None = None
 
 
 @dataclass
@@ -143,7 +146,10 @@ class Board:
             for run in known.runs
         )
         now = self._workspace.clock.now()
-        return Picture(now, runs, (*busy, *known.still), known.view.done, known.pause)
+        return Picture(
+            now, runs, (*busy, *known.still), known.view.done, known.pause,
+            pressure_of(self._workspace),
+        )  # fmt: skip
 
     # -- from the folders ------------------------------------------------------------------------
 
