@@ -75,6 +75,13 @@ _TEXT: Final = """\
 # KEY, TOKEN, SECRET or PASSWORD, SSH_AUTH_SOCK and GIT_* must be listed exactly.
 pass = []
 
+# A command that is run once for each task that needs a person, each run that is over, and each pause.
+# It finds WFLEDGER_EVENT, _TASK, _RUN, _REASON and _COMMAND, and all of it as JSON on standard input.
+#
+# [notify]
+# command = 'notify-send "wfledger: $WFLEDGER_EVENT" "$WFLEDGER_TASK $WFLEDGER_REASON"'
+# pass = ["WEBHOOK_URL"]               # variables that it is given and workers are not
+
 [worktree]
 # Each attempt runs in a fresh worktree with nothing but tracked files in it. Make it usable:
 #   setup   a line for the shell, or a list of arguments, run once in each new worktree
