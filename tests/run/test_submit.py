@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.repos import commit, git
 from tests.support.workspaces import make_workspace, open_workspace
-from wfledger.core.documents import Task, TaskSpec
+from wfledger.core.documents import Gate, Task, TaskSpec
 from wfledger.core.records import canonical, parse
 from wfledger.core.statuses import Status
 from wfledger.errors import InvalidDocumentError, NotFoundError, UsageError
@@ -59,6 +59,20 @@ def test_prompt_without_a_role_is_refused_before_anything_changes(tmp_path: Path
         submit(workspace, submission("goal: g\ntasks: [{id: a, prompt: do it}]\n"))
     assert git(workspace.main, "for-each-ref") == refs
     assert workspace.ledger.names(Status.WAITING) == []
+
+
+@pytest.mark.requirement("WFL-PLAN-044")
+def test_verifier_without_a_worker_is_refused_and_the_gate_goes_into_the_run(
+    tmp_path: Path,
+) -> None:
+    workspace = make_workspace(tmp_path)
+    task = "{id: a, command: 'true', verify: {kind: task, prompt: look"
+    for role in ("", ", role: nobody"):
+        with pytest.raises(InvalidDocumentError, match="verified by"):
+            submit(workspace, submission(f"goal: g\ntasks: [{task}{role}}}}}]\n"))
+    assert workspace.ledger.names(Status.WAITING) == []
+    run = submit(workspace, submission("goal: g\ngate: make\ntasks: [{id: a, command: 'true'}]\n"))
+    assert workspace.ledger.run(run.id).gate == Gate(command="make")
 
 
 def test_detached_head_needs_a_target(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support import processes
+from tests.support.cli import wf, wf_json
 from tests.support.engines import (
     AT_ONCE,
     LIMITS,
@@ -285,3 +286,19 @@ def test_verifier_starts_where_its_subject_ended_though_the_run_went_on(
     assert not (place.folder / "src/b.py").exists()
     assert (place.folder / "src/a.py").read_text() == "A = 2\n"
     assert place.branch is None
+
+
+@pytest.mark.long
+def test_complete_hands_in_and_names_the_verifier_that_is_waited_for(workspace: Workspace) -> None:
+    root = workspace.main
+    add_task(
+        workspace, "one", write=("src",), command=None, manual=True, verify=(judge("true"),)
+    )
+    wf(root, "tick")
+    claimed = wf_json(root, "claim", "r1.one", "--worker", "ada", "--worktree")
+    Path(claimed["worktree"], "src/a.py").write_text("A = 2\n")
+    done = wf_json(root, "complete", "r1.one", "--token", claimed["token"], status=0)
+    assert (done["status"], done["landing"], done["on"]) == ("merging", "deferred", ["r1.one-v1"])
+    wf(root, "tick")
+    assert wf(root, "claim", "r1.one-v1", "--worker", "ada").status == 4
+    assert drive(workspace).verdict.state == "succeeded"
