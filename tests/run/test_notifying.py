@@ -86,7 +86,7 @@ def test_next_attempt_is_another_event(workspace: Workspace, told: Path) -> None
 def test_many_processes_tell_it_once(workspace: Workspace, told: Path) -> None:
     task_id = blocks(workspace, "a")
     spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=look_there, args=(workspace.main,)) for _ in range(4)]
+    processes = [spawn.Process(target=look_there, args=(workspace.main,)) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:

@@ -75,8 +75,8 @@ _TEXT: Final = """\
 # KEY, TOKEN, SECRET or PASSWORD, SSH_AUTH_SOCK and GIT_* must be listed exactly.
 pass = []
 
-# A command that is run once for each task that needs a person, each run that is over, and each pause.
-# It finds WFLEDGER_EVENT, _TASK, _RUN, _REASON and _COMMAND, and all of it as JSON on standard input.
+# A command that is run once for each task that needs a person, each run that is over and each pause.
+# It finds WFLEDGER_EVENT, _TASK, _RUN, _REASON and _COMMAND, and the same as JSON on its input.
 #
 # [notify]
 # command = 'notify-send "wfledger: $WFLEDGER_EVENT" "$WFLEDGER_TASK $WFLEDGER_REASON"'
