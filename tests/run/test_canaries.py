@@ -74,9 +74,8 @@ def go_on(root: Path, folder: Path) -> None:
 def test_nothing_that_a_worker_plants_runs(tmp_path: Path, folder: Path) -> None:
     workspace = make_workspace(tmp_path, TREE)
     live(workspace, "\n".join(ALL[name] for name in TOGETHER), folder)
-    alarm = alarm_of(workspace)
-    assert alarm is not None
-    assert alarm.facts["count"] > 20
+    assert alarm_of(workspace) is not None
+    assert len(trusting.suspicion(workspace).changes) > 40
     go_on(workspace.main, folder)
     assert statuses(workspace) == {EVIL: "done", NEXT: "done"}
 

@@ -29,7 +29,6 @@ from wfledger.errors import (
     PausedError,
     WfledgerError,
 )
-from wfledger.run import refwatch
 from wfledger.run.pausing import Pause, alarm_of, raise_alarm
 from wfledger.run.planted import LEDGER, UNREADABLE, Change, Judge
 from wfledger.run.putback import put_back
@@ -182,12 +181,16 @@ class _Look:
 
     def _tips(self, known: dict[str, str]) -> dict[str, str]:
         """Return where our refs are; *known* where the configuration lets nobody read them."""
+        from wfledger.run import refwatch  # verbs that only look open no git
+
         try:
             return refwatch.tips(self._workspace)
         except WfledgerError:
             return known
 
     def _compare(self, record: Record) -> Pause | None:
+        from wfledger.run import refwatch
+
         refs = self._tips(record.refs)
         if record.items == self._found.items and record.refs == refs:
             return None

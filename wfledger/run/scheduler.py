@@ -6,7 +6,8 @@ changes it looks at again under the lock. Nothing here starts or ends a process.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 from wfledger.clock import iso
 from wfledger.core import bounds, outcome
@@ -25,7 +26,6 @@ from wfledger.core.scopes import parse_all
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import InvalidPatternError, StaleError, TransitionError
 from wfledger.run import vouching
-from wfledger.run.adopting import Adopter
 from wfledger.run.editing import adopt_edits
 from wfledger.run.liveness import Observations
 from wfledger.run.pausing import Pause, pause_of
@@ -33,6 +33,9 @@ from wfledger.run.verifying import end_unwanted, is_wanted
 from wfledger.run.view import Cache, View, held_by_verifiers
 from wfledger.run.workspace import Workspace
 from wfledger.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    from wfledger.run.adopting import Adopter
 
 _BY: Final = "scheduler"
 _HOT: Final = (Status.PENDING, Status.IN_PROGRESS, Status.MERGING)
@@ -64,7 +67,12 @@ class Scheduler:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._cache = Cache()
-        self._adopter = Adopter(workspace)
+
+    @cached_property
+    def _adopter(self) -> "Adopter":
+        from wfledger.run.adopting import Adopter  # verbs that only look open no git
+
+        return Adopter(self._workspace)
 
     def take_in(self) -> tuple[tuple[str, str], ...]:
         """Take in what was done by files since the last look (WFL-CLAIM-053); see `Adopter`."""
