@@ -52,7 +52,7 @@ _TEXT: Final = """\
 # workers = 4
 # What workers here can do, for tasks that name `needs`.
 # offers = ["gpu"]
-# Shut in what runs, by bubblewrap: it reads this machine, writes its own worktree alone, and commits
+# Shut in what runs, by bubblewrap: it reads this machine, writes its own worktree only, commits
 # to a repository of its own. A role may say otherwise. Keys in the home are hidden.
 # sandbox = "bwrap"
 # network = false
@@ -75,7 +75,7 @@ _TEXT: Final = """\
 # KEY, TOKEN, SECRET or PASSWORD, SSH_AUTH_SOCK and GIT_* must be listed exactly.
 pass = []
 
-# A command that is run once for each task that needs a person, each run that is over and each pause.
+# A command that is run once for each task that needs a person, each run that is over, each pause.
 # It finds WFLEDGER_EVENT, _TASK, _RUN, _REASON and _COMMAND, and the same as JSON on its input.
 #
 # [notify]
