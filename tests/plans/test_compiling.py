@@ -172,3 +172,14 @@ def test_chain_of_ten_thousand_phases_compiles() -> None:
     plan = plan_of(document)
     assert plan.phase_order[0] == f"p{size - 1}"
     assert sum(len(item.spec.after) for item in plan.tasks) == size - 1
+
+
+@pytest.mark.requirement("WFL-PLAN-020")
+def test_task_may_ask_for_a_repository_of_its_own() -> None:
+    document = config(
+        phase("p", writer("a", "src", isolation="clone"), writer("b", "lib", isolation="worktree"))
+    )
+    checked = check(document)
+    assert checked.warnings == ()
+    specs = compiled(document)
+    assert (specs["a"].spec.isolation, specs["b"].spec.isolation) == ("clone", None)
