@@ -7,12 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tests.support.engines import statuses
 from tests.support.processes import Cli, run
 from tests.support.sealed import ROOT
+from tests.support.workspaces import add_task
 from wfledger.core.statuses import Status
 from wfledger.run.adopting import SETTLE_S, Adopter
+from wfledger.run.commit import commit_journal
+from wfledger.run.scheduler import Scheduler
 from wfledger.run.workspace import Workspace
 from wfledger.store.claims import ClaimRecord
+from wfledger.store.inspect import inspect
 
 SCRIPT: Final = ROOT / "examples" / "shell-worker.sh"
 #: Debian's /bin/sh, where it is; any other one else.
@@ -90,3 +95,43 @@ def start_shell_worker(root: Path, *args: str) -> "subprocess.Popen[bytes]":
         [SHELL, str(SCRIPT), "-C", str(root), *args], cwd=root, stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
+
+
+def offered(workspace: Workspace, node: str = "a", **spec: Any) -> str:
+    """Put a task on offer and let everything up to then be seen."""
+    task_id = add_task(workspace, node, **spec).id
+    step(workspace)
+    assert statuses(workspace)[task_id] == "pending"
+    return task_id
+
+
+def step(workspace: Workspace) -> list[tuple[str, str]]:
+    """Take one step; return what was taken in."""
+    return list(Scheduler(workspace).step(slots=4).adopted)
+
+
+def journal(workspace: Workspace, task_id: str) -> list[tuple[str | None, str, str]]:
+    """Return the moves of a task that are not committed yet: from, to, why."""
+    return [
+        (said["from"], said["to"], said["why"])
+        for said in workspace.ledger.journal.records() if said.get("task") == task_id
+    ]
+
+
+def whole(workspace: Workspace) -> bool:
+    """Whether every file is as it was recorded."""
+    commit_journal(workspace)
+    found = inspect(workspace.ledger, committed=workspace.history.read)
+    return [one for one in found if one.severity != "note"] == []
+
+
+def blocked(workspace: Workspace, **spec: Any) -> str:
+    """Return a task that its claimant, by files, has failed."""
+    task_id = offered(workspace, **spec)
+    put_result(
+        workspace, task_id, claim_by_files(workspace, task_id), status="failed", summary="no"
+    )
+    mv(workspace, task_id, Status.IN_PROGRESS, Status.MERGING)
+    step(workspace)
+    assert statuses(workspace)[task_id] == "blocked"
+    return task_id

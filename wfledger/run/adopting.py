@@ -23,6 +23,7 @@ from wfledger.run.requests import is_given_up
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.store.arrivals import Arrival, Arrivals, identity_of
+from wfledger.store.inspect import Finding
 from wfledger.store.layout import SUFFIX, split_attempt
 from wfledger.store.locks import is_alive
 from wfledger.store.replay import Known
@@ -36,6 +37,7 @@ SETTLE_S: Final = 2.0
 #: Files for which the branch is read folder by folder.
 _MANY: Final = 32
 _BY: Final = "hand"
+_PERHAPS_NEW: Final = frozenset({"unreadable", "wrong-id"})
 _STOP: Final = "stop-"
 
 
@@ -260,3 +262,15 @@ def adopt_everything(workspace: Workspace) -> list[tuple[str, str]]:
     """Compare every file with what was recorded and take in what was done by hand; for `doctor`."""
     return Adopter(workspace).step(everything=True)
 
+
+def new_task(workspace: Workspace, finding: Finding) -> str | None:
+    """Return the id of the task that a file would be which `inspect` took for damage, or None."""
+    path = workspace.ledger.layout.root / finding.subject
+    if finding.code not in _PERHAPS_NEW or not path.is_relative_to(
+        workspace.ledger.layout.folder(Status.WAITING)
+    ):
+        return None
+    try:
+        return understand(workspace, path, atomic.read(path, limit=bounds.TASK_BYTES)).task.id
+    except (WfledgerError, OSError):
+        return None

@@ -17,6 +17,7 @@ from wfledger.core import bounds
 from wfledger.core.statuses import Status
 from wfledger.core.unknown import unknown_fields
 from wfledger.errors import GitError, WfledgerError
+from wfledger.run.adopting import adopt_everything, new_task
 from wfledger.run.commit import commit_journal
 from wfledger.run.grounds import Ground
 from wfledger.run.pausing import alarm_of
@@ -29,6 +30,7 @@ from wfledger.store import atomic, folders
 from wfledger.store.evidence import Committed, read_document
 from wfledger.store.inspect import Finding, inspect
 from wfledger.store.layout import EDITABLE, SUFFIX, is_id
+from wfledger.store.quarantined import quarantined, reason_of
 from wfledger.store.repair import repair
 from wfledger.store.replay import replay
 from wfledger.vcs.registry import find
@@ -40,6 +42,8 @@ ROUNDS: Final = 8
 _ORDER: Final = {"error": 0, "warning": 1, "note": 2}
 #: Findings about files that are put right by redoing the whole ledger.
 _REDONE: Final = frozenset({"missing-task"})
+#: Files in quarantine/ that are named.
+_SHOWN: Final = 20
 
 
 @dataclass
@@ -173,6 +177,9 @@ def _files(workspace: Workspace) -> Iterator[Trouble]:
     redo = partial(redo_all, workspace, by="doctor")
 
     def put_right() -> None:
+        if folders.missing(ledger.layout):
+            repair(ledger, [one for one in found if one.code == "missing-folder"])
+        adopt_everything(workspace)  # what may be done by hand is no damage
         # Nothing is committed meanwhile: a record that is dropped from the journal after the branch
         # was read is in neither, and what it tells would be recorded a second time.
         with ledger.locks.hold("history"):
@@ -182,10 +189,16 @@ def _files(workspace: Workspace) -> Iterator[Trouble]:
     for finding in found:
         if finding.repair is None:
             yield Trouble(finding)
+        elif (name := new_task(workspace, finding)) is not None:
+            said = f"a new task, {name}, that no step has taken in yet"
+            yield mendable(
+                "new-task", "note", finding.subject, said, repair="take it in", mend=put_right
+            )
         else:
             yield Trouble(finding, redo if finding.code in _REDONE else put_right)
     yield from _edited(workspace, branch)
     yield from _without_effect(workspace)
+    yield from _quarantined(workspace)
     named = {finding.subject for finding in found}
     for task_id in _only_committed(workspace, branch or {}):
         if task_id not in named:
@@ -238,6 +251,13 @@ def _edited(workspace: Workspace, branch: dict[str, bytes] | None) -> Iterator[T
                 "unrecorded-change", "warning", name, "it was edited, and no record has that",
                 repair="record it as it is", mend=partial(_adopt, workspace, name),
             )
+
+
+def _quarantined(workspace: Workspace) -> Iterator[Trouble]:
+    """Yield what was moved out of the way and waits for a person to look at."""
+    layout = workspace.ledger.layout
+    for name in quarantined(layout)[:_SHOWN]:
+        yield note("quarantined", f"quarantine/{name}", reason_of(layout, name))
 
 
 def _without_effect(workspace: Workspace) -> Iterator[Trouble]:

@@ -30,6 +30,7 @@ from wfledger.run.view import View, run_verdict
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
 from wfledger.store.layout import run_of
+from wfledger.store.quarantined import quarantined
 
 #: Open tasks up to which verdicts are worked out; a moment's reading.
 VERDICTS_UP_TO: Final = 1_000
@@ -102,6 +103,8 @@ class Overview:
     paused: str | None
     #: What this machine has too little of to start anything; None when it has enough.
     short_of: str | None
+    #: Number of files in quarantine/.
+    quarantined: int
     at: str
 
     def as_json(self) -> dict[str, Any]:
@@ -115,6 +118,7 @@ class Overview:
             "failures": total(line.failures for line in self.runs),
             "paused": self.paused,
             "short_of": self.short_of,
+            "quarantined": self.quarantined,
             "at": self.at,
         }
 
@@ -137,6 +141,7 @@ def overview(workspace: Workspace, run: Run | None = None) -> Overview:
         needs=needs(workspace, run.id if run else None),
         paused=pause.reason if pause else None,
         short_of=pressure_of(workspace),
+        quarantined=len(quarantined(ledger.layout)),
         at=iso(workspace.clock.now()),
     )
 
