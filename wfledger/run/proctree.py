@@ -68,14 +68,14 @@ class Table:
         self._owners: dict[int, int] = {}
         self._owned: dict[int, list[Process]] = {}
         #: Marks that do not change any more, by pid and start.
-        self._settled: dict[tuple[int, int], int] = {}
+        self.settled: dict[tuple[int, int], int] = {}
 
     def inherit(self, earlier: "Table") -> None:
         """Take over what *earlier* knows of processes that are still there; before any question."""
-        self._settled = {
+        self.settled = {
             (one.pid, one.started): mark
             for one in self.processes.values()
-            if (mark := earlier._settled.get((one.pid, one.started))) is not None
+            if (mark := earlier.settled.get((one.pid, one.started))) is not None
         }
 
     def children(self, pid: int) -> list[Process]:
@@ -91,12 +91,12 @@ class Table:
         owner = self._owners.get(process.pid)
         if owner is None:
             identity = process.pid, process.started
-            owner, is_settled = self._settled.get(identity, 0), True
+            owner, is_settled = self.settled.get(identity, 0), True
             if not owner:
                 owner, is_settled = _read_owner(process)
             self._owners[process.pid] = owner
             if is_settled:
-                self._settled[identity] = owner
+                self.settled[identity] = owner
         return owner
 
     def owned(self, mark: int, *, since: int) -> list[Process]:
