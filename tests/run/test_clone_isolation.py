@@ -32,6 +32,7 @@ def shared(workspace: Workspace) -> tuple[str, bytes, list[str]]:
     return refs, (common / "config").read_bytes(), sorted(path.name for path in common.glob("hooks/*"))
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-PROC-017")
 @pytest.mark.requirement("WFL-PROC-016")
 def test_work_in_a_clone_lands_and_nothing_else_comes_back(tmp_path: Path) -> None:

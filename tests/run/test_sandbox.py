@@ -226,6 +226,7 @@ def supervise(folder: str, tag: str, fifo: str) -> None:
     running.end()
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-PROC-014")
 def test_sandbox_dies_with_a_killed_runtime_unasked(tmp_path: Path) -> None:
     fifo, tag = tmp_path / "fifo", f"{tmp_path}:t.1"
