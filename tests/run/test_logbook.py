@@ -1,6 +1,5 @@
 """A log that stays small and stops nobody."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -45,7 +44,7 @@ def test_folder_that_cannot_be_written_keeps_the_log_where_it_is(
     (tmp_path / "away").rename(path.parent)
     log.say("it is back")
     log.close()
-    text = "".join((path.parent / name).read_text() for name in sorted(os.listdir(path.parent), reverse=True))
+    text = "".join(file.read_text() for file in sorted(path.parent.iterdir(), reverse=True))
     assert "the first entry" in text
     assert "1 entries could not be written" in text
     assert "it is back" in text

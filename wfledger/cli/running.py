@@ -53,6 +53,7 @@ def run(
     """
     from wfledger.core.unknown import unknown_fields
     from wfledger.run.sandbox import unavailable
+    from wfledger.run.instance import is_up
     from wfledger.run.session import Session
     from wfledger.run.slots import count_of
 
@@ -77,6 +78,8 @@ def run(
         emit(outcome.as_json())
     else:
         say_outcome(outcome)
+    if outcome.interrupted and is_up(workspace):
+        say(f"the daemon goes on with it; to stop it: wfledger stop {found.id}", err=True)
     return INTERRUPTED if outcome.interrupted else outcome.verdict.exit_status
 
 
