@@ -52,8 +52,8 @@ def run(
     wait for a person; each is printed with its command.
     """
     from wfledger.core.unknown import unknown_fields
-    from wfledger.run.sandbox import unavailable
     from wfledger.run.instance import is_up
+    from wfledger.run.sandbox import unavailable
     from wfledger.run.session import Session
     from wfledger.run.slots import count_of
 
