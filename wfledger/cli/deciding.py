@@ -2,7 +2,7 @@
 
 import shlex
 from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -62,15 +62,10 @@ def answer(app: App, *, task: str, text: str, reason: str, as_json: bool) -> Non
     from wfledger.run import approving, people
 
     task_id = app.task_id(task)
-    if approving.is_asked(app.workspace.ledger.get(task_id).task) and text in {"yes", "no"}:
-        verdict: Literal["yes", "no"] = "yes" if text == "yes" else "no"
-        done = approving.give_verdict(app.workspace, task_id, verdict, who=user(), reason=reason)
-        _told(app, done, _VERDICTS[verdict], as_json=as_json)
-        return
-    if reason:
-        raise UsageError("--reason belongs to a no; an answer stands for itself")
-    done = people.answer(app.workspace, task_id, text)
-    _told(app, done, "has its answer and will be tried again", as_json=as_json)
+    asked = approving.is_asked(app.workspace.ledger.get(task_id).task)
+    done = people.answer(app.workspace, task_id, text, who=user(), reason=reason)
+    said = _VERDICTS[text] if asked else "has its answer and will be tried again"
+    _told(app, done, said, as_json=as_json)
 
 
 _VERDICTS: Final = {

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
+from wfledger.cli.common import user
 from wfledger.cli.failures import problems_of
 from wfledger.cli.render import ago
 from wfledger.core.text import clean, clean_line
@@ -72,8 +73,8 @@ class Actions:
         from wfledger.run import people
 
         def act() -> str:
-            people.answer(self._workspace, task_id, text)
-            return "has its answer and will be tried again"
+            people.answer(self._workspace, task_id, text, who=user())
+            return "has its answer"
 
         self._start(f"answer {task_id}", task_id, act)
 

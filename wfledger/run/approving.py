@@ -5,7 +5,7 @@ mended, is asked about anew (WFL-RESULT-042). Yes sends the result on to merging
 attempt; no is a failure of verification, whose reason the next attempt is given as an answer.
 """
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from wfledger.clock import iso
 from wfledger.core import outcome
@@ -16,8 +16,11 @@ from wfledger.errors import StaleError, TransitionError, UsageError
 from wfledger.run.workspace import Workspace
 from wfledger.store.transaction import Transaction
 
-CODE = "approval"
-_BY = "person"
+#: The code of a block that asks for a verdict.
+CODE: Final = "approval"
+Verdict = Literal["yes", "no"]
+VERDICTS: Final[dict[str, Verdict]] = {"yes": "yes", "no": "no"}
+_BY: Final = "person"
 
 
 def is_asked(task: Task) -> bool:
@@ -26,7 +29,7 @@ def is_asked(task: Task) -> bool:
 
 
 def give_verdict(
-    workspace: Workspace, task_id: str, verdict: Literal["yes", "no"], *, who: str, reason: str = ""
+    workspace: Workspace, task_id: str, verdict: Verdict, *, who: str, reason: str = ""
 ) -> Task:
     """Record what *who* says about the result that a blocked task shows; durable on return.
 

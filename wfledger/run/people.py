@@ -12,7 +12,7 @@ from wfledger.core.scopes import parse_all
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import BusyError, NotFoundError, TransitionError, UsageError
 from wfledger.run import mending, worktrees
-from wfledger.run.approving import is_asked
+from wfledger.run.approving import VERDICTS, give_verdict, is_asked
 from wfledger.run.changed import attempt_with_work
 from wfledger.run.keeping import kept_head
 from wfledger.run.stopping import stop
@@ -78,13 +78,23 @@ def _retry_edited(workspace: Workspace, task_id: str) -> Task:
         )
 
 
-def answer(workspace: Workspace, task_id: str, text: str) -> Task:
-    """Answer a blocked task's question; the next attempt is given the answer."""
+def answer(
+    workspace: Workspace, task_id: str, text: str, *, who: str = _BY, reason: str = ""
+) -> Task:
+    """Answer a blocked task's question; the next attempt is given the answer.
+
+    Of a result that waits for a verdict it is that of *who*: yes, or no with a *reason*.
+    """
     if is_asked(_blocked(workspace, task_id).task):
+        verdict = VERDICTS.get(text)
+        if verdict is not None:
+            return give_verdict(workspace, task_id, verdict, who=who, reason=reason)
         raise UsageError(
             f"{task_id} waits for a verdict on its result: yes or no",
             hint=f"wfledger answer {task_id} yes",
         )
+    if reason:
+        raise UsageError("a reason belongs to a no; an answer stands for itself")
     if not text.strip():
         raise UsageError("an answer says something")
     spec = submitted_spec(workspace, _blocked(workspace, task_id).task)
