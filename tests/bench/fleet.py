@@ -34,9 +34,9 @@ class _Sample(NamedTuple):
 
 
 def table(sizes: Sizes, folder: Path) -> Table:
-    """Measure `run` with many slots and three times as many tasks that mostly wait."""
+    """Measure `run` with many slots and several times as many tasks that mostly wait."""
     slots, seconds = sizes.workers, float(sizes.seconds)
-    tasks = 3 * slots
+    tasks = sizes.waves * slots
     found = Table(
         f"{slots} workers of {seconds:g} s at once, {tasks} tasks",
         ratios=[Ratio(_FULL, None, ">=", 0.95), Ratio(_MEMORY, None, "<=", 150.0)],
@@ -58,7 +58,7 @@ def table(sizes: Sizes, folder: Path) -> Table:
     found.add(Row(_MEMORY, max(one.memory_mb for one in samples), "MB"))
     found.add(Row("its threads", max(one.threads for one in samples), ""))
     found.add(Row("its time of a processor for each task", samples[-1].cpu_s / tasks, "s"))
-    found.add(Row("whole run", took, "s", f"at best {3 * seconds:g} s"))
+    found.add(Row("whole run", took, "s", f"at best {sizes.waves * seconds:g} s"))
     return found
 
 

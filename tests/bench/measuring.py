@@ -25,6 +25,7 @@ class Sizes:
     repeat: int = 5
     workers: int = 300
     seconds: int = 60
+    waves: int = 3
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from wfledger.run.attempt import run_attempt
 from wfledger.run.beating import Heart
 from wfledger.run.claims import claim
 from wfledger.run.commit import commit_journal
+from wfledger.run.descriptors import allow_for
 from wfledger.run.instance import is_up
 from wfledger.run.landings import Landings
 from wfledger.run.notifying import Notifier
@@ -93,6 +94,7 @@ class Engine:
         probe: Probe = read_machine,
     ) -> None:  # fmt: skip
         self.workspace = workspace
+        allow_for(slots)
         self._gauge = Gauge(workspace, report=partial(report, "machine"), probe=probe)
         self.run_id = run_id
         self._worker = worker

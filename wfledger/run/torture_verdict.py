@@ -12,6 +12,7 @@ from typing import Final
 
 from wfledger.core.statuses import Status
 from wfledger.run.checkup import Checkup
+from wfledger.run.clearing import clear_tmp
 from wfledger.run.commit import commit_journal
 from wfledger.run.invariants import Violation, guarded, of_files
 from wfledger.run.recovery import sweep_worktrees
@@ -53,8 +54,7 @@ def repair(scene: Scene) -> list[str]:
     for lock in workspace.common_dir.rglob("*.lock"):
         if LOCAL not in lock.relative_to(workspace.common_dir).parts[:1]:
             os.utime(lock, (0, 0))
-    for path in workspace.ledger.layout.tmp.iterdir():
-        os.utime(path, (0, 0))
+    clear_tmp(workspace, older_s=0.0)
     done: list[str] = []
     _checkup(scene).fix(done.append)
     sweep_worktrees(workspace)
