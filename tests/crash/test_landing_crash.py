@@ -77,8 +77,8 @@ SCENES: dict[Scene, set[str]] = {
         *_CHECKED, *_TESTED, *_END, "landing.candidate", "landing.gated",
         "landing.intent-written", "landing.ref-moved",
     },
-    _announced: {"landing.proof-dropped", "landing.intent-dropped", "landing.ref-moved"},
-    _happened: {"landing.leased", *_END},
+    _announced: {"landing.fenced", "landing.proof-dropped", "landing.intent-dropped", "landing.ref-moved"},
+    _happened: {"landing.leased", "landing.fenced", *_END},
     _conflicting: {*_CHECKED, *_TESTED, "landing.refused"},
     _judged: {"landing.verifier-added", "landing.verifiers-asked"},
 }  # fmt: skip

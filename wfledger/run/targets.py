@@ -30,7 +30,7 @@ from wfledger.vcs.registry import listed
 from wfledger.vcs.repo import Repository
 
 faults.register(
-    "landing.target-taken", "landing.fenced", "landing.proof-made", "landing.proof-dropped",
+    "target.taken-over", "landing.fenced", "landing.proof-made", "landing.proof-dropped",
     "landing.noted",
 )  # fmt: skip
 
@@ -124,7 +124,7 @@ def _take_over(workspace: Workspace, name: str, seen: _Holder) -> bool:
     with workspace.ledger.locks.hold("ledger"):
         if _holder(workspace, name) == seen:  # else another was first
             _note_holder(workspace, name, _Holder(seen.generation + 1))
-            faults.point("landing.target-taken")
+            faults.point("target.taken-over")
     return True
 
 
