@@ -480,3 +480,16 @@ def test_finding_that_is_not_so_any_more_is_left_alone(ledger: Ledger) -> None:
     path.write_bytes(raw)
     assert repair(ledger, found) == []
     assert path.read_bytes() == raw
+
+
+@pytest.mark.parametrize("target", ["r.loop", "/etc", "../runs"])
+def test_link_among_the_results_is_not_followed_and_goes_to_quarantine(
+    tmp_path: Path, target: str
+) -> None:
+    ledger = make_ledger(tmp_path)
+    link = ledger.layout.root / "results" / "r.loop"
+    link.symlink_to(target)
+    found = [one for one in inspect(ledger) if one.subject == "results/r.loop"]
+    assert [one.code for one in found] == ["unreadable-document"]
+    repair(ledger, found)
+    assert not os.path.lexists(link)

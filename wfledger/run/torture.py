@@ -15,7 +15,7 @@ from wfledger.clock import Clock
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
 from wfledger.run.chance import Chance
-from wfledger.run.invariants import Violation
+from wfledger.run.invariants import Violation, guarded
 from wfledger.run.proctree import become_subreaper
 from wfledger.run.torture_faults import PAUSE_S, Faults
 from wfledger.run.torture_fleet import Fleet, claimer, supervisor
@@ -128,6 +128,9 @@ class Torture:
             self._calm()
             self._judge()
             kept |= bool(self._report.violations)
+        except Exception:
+            kept = True  # what it could not look at is what somebody has to look at
+            raise
         finally:
             self._faults.take_back(at_once=True)
             self._fleet.dismiss()
@@ -200,7 +203,7 @@ class Torture:
         began = self._clock.elapsed()
         self._faults.take_back(at_once=True)
         (self._scene.notes / "calm").touch()
-        self._check(of_damage(self._scene))
+        self._report.violations += guarded("doctor", of_damage(self._scene))
         until = began + max(_CALM_S, 0.5 * self._order.tasks)
         while self._clock.elapsed() < until and not self._is_done():
             self._turn()
@@ -250,9 +253,6 @@ class Torture:
         report.attempts = sum(
             task.attempt for task in workspace.ledger.tasks(Status.DONE, run=scene.run)
         )
-
-    def _check(self, found: Any) -> None:
-        self._report.violations += found
 
     def _finish(self, *, kept: bool) -> None:
         report = self._report

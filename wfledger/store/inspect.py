@@ -256,9 +256,12 @@ def _documents(evidence: Evidence) -> Iterator[Finding]:
     }
     for run_id in sorted(filter(is_id, mentioned | present)):
         yield from _run(evidence, run_id)
+    strangers = list(_strangers(evidence.layout.root))
     for task_id in _entries(evidence.layout.root / "results"):
-        yield from _results(evidence, task_id)
-    for path in _strangers(evidence.layout.root):
+        # A link of that name leads anywhere, or to itself.
+        if evidence.layout.root / "results" / task_id not in strangers:
+            yield from _results(evidence, task_id)
+    for path in strangers:
         name = path.relative_to(evidence.layout.root).as_posix()
         subject = name.encode("utf-8", "replace").decode()
         yield Finding(
