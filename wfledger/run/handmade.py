@@ -61,7 +61,8 @@ class Hand:
             self._retry(copy, task)
         elif act is Act.CANCEL:
             why = "cancelled by hand"
-            self._adopt(task.next(block=None, hold=None), copy, Status.CANCELLED, known=known, why=why)
+            given_up = task.next(block=None, hold=None)
+            self._adopt(given_up, copy, Status.CANCELLED, known=known, why=why)
             self._say(task.id, why)
         elif act is Act.END:
             self._give_up(copy, known, task)
