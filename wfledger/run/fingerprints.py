@@ -200,7 +200,9 @@ class _Look:
             return None
         judged = judge(self._workspace, record, self._found)
         changes = list(judged.alarming())
-        moves = refwatch.strayed(self._workspace, record.refs, refs)
+        # Who drives himself is mostly a person, who may commit on the branch of a run.
+        driven = not any(name.rpartition(".")[2].isdigit() for name in who)
+        moves = [] if driven else refwatch.strayed(self._workspace, record.refs, refs)
         if not changes and not moves:
             adopt(self._workspace, record, self._found, refs, user=record.user)
             return None
