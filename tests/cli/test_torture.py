@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cli import wf
 from tests.support.processes import run_cli
 from wfledger.clock import SystemClock
 from wfledger.core.statuses import Status
@@ -29,7 +30,7 @@ def test_same_seed_gives_the_same_plan_and_another_seed_another() -> None:
 
 @pytest.mark.parametrize("length", ["", "x", "0", "-5s", "2d", "1e9"])
 def test_time_that_is_none_is_refused(tmp_path: Path, length: str) -> None:
-    assert run_cli("torture", "--time", length, cwd=tmp_path).status == 2
+    assert wf(tmp_path, "torture", "--time", length).status == 2
 
 
 @pytest.mark.long
