@@ -112,15 +112,16 @@ def test_backoff_says_until_when(workspace: Workspace, clock: FakeClock) -> None
     assert why(workspace, "a").code == "ready"
 
 
-def test_paused_ledger_says_why_and_where(workspace: Workspace) -> None:
+def test_paused_ledger_says_why_and_how_it_goes_on(workspace: Workspace) -> None:
     add_task(workspace, "a")
     config: LedgerConfig = workspace.config()
-    path = workspace.ledger.layout.root / "ledger.json"
-    path.write_bytes(canonical(config.but(paused="budget")))
+    (workspace.ledger.layout.root / "ledger.json").write_bytes(
+        canonical(config.but(paused="budget"))
+    )
     found = why(workspace, "a")
     assert found.code == "paused"
     assert "budget" in found.reason
-    assert str(path) in found.reason
+    assert found.command == "wfledger resume"
 
 
 def test_stopped_run_goes_on_with_run(workspace: Workspace) -> None:

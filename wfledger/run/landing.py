@@ -41,7 +41,7 @@ from wfledger.run.merging import (
     lease,
 )
 from wfledger.run.scopecheck import subject_of
-from wfledger.run.verifying import have_spoken
+from wfledger.run.verifiers import have_spoken
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
 from wfledger.store.locks import LiveLock

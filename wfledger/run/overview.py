@@ -25,7 +25,7 @@ from wfledger.run.pressure import pressure_of
 from wfledger.run.refnames import HEADS
 from wfledger.run.scheduler import Scheduler, waiting_on_person
 from wfledger.run.tally import failures
-from wfledger.run.verifying import is_verifier
+from wfledger.run.verifiers import is_verifier
 from wfledger.run.view import View, run_verdict
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry

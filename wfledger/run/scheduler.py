@@ -29,7 +29,7 @@ from wfledger.run import vouching
 from wfledger.run.editing import adopt_edits
 from wfledger.run.liveness import Observations
 from wfledger.run.pausing import Pause, pause_of
-from wfledger.run.verifying import end_unwanted, is_wanted
+from wfledger.run.verifiers import end_unwanted, is_wanted
 from wfledger.run.view import Cache, View, held_by_verifiers
 from wfledger.run.workspace import Workspace
 from wfledger.store.transaction import Transaction

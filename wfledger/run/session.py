@@ -19,7 +19,7 @@ from wfledger.run.people import retry
 from wfledger.run.refnames import HEADS
 from wfledger.run.stopping import reopen_run
 from wfledger.run.submit import follow_target
-from wfledger.run.verifying import is_verifier
+from wfledger.run.verifiers import is_verifier
 from wfledger.run.workspace import Workspace
 
 
