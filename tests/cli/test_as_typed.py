@@ -108,10 +108,10 @@ def test_ledger_is_clean_for_git_and_invisible_beside_the_users_files(
 def test_nothing_of_one_machine_is_in_the_history(lived: tuple[Path, str]) -> None:
     root, run_id = lived
     local = root / ".git/wfledger"
-    token = (local / f"tokens/{run_id}.done.1").read_text()
+    token = (local / f"tokens/{run_id}.asks.1").read_text()
     committed = set(git(root, "log", "--format=", "--name-only", "wfledger").split())
     mine = {path.relative_to(local).as_posix() for path in local.rglob("*") if path.is_file()}
-    assert {f"logs/{run_id}.done.1.log", "machine.json", f"claims/{run_id}.done.1"} <= mine
+    assert {f"logs/{run_id}.done.1.log", "machine.json", f"claims/{run_id}.asks.1"} <= mine
     assert committed & mine == set()
     assert token not in git(root, "log", "-p", "wfledger")
     assert not any(path.name in {"journal", "locks", "logs"} for path in (root / ".wfledger").iterdir())

@@ -118,15 +118,6 @@ def spec_changed_before(terminal: Terminal) -> str:
     return f"{run}.one"
 
 
-def spec_changed_after(terminal: Terminal) -> str:
-    task_id, token, folder = claim(terminal, worktree=True, write=["x"])
-    (folder / "x").write_text("1\n")
-    terminal(f"wfledger complete {task_id} --token {token} --queue")
-    change_spec(terminal, task_id)
-    terminal("wfledger tick")
-    return task_id
-
-
 def result_changed(terminal: Terminal) -> str:
     task_id, token, folder = claim(terminal, worktree=True, write=["x"])
     (folder / "x").write_text("1\n")
@@ -156,7 +147,6 @@ def target_rewound(terminal: Terminal) -> str:
         (stopped, "stopped", "retry"),
         (dependency_cancelled, "dependency_cancelled", "cancel"),
         (spec_changed_before, "spec_changed", "retry"),
-        (spec_changed_after, "spec_changed", "accept"),
         (result_changed, "result_changed", "open"),
         (target_rewound, "target_rewound", "accept"),
     ],

@@ -83,6 +83,9 @@ def conflicting(terminal: Terminal) -> tuple[str, str]:
         {"id": "one", "command": f"echo ours > src/app.py; {line}", "write": ["src"]}, status=10
     )
     task = f"{run}.one"
+    # A branch of ours that somebody else has moved is believed when a person says so.
+    terminal("wfledger trust --yes")
+    terminal(f"wfledger run {run}", status=10)
     block = terminal.task(task).block
     assert block is not None
     assert block.code == "conflict"

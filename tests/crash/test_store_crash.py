@@ -112,6 +112,26 @@ def _rotate(folder: Path) -> None:
         ledger.journal.rotate()
 
 
+def _adopt(folder: Path) -> None:
+    """Put back what somebody has moved by hand."""
+    ledger = open_ledger(folder)
+    here, there = (ledger.layout.task(status, "r.a") for status in (Status.WAITING, Status.BLOCKED))
+    if here.exists():
+        here.rename(there)
+    with ledger.transaction("scheduler") as changes:
+        task = changes.get("r.a").task.next()
+        changes.adopt(task, Status.BLOCKED, Status.WAITING, recorded=Status.WAITING, why="by hand")
+
+
+def _take_in(folder: Path) -> None:
+    """Make a task of a file that somebody has put into waiting/."""
+    ledger = open_ledger(folder)
+    path = ledger.layout.folder(Status.WAITING) / "new.json"
+    path.write_text('{"command": "true"}')
+    with ledger.transaction("scheduler") as changes:
+        changes.take_in(make_task("r.new"), path, why="by hand")
+
+
 @dataclass(frozen=True)
 class Operation:
     """A change, and how to see whether it was made."""
@@ -158,6 +178,8 @@ OPERATIONS = {
     "several": Operation(
         Status.IN_PROGRESS, _several, partial(_stands, "r.bystander", Status.PENDING)
     ),
+    "adopt": Operation(Status.WAITING, _adopt, lambda ledger: ledger.get("r.a").task.seq > 1),
+    "take_in": Operation(Status.WAITING, _take_in, partial(_stands, "r.new", Status.WAITING)),
     "rotate": Operation(Status.WAITING, _rotate, partial(_stands, "r.new", Status.WAITING)),
 }
 

@@ -132,6 +132,11 @@ def test_nothing_that_a_worker_planted_is_run(tmp_path: Path, verify: str | None
     if verify is not None:
         tasks["works"]["verify"] = verify
     found = wf_json(root, "run", plan(tmp_path, tasks), status=10)
+    assert found["done"] == 0, found
+    assert _sung(tmp_path) == []
+    # Also where a person says that it may stay, nothing of ours runs it.
+    assert wf(root, "trust", "--yes").status == 0
+    found = wf_json(root, "run", found["run"], status=10)
     assert found["done"] == 4, found
     assert _sung(tmp_path) == []
     task = f"{found['run']}.strays"
@@ -162,7 +167,10 @@ def test_worker_that_moves_branches_of_the_user_or_the_ledger_does_not_lose_work
         "vandal": {"command": vandal, "write": ["src/a.txt"]},
         "next": {"command": "cat src/a.txt > src/b.txt", "write": ["src/b.txt"], "after": ["vandal"]},
     }
-    assert wf_json(root, "run", plan(tmp_path, tasks))["verdict"] == "succeeded"
+    found = wf_json(root, "run", plan(tmp_path, tasks), status=10)
+    assert [need["code"] for need in found["needs"]] == ["untrusted_change"]
+    assert wf(root, "trust", "--restore", "--yes").status == 0
+    assert wf_json(root, "run", found["run"])["verdict"] == "succeeded"
     assert leftovers(open_workspace(root)) == NOTHING_LEFT
     wf(root, "doctor", "--fix")
     assert wf_json(root, "doctor")["ok"]

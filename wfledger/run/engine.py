@@ -20,6 +20,7 @@ from wfledger.core.statuses import Status
 from wfledger.errors import (
     BusyError,
     EnvironmentFailedError,
+    LedgerDamagedError,
     NothingToClaimError,
     StaleError,
     WfledgerError,
@@ -32,7 +33,7 @@ from wfledger.run.descriptors import allow_for
 from wfledger.run.instance import is_up
 from wfledger.run.landings import Landings
 from wfledger.run.notifying import Notifier
-from wfledger.run.pausing import withdraw_offers
+from wfledger.run.pausing import alarm_of, withdraw_offers
 from wfledger.run.presence import driving
 from wfledger.run.pressure import Gauge, Probe, read_machine
 from wfledger.run.recovery import recover_lost, sweep_worktrees
@@ -181,9 +182,19 @@ class Engine:
             return
         self._commit.last = elapsed
         try:
-            commit_journal(self.workspace)
+            self._commit_journal()
         except (EnvironmentFailedError, OSError) as error:
             self._report("ledger", f"the history could not be written yet: {error}")
+
+    def _commit_journal(self) -> None:
+        try:
+            commit_journal(self.workspace)
+        except LedgerDamagedError as error:
+            # Somebody has moved the branch: a person is told of it when the attempts that run have
+            # been looked at, and decides (WFL-REC-032).
+            if alarm_of(self.workspace) is None and not self._running:
+                raise
+            self._report("ledger", f"the history waits for trust: {error}")
 
     def _verdict(self, step: Step) -> Verdict | None:
         run = self._run()
@@ -354,7 +365,7 @@ class Engine:
             _release(running.slots)
         self._running.clear()
         self._heart.close()
-        commit_journal(self.workspace)
+        self._commit_journal()
         self._notifier.close(self._step)
 
 
