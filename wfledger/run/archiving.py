@@ -14,7 +14,7 @@ from wfledger import faults
 from wfledger.clock import parse_iso
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
-from wfledger.run.refnames import ARCHIVE, HEADS, KEEP, LANDED
+from wfledger.run.refnames import ARCHIVE, FENCE, HEADS, KEEP, LANDED
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
 from wfledger.vcs.checkout import checkout_of
@@ -43,7 +43,7 @@ def archive_refs(workspace: Workspace, *, older_s: float) -> int:
 
 def _of_tasks(workspace: Workspace, before: datetime) -> Iterator[Ref]:
     known: dict[str, bool] = {}
-    for prefix in (KEEP, LANDED):
+    for prefix in (KEEP, LANDED, FENCE):
         for ref, oid in refs_under(workspace.repo, prefix).items():
             task_id = ref.removeprefix(f"{prefix}/").partition("/")[0]
             if task_id not in known:
