@@ -5,7 +5,12 @@ the operation and has changed nothing that it does not name. Callers match on ty
 `code`, people read the message. Exit statuses are those of the command line (spec 80).
 """
 
-from typing import Any, ClassVar
+import errno
+from typing import Any, ClassVar, Final
+
+#: What a system call answers when the machine has run out of something: it says nothing about what
+#: was asked for, least of all that it is not there.
+RAN_OUT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
 
 
 class WfledgerError(Exception):

@@ -1,10 +1,12 @@
 """What changes while attempts ran is found, told from what people and wfledger do, and undone."""
 
 import os
+import resource
 import signal
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -334,3 +336,18 @@ def test_trust_shows_what_changed_and_who_ran_and_takes_it_or_puts_it_back(
         trusting.accept(workspace)
     aside = workspace.ledger.layout.local / "aside"
     assert {path.name for path in aside.iterdir()} == {"config", "hooks.pre-commit"}
+
+
+@pytest.mark.parametrize("left", range(3))
+def test_shortage_of_descriptors_is_no_change_of_anything(workspace: Workspace, left: int) -> None:
+    before = fingerprints.look_at(workspace)
+    spare, soft = os.dup(0), resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.close(spare)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (spare + left, soft[1]))
+    found = before
+    try:
+        with suppress(OSError):
+            found = fingerprints.look_at(workspace)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, soft)
+    assert found.items == before.items

@@ -90,7 +90,7 @@ class Daemon:
         Everything of ours has ended on return, its work kept.
         """
         with driving(self._workspace, None):
-            self._log.say(f"up: process {self._process[0]}, {self._settings.slots} at once")
+            self._log.say(f"up: process {self._process[0]}, {self._engine.slots} at once")
             self._publish("up")
             try:
                 while not self.stop_requests and not self.is_superseded:
@@ -206,7 +206,7 @@ class Daemon:
         pid, started = self._process
         self.instance.publish(Facts(
             pid=pid, started=started, since=self._since, version=__version__, state=state,
-            slots=self._settings.slots, running=len(pulse.running), landing=len(pulse.landing),
+            slots=self._engine.slots, running=len(pulse.running), landing=len(pulse.landing),
             watching=how.mode, why=how.why, setbacks=self._survival.setbacks(),
             log=str(self._log.path),
         ))  # fmt: skip

@@ -9,10 +9,10 @@ _OWN: Final = 64
 _EACH: Final = 8
 
 
-def allow_for(attempts: int) -> None:
+def allow_for(attempts: int) -> int:
     """Raise this process's soft limit as far as *attempts* at once need and the system allows.
 
-    Where that is not enough, attempts that find no descriptor fail as `environment`.
+    Returns how many of them that is enough for, at least one: more would only fail one another.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OWN + _EACH * attempts
@@ -20,3 +20,4 @@ def allow_for(attempts: int) -> None:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(1, min(attempts, (wanted - _OWN) // _EACH))

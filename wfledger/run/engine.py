@@ -95,13 +95,16 @@ class Engine:
         probe: Probe = read_machine,
     ) -> None:  # fmt: skip
         self.workspace = workspace
-        allow_for(slots)
+        #: Attempts at once.
+        self.slots = allow_for(slots)
+        if self.slots < slots:
+            report("machine", f"{self.slots} at once and not {slots}: ulimit -n allows no more")
         self._gauge = Gauge(workspace, report=partial(report, "machine"), probe=probe)
         self.run_id = run_id
         self._worker = worker
         self._report = report
         self._heart = Heart(workspace)
-        self._slots = Slots(workspace, slots, heart=self._heart)
+        self._slots = Slots(workspace, self.slots, heart=self._heart)
         self._scheduler = Scheduler(workspace)
         self._running: dict[str, _Running] = {}
         #: Set when there may be something to do before the next tick is due.

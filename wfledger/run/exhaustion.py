@@ -8,14 +8,10 @@ import errno
 import os
 from typing import Final
 
+from wfledger.errors import RAN_OUT
 from wfledger.run.workspace import Workspace
 
-_OUT: Final = frozenset(
-    {
-        errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN,
-        errno.EROFS,
-    }
-)  # fmt: skip
+_OUT: Final = RAN_OUT | {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 #: Bytes without which nothing of use can be written.
 _ROOM: Final = 2**19
 

@@ -37,7 +37,7 @@ from wfledger.store import atomic
 from wfledger.store.layout import EDITABLE, SUFFIX, is_id
 from wfledger.store.locks import is_alive
 from wfledger.vcs import fingerprint, proc
-from wfledger.vcs.fingerprint import Fingerprint, is_configuration
+from wfledger.vcs.fingerprint import Fingerprint, is_configuration, refuse_shortage
 
 if TYPE_CHECKING:
     pass
@@ -73,7 +73,10 @@ class Record:
         """Return what is recorded; None where nothing is, or nothing readable."""
         try:
             return cls(**json.loads(_path(workspace).read_bytes()))
-        except (OSError, ValueError, TypeError):
+        except OSError as error:
+            refuse_shortage(error)
+            return None
+        except (ValueError, TypeError):
             return None
 
     def save(self, workspace: Workspace) -> None:
@@ -306,7 +309,10 @@ def recall(workspace: Workspace, item: str) -> bytes | None:
     path = _path(workspace).parent / _FOLDER / _name_of(item)
     try:
         raw = atomic.read(path, limit=_KEPT_BYTES)
-    except (OSError, WfledgerError):
+    except OSError as error:
+        refuse_shortage(error)
+        return None
+    except WfledgerError:
         return None
     return raw if hashlib.sha256(raw).hexdigest() == item.rpartition(":")[2] else None
 
@@ -318,7 +324,8 @@ def _name_of(item: str) -> str:
 def _listed(folder: Path) -> list[str]:
     try:
         return os.listdir(folder)  # noqa: PTH208 - names alone
-    except OSError:
+    except OSError as error:
+        refuse_shortage(error)
         return []
 
 

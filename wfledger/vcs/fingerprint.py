@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from wfledger.errors import GitError
+from wfledger.errors import RAN_OUT, GitError
 from wfledger.vcs.proc import run_git
 
 #: Beyond this a file is known by size and times.
@@ -50,7 +50,11 @@ class Fingerprint:
 
 
 def take(common_dir: Path, *, skip: Collection[str] = ()) -> Fingerprint:
-    """Look at everything; *skip* are the entries of worktrees whose own git is their business."""
+    """Look at everything; *skip* are the entries of worktrees whose own git is their business.
+
+    Raises `OSError` where the machine has run out of what it takes to look: that nothing was found
+    would be a false alarm.
+    """
     looked = Fingerprint({})
     for name in (*_FILES, *_below(common_dir, "hooks"), *_below(common_dir, "info")):
         if not _NOT_OF_INFO.fullmatch(name):
@@ -81,6 +85,12 @@ def is_configuration(name: str) -> bool:
     return name.startswith(INCLUDED) or base in {"config", "config.worktree"}
 
 
+def refuse_shortage(error: OSError) -> None:
+    """Raise *error* where it says nothing about what was looked at."""
+    if error.errno in RAN_OUT:
+        raise error
+
+
 @lru_cache(maxsize=64)
 def parse_config(raw: bytes) -> Pairs | None:
     """Return the keys and values of a configuration file in order; None where git cannot read it.
@@ -102,7 +112,8 @@ def parse_config(raw: bytes) -> Pairs | None:
 def _identify(path: Path) -> tuple[str | None, bytes | None]:
     try:
         facts = path.lstat()
-    except OSError:
+    except OSError as error:
+        refuse_shortage(error)
         return None, None
     mode = f"{stat.S_IMODE(facts.st_mode):o}"
     if stat.S_ISLNK(facts.st_mode):
@@ -127,7 +138,8 @@ def _read(path: Path, *, follow: bool) -> tuple[int, bytes | None]:
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     try:
         handle = os.open(path, flags)
-    except OSError:
+    except OSError as error:
+        refuse_shortage(error)
         return -1, None
     try:
         facts = os.fstat(handle)
@@ -136,7 +148,8 @@ def _read(path: Path, *, follow: bool) -> tuple[int, bytes | None]:
         with os.fdopen(handle, "rb", closefd=False) as file:
             raw = file.read(CONTENT_BYTES + 1)
         return len(raw), raw if len(raw) <= CONTENT_BYTES else None
-    except OSError:
+    except OSError as error:
+        refuse_shortage(error)
         return -1, None
     finally:
         os.close(handle)
@@ -147,7 +160,8 @@ def _below(top: Path, folder: str, depth: int = _DEPTH) -> Iterator[str]:
     try:
         with os.scandir(top / folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)[:_MOST]
-    except OSError:
+    except OSError as error:
+        refuse_shortage(error)
         if (top / folder).is_symlink():
             yield folder
         return
@@ -165,7 +179,8 @@ def _entries(common_dir: Path, skip: Collection[str]) -> Iterator[str]:
     """Yield the files of registered worktrees that say where git's shared directory is."""
     try:
         names = sorted(os.listdir(common_dir / "worktrees"))  # noqa: PTH208 - names alone
-    except OSError:
+    except OSError as error:
+        refuse_shortage(error)
         return
     for name in [name for name in names if name not in skip][:_MOST]:
         yield from (f"worktrees/{name}/{file}" for file in _OF_ENTRY)
