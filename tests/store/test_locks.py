@@ -122,6 +122,28 @@ def test_thread_waits_for_a_thread_no_longer_than_it_was_told(tmp_path: Path) ->
     assert len(failures) == 1
 
 
+def test_threads_that_wait_leave_the_processor_to_the_holder(tmp_path: Path) -> None:
+    locks = Locks(tmp_path)
+    inside = []
+
+    def work() -> None:
+        with locks.hold_briefly("trust"):
+            inside.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(100)]
+    with locks.hold_briefly("trust"):
+        for thread in threads:
+            thread.start()
+        until(lambda: len(inside) == 0 and all(thread.is_alive() for thread in threads))
+        before = os.times()
+        threading.Event().wait(0.2)  # what is measured: a while in which all of them wait
+        after = os.times()
+        assert after.user + after.system - before.user - before.system < 0.1
+    for thread in threads:
+        thread.join()
+    assert len(inside) == 100
+
+
 def test_lock_file_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ledger.lock").symlink_to(tmp_path / "victim")
     with pytest.raises(EnvironmentFailedError), Locks(tmp_path).hold("ledger"):

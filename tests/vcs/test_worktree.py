@@ -69,6 +69,17 @@ def test_no_branch_is_a_detached_head(repo: Path, path: Path, base: str) -> None
     assert info.branch is None
 
 
+def test_a_worktree_is_found_whatever_git_calls_its_entry(
+    repo: Path, path: Path, base: str, tmp_path: Path
+) -> None:
+    other = tmp_path / "elsewhere" / path.name
+    _add(repo, path, base)
+    _add(repo, other, base, None)
+    found = [find(Repository.discover(repo), one) for one in (path, other)]
+    assert [one.path for one in found if one] == [path, other]
+    assert len({one.entry.name for one in found if one}) == 2
+
+
 def test_a_full_ref_names_the_same_branch(repo: Path, path: Path, base: str) -> None:
     _add(repo, path, base, REF)
     _add(repo, path, base)

@@ -53,6 +53,8 @@ class Locks:
         self._folder = folder
         self._guard = threading.Lock()
         self._locks: dict[str, tuple[threading.Lock, FileLock]] = {}
+        #: Where threads of this process wait for the locks that are held briefly.
+        self._queues: dict[str, threading.Lock] = {}
         self._holders = Holders(folder)
 
     def _pair(self, name: str) -> tuple[threading.Lock, FileLock]:
@@ -97,23 +99,30 @@ class Locks:
         """Hold the lock *kind* as `hold` does, for what is taken once for every change.
 
         It is taken by the system call itself: the bookkeeping of a `FileLock` costs more than a
-        whole claim, and waiting at a fixed pace more than the sync that is waited for.
+        whole claim, and waiting at a fixed pace more than the sync that is waited for. Only the
+        first of the threads that wait looks again: three hundred that did would starve the holder.
         """
         stack = _check_order(kind)
-        descriptor = self._descriptor(kind)
+        queue = self._queues.setdefault(kind, threading.Lock())
+        if not queue.acquire(timeout=max(timeout, 0)):
+            raise self._busy(kind, kind, timeout)
         try:
-            if not _seize(descriptor, within_s=timeout):
-                raise self._busy(kind, kind, timeout)
-            stack.append(kind)
+            descriptor = self._descriptor(kind)
             try:
-                yield
+                if not _seize(descriptor, within_s=timeout):
+                    raise self._busy(kind, kind, timeout)
+                stack.append(kind)
+                try:
+                    yield
+                finally:
+                    stack.pop()
             finally:
-                stack.pop()
+                os.close(descriptor)
         finally:
-            os.close(descriptor)
+            queue.release()
 
     def _descriptor(self, name: str) -> int:
-        """Return a descriptor of our own: threads, too, exclude one another by it."""
+        """Return a descriptor of our own, so that other objects on this path are kept out too."""
         path = self._folder / f"{name}.lock"
         try:
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)

@@ -5,6 +5,7 @@ What is believed is `<common>/worktrees/<name>`, which git and we write.
 """
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -47,7 +48,21 @@ def listed(repo: Repository) -> tuple[WorktreeInfo, ...]:
 def find(repo: Repository, path: Path) -> WorktreeInfo | None:
     """Return the worktree whose checkout is at *path*, None where none is registered there."""
     wanted = normal(path)
-    return next((info for info in listed(repo) if normal(info.path) == wanted), None)
+    entries = repo.common_dir / "worktrees"
+    # Git names an entry like its checkout where that is free: hundreds need not be read for one.
+    for name in (wanted.name, *_others(entries, wanted.name)):
+        if _checkout(entries / name) == wanted:
+            return _info(repo, entries / name)
+    return None
+
+
+def _others(entries: Path, name: str) -> Iterator[str]:
+    """Yield the names of all entries but *name*, in order; they are listed when first asked for."""
+    try:
+        found = sorted(os.listdir(entries))  # noqa: PTH208 - names alone
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    yield from (other for other in found if other != name)
 
 
 def points_to(path: Path, entry: Path) -> bool:
@@ -86,11 +101,18 @@ def shares(entry: Path, common: Path) -> bool:
     return pointer is not None and Path(os.path.realpath(entry / pointer.strip())) == common
 
 
-def _info(repo: Repository, entry: Path) -> WorktreeInfo | None:
+def _checkout(entry: Path) -> Path | None:
+    """Return where the checkout of *entry* is, or was; None where it is no entry."""
     pointer = read_small(entry / "gitdir")
     if pointer is None:
         return None
-    path = normal(Path(os.path.normpath(entry / pointer.rstrip("\n"))).parent)
+    return normal(Path(os.path.normpath(entry / pointer.rstrip("\n"))).parent)
+
+
+def _info(repo: Repository, entry: Path) -> WorktreeInfo | None:
+    path = _checkout(entry)
+    if path is None:
+        return None
     head = (read_small(entry / "HEAD") or "").strip().removeprefix("ref: ")
     branch = head if head.startswith("refs/") else None
     locked = read_small(entry / "locked")
