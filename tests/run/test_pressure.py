@@ -79,20 +79,19 @@ def test_engine_starts_nothing_while_it_lasts_and_what_runs_goes_on(tmp_path: Pa
     workspace = make_workspace(tmp_path, policy=Policy(backpressure=POLICY))
     for node in ("a", "b"):
         add_task(workspace, node, command=note(tmp_path), limits=LIMITS)
-    listener, free = Listener(), [400]
+    listener, waits = Listener(), list[str]()
 
     def probe(_: Workspace) -> Readings:
-        return Readings(None, _of(free[0]), None)
+        """Be short of memory from when the first task has begun until the other has waited."""
+        short = noted(tmp_path) and not any("of memory are free" in why for why in waits)
+        return Readings(None, _of(100 if short else 400), None)
 
     engine = Engine(
         workspace, run_id=RUN, slots=1, worker="w", report=listener.event, probe=probe
     )
-    waits: list[str] = []
 
     def on_pulse(pulse: Pulse) -> None:
-        """Be short of memory from when the first task has begun until the other has waited."""
         waits.append(pulse.step.waits.get(f"{RUN}.b", ""))
-        free[0] = 100 if noted(tmp_path) and "of memory are free" not in waits[-1] else 400
 
     assert engine.drive(on_pulse).state == "succeeded"
     assert noted(tmp_path) == [f"{RUN}.a", f"{RUN}.b"]
