@@ -4,12 +4,14 @@ It blocks its thread. Whatever happens, the work is under a ref before the workt
 task leaves in-progress with a result; when this process dies, `run.recovery` does the same later.
 """
 
+import os
 import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from wfledger import faults
 from wfledger.clock import iso
@@ -45,6 +47,10 @@ faults.register("attempt.placed", "attempt.ended", "attempt.kept", "attempt.clos
 
 #: Times that recording an end is tried again; each waits for the ledger's lock.
 _CLOSE_TRIES = 20
+
+#: Attempts of one process that are begun or ended at once. That is git's work, for which a machine
+#: has not more hands; were hundreds at it together, all would take as long as the last.
+_TURNS: Final = threading.BoundedSemaphore(2 * max(2, os.cpu_count() or 1))
 
 #: Told what an attempt does now: (task, phase).
 Report = Callable[[str, str], None]
@@ -106,8 +112,12 @@ class _Attempt:
     def carry_out(self) -> None:
         """Do everything, in order; what fails outside of the worker is `environment`."""
         try:
-            fingerprints.begin(self.workspace, self.name)
-            place = self._place()
+            with _TURNS:
+                if self.stop.is_set():
+                    self._close_unbegun()
+                    return
+                fingerprints.begin(self.workspace, self.name)
+                place = self._place()
         except PausedError as error:
             self._close(self._failed("stopped", error.message), left=True)
             return
@@ -122,6 +132,18 @@ class _Attempt:
         except (WfledgerError, OSError) as error:
             # The worker may have worked already: what it did is kept all the same.
             result = self._hindered(error)
+        with _TURNS:
+            self._finish(place, result)
+
+    def _close_unbegun(self) -> None:
+        """Record that it was stopped before anything was made for it."""
+        reason = requested(self.workspace, self.task.id, self.claim.attempt)
+        said = f"stopped: {reason}" if reason is not None else "stopped before it was started"
+        result = self._failed("stopped", said)
+        self._say_end(result, self._close(result, left=self._left(result)))
+
+    def _finish(self, place: Place, result: Result) -> None:
+        """Keep the work, record the end and clear away, in this order."""
         try:
             result = self._keep(place, result)
         except (WfledgerError, OSError) as error:

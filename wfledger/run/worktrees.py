@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -100,7 +101,7 @@ def make(
 ) -> Place:  # fmt: skip
     """Make a worktree at *base*; made again after a crash, it is the same one.
 
-    Linked ones are made one at a time: git's own bookkeeping races otherwise.
+    Linked ones are registered one at a time: git's own bookkeeping races otherwise.
     """
     outset = Outset.of(workspace.repo, base)
     path = str(workspace.state / name)
@@ -126,8 +127,11 @@ def _add(workspace: Workspace, place: Place) -> None:
     if place.isolation == "clone":
         clone.add(repo, folder, branch=branch, base=base, timeout=ADD_TIMEOUT_S)
         return
-    with workspace.ledger.locks.hold("git", timeout=ADD_TIMEOUT_S):
-        worktree.add(repo, folder, branch=branch, base=base, timeout=ADD_TIMEOUT_S)
+    worktree.add(repo, folder, branch=branch, base=base, alone=_alone(workspace))
+
+
+def _alone(workspace: Workspace) -> worktree.Alone:
+    return partial(workspace.ledger.locks.hold, "git", timeout=ADD_TIMEOUT_S)
 
 
 def make_for(workspace: Workspace, task: Task, attempt: int) -> Place:
@@ -182,8 +186,9 @@ def discard(workspace: Workspace, place: Place) -> None:
     if place.isolation == "clone":
         clone.remove(place.folder, timeout=ADD_TIMEOUT_S)
     else:
-        with workspace.ledger.locks.hold("git", timeout=ADD_TIMEOUT_S):
-            worktree.remove(workspace.repo, place.folder, timeout=ADD_TIMEOUT_S)
+        worktree.remove(
+            workspace.repo, place.folder, timeout=ADD_TIMEOUT_S, alone=_alone(workspace)
+        )
     faults.point("worktree.removed")
     if place.branch is not None and place.isolation == "worktree":
         _drop_branch(workspace, place, place.branch)

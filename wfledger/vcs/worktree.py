@@ -3,15 +3,16 @@
 A worktree is registered first, under a lock reason that says it is being made; then its files are
 written by a sealed checkout, in which nothing planted in the shared directory runs; then the lock
 goes. So whoever finds that reason knows that nobody has worked there yet and starts over, and
-whoever does not find it treats what is there as work. Calls for one repository must not overlap:
-the caller holds its lock.
+whoever does not find it treats what is there as work. Where calls for one repository may overlap
+the caller hands in its lock: two worktrees are not registered at once, but filled and emptied.
 """
 
 import os
 import shutil
 import stat
 import tempfile
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,11 +39,16 @@ __all__ = [
     "exclude_path", "expected_pointer", "find", "listed", "remove",
 ]  # fmt: skip
 
+#: Gives what keeps others from registering worktrees of the same repository.
+Alone = Callable[[], AbstractContextManager[object]]
+
 _HEADS: Final = "refs/heads/"
 _MAKING: Final = "wfledger: being made"
 _REMOVING: Final = "wfledger: being removed"
 #: What says that nobody works there: ours, and what git itself writes first.
 UNFINISHED: Final = frozenset({_MAKING, _REMOVING, "initializing"})
+#: Longest that one git command of `add` may take.
+_ADD_S: Final = 600.0
 _PAUSE_S: Final = 0.05
 _CLEAR_S: Final = 60.0
 _SNAPSHOT_S: Final = 300.0
@@ -72,20 +78,37 @@ def add(
     *,
     branch: str | None,
     base: str,
-    timeout: float = 300,
     lock: str | None = None,
+    alone: Alone = nullcontext,
 ) -> None:
     """Make a worktree at *path* with the files of the commit *base*.
 
     *branch* (a name or a full ref) is created at *base*, or adopted if it is there; without one
-    HEAD is detached. *lock* locks the worktree for good, for that reason. Done again after a
-    crash, or after success, it leads to the same: what is unfinished is made anew, what is
+    HEAD is detached. *lock* locks the worktree for good, for that reason. *alone* is held while it
+    is registered and not while its files are written, which takes most of the time. Done again
+    after a crash, or after success, it leads to the same: what is unfinished is made anew, what is
     finished and unchanged is adopted. Raises `WorktreeOccupiedError` where a leftover may hold
-    work. *timeout* holds for each git command.
+    work.
     """
     path, name = normal(path), branch and branch.removeprefix(_HEADS)
-    if _is_there(repo, path, name, base):
-        return
+    with alone():
+        if _is_there(repo, path, name, base):
+            return
+        info = _register(repo, path, name, base=base)
+    faults.point("worktree.add.registered")
+    with sealed(repo) as private:
+        private.run(
+            ["read-tree", "--reset", "-u", repo.tree_of(base)],
+            work_tree=path,
+            index=info.entry / "index",
+            timeout=_ADD_S,
+        )
+    faults.point("worktree.add.filled")
+    _lock(info, lock)
+
+
+def _register(repo: Repository, path: Path, name: str | None, *, base: str) -> WorktreeInfo:
+    """Let git record a worktree without files, under a reason that says so."""
     if name is not None:
         _make_branch(repo, f"{_HEADS}{name}", base)
     faults.point("worktree.add.branch")
@@ -94,42 +117,37 @@ def add(
     run_git(
         ["worktree", "add", "--quiet", "--no-checkout", "--lock", "--reason", _MAKING, *what],
         git_dir=repo.common_dir,
-        timeout=timeout,
+        timeout=_ADD_S,
     )
-    faults.point("worktree.add.registered")
-    info = _entry(repo, path)
-    with sealed(repo) as private:
-        private.run(
-            ["read-tree", "--reset", "-u", repo.tree_of(base)],
-            work_tree=path,
-            index=info.entry / "index",
-            timeout=timeout,
-        )
-    faults.point("worktree.add.filled")
-    _lock(info, lock)
+    return _entry(repo, path)
 
 
-def checkout_tree(repo: Repository, commit: str, path: Path, *, timeout: float = 300) -> None:
+def checkout_tree(repo: Repository, commit: str, path: Path) -> None:
     """Make a worktree at *path* with the files of *commit* and no branch, as `add` does."""
-    add(repo, path, branch=None, base=commit, timeout=timeout)
+    add(repo, path, branch=None, base=commit)
 
 
-def remove(repo: Repository, path: Path, *, timeout: float = 60) -> None:
+def remove(
+    repo: Repository, path: Path, *, timeout: float = 60, alone: Alone = nullcontext
+) -> None:
     """Remove the worktree at *path*, its files and git's record of it; its branch stays.
 
     Half of it may be gone already. Refuses what is no linked worktree of this repository, and
-    the ledger's own. While processes still write there it tries again until *timeout*.
+    the ledger's own. While processes still write there it tries again until *timeout*. *alone* is
+    held as by `add`, and not while files are removed.
     """
     path = normal(path)
-    info = find(repo, path)
-    _check_removable(repo, path, info)
-    if info is not None:
-        _lock(info, _REMOVING)
+    with alone():
+        info = find(repo, path)
+        _check_removable(repo, path, info)
+        if info is not None:
+            _lock(info, _REMOVING)
     faults.point("worktree.remove.marked")
     delete(path, timeout=timeout)
     faults.point("worktree.remove.emptied")
     if info is not None:
-        delete(info.entry, timeout=timeout)
+        with alone():
+            delete(info.entry, timeout=timeout)
 
 
 def exclude_path(repo: Repository, pattern: str) -> None:
