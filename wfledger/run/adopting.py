@@ -16,7 +16,7 @@ from wfledger.core.statuses import Status
 from wfledger.errors import StaleError, TransitionError, WfledgerError
 from wfledger.run import filework, stopping
 from wfledger.run.handmade import Hand
-from wfledger.run.liveness import Observations
+from wfledger.run.liveness import Observations, has_runtime
 from wfledger.run.newcomers import understand
 from wfledger.run.records import Recent, Records
 from wfledger.run.requests import is_given_up
@@ -169,11 +169,11 @@ class Adopter:
 
 def act_of(workspace: Workspace, known: Known, copy: Copy) -> Act:
     """Say what somebody did, by the last record and the file as it is."""
-    layout, task = workspace.ledger.layout, known.task or copy.task
+    task = known.task or copy.task
     return decide(
         known.status, copy.status, same=known.task == copy.task,
         claimed=workspace.ledger.is_claimed(task.id, task.attempt),
-        has_runtime=layout.live(task.id, task.attempt).exists(),
+        has_runtime=has_runtime(workspace, task),
     )
 
 

@@ -67,8 +67,8 @@ class Heart:
         self._lock = None
 
     def sign(self, lock: LiveLock) -> None:
-        """Write into *lock* that this runtime holds it."""
-        raw = self.name.encode() + b"\n"
+        """Write into *lock* that this runtime holds it, and in which process."""
+        raw = f"{self.name}\n{os.getpid()}\n".encode()
         os.ftruncate(lock.descriptor, len(raw))
         os.pwrite(lock.descriptor, raw, 0)
 
@@ -93,13 +93,24 @@ class Heart:
 
 def signed_by(path: Path) -> str | None:
     """Return the runtime that holds the lock at *path* as it says there, or None."""
+    name = _lines_of(path)[0]
+    plain = name.removeprefix(PREFIX)
+    return name if plain != name and plain.isalnum() else None
+
+
+def process_of(path: Path) -> int | None:
+    """Return the pid of the runtime that has signed the lock at *path*, or None."""
+    pid = _lines_of(path)[1]
+    return int(pid) if pid.isdecimal() else None
+
+
+def _lines_of(path: Path) -> tuple[str, str]:
     try:
         raw = path.read_bytes()[:_NAME_BYTES]
     except OSError:
-        return None
-    name = raw.decode("ascii", "replace").strip()
-    plain = name.removeprefix(PREFIX)
-    return name if plain != name and plain.isalnum() else None
+        return "", ""
+    name, _, rest = raw.decode("ascii", "replace").partition("\n")
+    return name.strip(), rest.partition("\n")[0]
 
 
 def beats(workspace: Workspace) -> dict[str, str]:

@@ -266,6 +266,9 @@ class Engine:
             live = LiveLock(self.workspace.ledger.layout.live(task.id, task.attempt))
         except BusyError:
             return False
+        if not live.is_at(live.path):
+            live.release()  # whoever had it before us has lost the race and removed it
+            return False
         try:
             self._heart.sign(live)
             claimed = claim(
@@ -273,6 +276,8 @@ class Engine:
             )
             faults.point("engine.claimed")
         except (StaleError, NothingToClaimError):
+            # Who claimed it may drive himself, and has no lock.
+            live.path.unlink(missing_ok=True)
             live.release()
             return False
         except BaseException:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from wfledger.core.documents import Task
-from wfledger.run.beating import beats, signed_by
+from wfledger.run.beating import beats, process_of, signed_by
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.store.locks import is_alive
@@ -129,12 +129,25 @@ def owner_of(workspace: Workspace, task: Task, observations: Observations, lease
     if not ledger.is_claimed(task.id, attempt):
         return "unrecorded"
     live = ledger.layout.live(task.id, attempt)
-    if live.exists():
+    if has_runtime(workspace, task):
         if not is_alive(live):
             return "dead"
         stopped = signed_by(live) in stopped_runtimes(workspace, observations, lease_s)
         return "expired" if stopped else "alive"
     return "expired" if _age_of(workspace, task, observations, lease_s) >= lease_s else "alive"
+
+
+def has_runtime(workspace: Workspace, task: Task) -> bool:
+    """Whether a runtime holds, or held, the present attempt of *task*, and no claimant of his own.
+
+    The lock by itself does not say so: a runtime takes it before it claims, and may lose the race
+    to somebody who drives himself, or die in it (WFL-CLAIM-030).
+    """
+    live = workspace.ledger.layout.live(task.id, task.attempt)
+    if not live.exists():
+        return False
+    record, pid = workspace.ledger.claim_record(task.id, task.attempt), process_of(live)
+    return record is None or pid is None or record.pid in {0, pid}
 
 
 def _age_of(
@@ -159,6 +172,6 @@ def lease_left(
 
     None where a runtime holds the attempt, which renews by itself.
     """
-    if workspace.ledger.layout.live(task.id, task.attempt).exists():
+    if has_runtime(workspace, task):
         return None
     return max(lease_s - _age_of(workspace, task, observations, lease_s), 0.0)

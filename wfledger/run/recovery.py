@@ -31,7 +31,13 @@ from wfledger.run.keeping import (
     kept_head,
     with_kept,
 )
-from wfledger.run.liveness import Observations, Owner, owner_of, stopped_runtimes
+from wfledger.run.liveness import (
+    Observations,
+    Owner,
+    has_runtime,
+    owner_of,
+    stopped_runtimes,
+)
 from wfledger.run.process import sweep
 from wfledger.run.proctree import inhabited
 from wfledger.run.workspace import Workspace
@@ -142,7 +148,7 @@ def _is_swept(workspace: Workspace, name: str) -> bool:
 
 def owner_said(workspace: Workspace, task: Task) -> str:
     """Return what has become of the owner of an attempt whose lease is over, for people."""
-    if workspace.ledger.layout.live(task.id, task.attempt).exists():
+    if has_runtime(workspace, task):
         return f"its runtime has stood still for {workspace.policy().lease_s:g} s"
     return "its lease ran out"
 
