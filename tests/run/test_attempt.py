@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,13 @@ from tests.support.engines import (
 from tests.support.repos import files_at, git
 from tests.support.workspaces import BRANCH, RUN, add_task, make_workspace
 from wfledger import faults
-from wfledger.core.statuses import Status
+from wfledger.core.statuses import Actor, Status
 from wfledger.errors import EnvironmentFailedError
+from wfledger.run.attempt import run_attempt
+from wfledger.run.claims import claim
 from wfledger.run.commanding import tag_for
 from wfledger.run.process import tagged
+from wfledger.store.locks import LiveLock
 
 # -- what it may not do ----------------------------------------------------------------------------
 
@@ -400,3 +404,23 @@ def test_worker_says_of_its_attempt_what_it_has_to_without_naming_it(tmp_path: P
     run_task(workspace, f"{verb} && {verb} > {tmp_path}/beat", env=("PYTHONPATH",))
     assert statuses(workspace) == {ID: "done"}
     assert json.loads((tmp_path / "beat").read_text())["heartbeat"] == 2
+
+
+def test_attempt_that_is_stopped_before_its_turn_leaves_nothing_behind(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path, FILES)
+    promoted = add_task(workspace, "a", command="touch ran", write=("**",))
+    with workspace.ledger.transaction("test") as changes:
+        changes.move(
+            promoted.id, Status.PENDING, actor=Actor.SCHEDULER, why="promoted", attempt=1
+        )
+    live = LiveLock(workspace.ledger.layout.live(ID, 1))
+    claimed = claim(workspace, worker="worker", task_id=ID)
+    stop, told = threading.Event(), []
+    stop.set()
+    run_attempt(
+        workspace, claimed, live=live, stop=stop, report=lambda *said: told.append(said[1])
+    )
+    assert told == ["stopped: stopped before it was started"]
+    assert outcomes(workspace, ID) == ["released"]
+    assert leftovers(workspace) == NOTHING_LEFT
+    assert not live.is_held

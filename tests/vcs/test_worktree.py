@@ -3,6 +3,8 @@
 import os
 import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,24 @@ def test_no_branch_is_a_detached_head(repo: Path, path: Path, base: str) -> None
     info = find(Repository.discover(repo), path)
     assert info is not None
     assert info.branch is None
+
+
+def test_others_are_kept_waiting_for_the_registration_and_not_for_the_files(
+    repo: Path, path: Path, base: str
+) -> None:
+    seen: list[set[str]] = []
+
+    @contextmanager
+    def alone() -> Iterator[None]:
+        yield
+        seen.append({one.name for one in path.iterdir()} if path.exists() else set())
+
+    found = Repository.discover(repo)
+    add(found, path, branch=BRANCH, base=base, alone=alone)
+    whole = {one.name for one in path.iterdir()}
+    assert len(whole) > 1
+    remove(found, path, alone=alone)
+    assert seen == [{".git"}, whole, set()]
 
 
 def test_a_worktree_is_found_whatever_git_calls_its_entry(
