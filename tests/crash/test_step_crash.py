@@ -96,6 +96,15 @@ def test_alarm_that_was_raised_by_one_who_died_stands(tmp_path: Path) -> None:
     assert "core.fsmonitor" in alarm.reason
 
 
+def test_first_record_that_was_begun_and_not_made_alarms_nobody(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    _killed("atomic.replace.after-rename", look_there, workspace.main)
+    index = workspace.ledger.layout.local / "index"
+    assert list((index / "known").iterdir())
+    assert not (index / "fingerprints.json").exists()
+    assert fingerprints.check(workspace) is None
+
+
 def test_what_changed_is_put_back_after_a_death_in_the_middle(tmp_path: Path) -> None:
     workspace = _planted(tmp_path)
     assert fingerprints.check(workspace) is not None

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from wfledger import faults
 from wfledger.clock import iso
@@ -39,15 +39,14 @@ from wfledger.store.locks import is_alive
 from wfledger.vcs import fingerprint, proc
 from wfledger.vcs.fingerprint import Fingerprint, is_configuration, refuse_shortage
 
-if TYPE_CHECKING:
-    pass
-
 faults.register("fingerprints.noted", "fingerprints.alarmed")
 
 CODE: Final = "untrusted_change"
 COMMAND: Final = "wfledger trust"
 _RECORD: Final = "fingerprints.json"
 _FOLDER: Final = "known"
+#: Is there since the first record was whole: without it nobody has taken a record away.
+_MARK: Final = "fingerprints.mark"
 #: Changes and attempts that an alarm names.
 NAMED: Final = 20
 #: Files larger than this, or more than this in all, are not kept to be restored.
@@ -87,6 +86,10 @@ class Record:
 
 def _path(workspace: Workspace) -> Path:
     return workspace.ledger.layout.local / "index" / _RECORD
+
+
+def _mark(workspace: Workspace) -> Path:
+    return _path(workspace).with_name(_MARK)
 
 
 # -- around an attempt ---------------------------------------------------------------------------
@@ -158,7 +161,7 @@ class _Look:
     def take(self) -> Pause | None:
         alarm, record = alarm_of(self._workspace), Record.load(self._workspace)
         if record is None:
-            if alarm is None and (_path(self._workspace).parent / _FOLDER).is_dir():
+            if alarm is None and _mark(self._workspace).exists():
                 gone = Change("the record of what is known to be good", "", "there", None)
                 alarm = self._alarm([gone], self._suspects(Record()))
             if alarm is not None:
@@ -166,6 +169,8 @@ class _Look:
             record = adopt(self._workspace, Record(), self._found, self._tips({}))
         if not (self._workspace.ledger.layout.root / ".git").exists():
             self._leave_ledger_out(record)
+        if not _mark(self._workspace).exists():
+            _mark(self._workspace).touch()
         before = json.dumps(vars(record), sort_keys=True)
         if alarm is None:
             alarm = self._compare(record)
