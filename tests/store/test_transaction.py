@@ -254,3 +254,25 @@ def test_hand_edited_file_is_adopted_as_it_is(ledger: Ledger) -> None:
         changes.adopt_file("fleet.toml", why="edited")
     said = _last(ledger)
     assert (said["kind"], said["path"], said["content"]) == ("file", "fleet.toml", "[roles]\n")
+
+
+def test_lost_race_for_a_claim_that_was_killed_records_nothing_of_the_winner(
+    ledger: Ledger,
+) -> None:
+    put(ledger, Status.PENDING, "r.a", attempt=1)
+    with ledger.transaction("worker") as changes:
+        changes.claim("r.a", record("ana"))
+    ledger.journal.drop(ledger.journal.rotate() or pytest.fail("nothing was recorded"))
+    facts = {"task": "r.a", "source": "pending", "target": "in-progress", "seq": 0}
+    ledger.marker.set(**facts, token="0" * 64)  # the digest of somebody else's token
+    with ledger.transaction("finder"):
+        pass
+    assert ledger.marker.get() is None
+    assert list(ledger.journal.records()) == []
+
+
+def test_claim_of_what_is_not_on_offer_begins_nothing(ledger: Ledger) -> None:
+    put(ledger, Status.IN_PROGRESS, "r.a", attempt=1)
+    with pytest.raises(StaleError), ledger.transaction("worker") as changes:
+        changes.claim("r.a", record("ben"))
+    assert ledger.marker.get() is None

@@ -71,12 +71,15 @@ def _finish_task(changes: "Transaction", begun: dict[str, Any]) -> None:
     task = _readable(goal)
     if task is None or (task.seq < seq and source is not Status.PENDING):
         return  # it never began, or what is there is another thing altogether
+    if "token" in begun and _is_of_another(ledger, task, str(begun["token"])):
+        return  # the race for this claim was lost, and its winner has recorded it
     if task.seq < seq:
         # Renamed out of pending/, content not written: the rename decided. What the content would
         # have been is not known any more; the number rises all the same.
         task = task.next()
         atomic.replace(goal, canonical(task), tmp=ledger.layout.tmp)
-    _record(changes, task, source, target)
+    recorded = begun.get("recorded", begun["source"])  # a file adopted may lie elsewhere than said
+    _record(changes, task, Status(recorded) if recorded else None, target)
 
 
 def _record(
@@ -93,6 +96,11 @@ def _record(
             changes.record_claim(task, record, why=_WHY)
             return
     changes.record_task(task, source, target, why=_WHY)
+
+
+def _is_of_another(ledger: "Holder", task: Task, token_sha256: str) -> bool:
+    record = _claim_record(ledger, task)
+    return record is not None and record.token_sha256 != token_sha256
 
 
 def _claim_record(ledger: "Holder", task: Task) -> claims.ClaimRecord | None:

@@ -188,9 +188,14 @@ class Transaction:
         Returns the task as it is in in-progress/. Raises `StaleError` when the race was lost. The
         file itself is not rewritten; the owner is folded in by a later step (WFL-CLAIM-008).
         """
+        offer = self.ledger.layout.task(Status.PENDING, task_id)
+        if not os.path.lexists(offer) and offer.parent.is_dir():
+            # Nothing is begun: after a kill it would look like the claim of whoever has it.
+            raise StaleError(f"{task_id} is not on offer", task=task_id)
         self._begin(
-            task=task_id, source=Status.PENDING.value, target=Status.IN_PROGRESS.value, seq=0
-        )
+            task=task_id, source=Status.PENDING.value, target=Status.IN_PROGRESS.value, seq=0,
+            token=record.token_sha256,
+        )  # fmt: skip
         faults.point("ledger.claim.marked")
         try:
             entry = take(self.ledger.layout, task_id, record)
@@ -291,7 +296,10 @@ class Transaction:
         goal = layout.task(target, task.id)
         if found is not target:
             goal = self._goal(task, target)
-        self._begin(task=task.id, source=found.value, target=target.value, seq=task.seq)
+        self._begin(
+            task=task.id, source=found.value, target=target.value, seq=task.seq,
+            recorded=recorded.value if recorded else None,
+        )  # fmt: skip
         faults.point("ledger.adopt.marked")
         if found is target:
             self._put(goal, raw)
