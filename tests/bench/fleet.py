@@ -55,6 +55,10 @@ def table(sizes: Sizes, folder: Path) -> Table:
     found.add(Row(_FULL, share, "", f"{len(steady)} looks, full after {samples[filled].elapsed:.0f} s"))
     working = sum(one.running for one in steady) / (len(steady) * slots) if steady else 0.0
     found.add(Row("workers running meanwhile", working, "", "as a share of the slots"))
+    all_run = next((one for one in samples if one.running >= 0.95 * slots), None)
+    if all_run is not None:
+        found.add(Row("until 95 % of the workers run", all_run.elapsed, "s"))
+        found.add(Row("memory then", all_run.memory_mb, "MB"))
     found.add(Row(_MEMORY, max(one.memory_mb for one in samples), "MB"))
     found.add(Row("its threads", max(one.threads for one in samples), ""))
     found.add(Row("its time of a processor for each task", samples[-1].cpu_s / tasks, "s"))
