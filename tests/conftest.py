@@ -1,6 +1,7 @@
 """What every test stands on: a sealed environment and a repository."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,11 @@ os.environ.setdefault(
 )
 settings.register_profile("suite", deadline=None, derandomize=True, database=None)
 settings.load_profile("suite")
+# A shell ignores these for what it starts in the background, and all our processes would with us.
+for ignored in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        default = signal.default_int_handler if ignored is signal.SIGINT else signal.SIG_DFL
+        signal.signal(ignored, default)
 
 
 @pytest.fixture(autouse=True)
