@@ -113,12 +113,13 @@ def test_the_lock_of_a_dead_process_is_removed_from_our_refs(
 
 
 @pytest.mark.long
-def test_the_lock_on_packed_refs_of_a_git_that_is_gone_is_removed(
-    repo: Path, tips: tuple[str, str]
+@pytest.mark.parametrize("name", ["packed-refs.lock", "packed-refs.new"])
+def test_what_a_git_that_is_gone_left_of_packed_refs_is_removed(
+    repo: Path, tips: tuple[str, str], name: str
 ) -> None:
     assert _swap(repo, RefUpdate(A, tips[0], None))
     git(repo, "pack-refs", "--all")
-    lock = repo / ".git/packed-refs.lock"
+    lock = repo / ".git" / name
     lock.write_bytes(b"")
     os.utime(lock, (1, 1))
     assert _swap(repo, RefUpdate(A, None, tips[0]))

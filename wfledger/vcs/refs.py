@@ -13,12 +13,14 @@ from wfledger.clock import SystemClock
 from wfledger.errors import BusyError, GitError
 from wfledger.vcs.proc import Finished, failure, run_git
 from wfledger.vcs.repo import Repository
-from wfledger.vcs.stale import OURS, is_abandoned, is_stale
+from wfledger.vcs.stale import OURS, PACKED, is_abandoned, is_stale
 
 _NAME: Final = re.compile(r"refs/[^\x00-\x20\x7f]+\Z")
 _OID: Final = re.compile(r"[0-9a-f]{40}\Z")
 _ABSENT: Final = "0" * 40
-_CONTENTION: Final = (b"Unable to create", b"unable to lock", b"but expected")
+_CONTENTION: Final = (
+    b"Unable to create", b"unable to create file", b"unable to lock", b"but expected",
+)  # fmt: skip
 _ROUNDS: Final = 5
 _CLOCK: Final = SystemClock()
 
@@ -108,14 +110,14 @@ def _line(update: RefUpdate) -> str:
 def _clear_stale(repo: Repository, updates: Sequence[RefUpdate]) -> bool:
     """Remove the locks that dead processes left on refs of ours; nobody else ever would.
 
-    And the one on all packed refs: a git that was killed while it deleted a ref leaves it.
+    And what a git that was killed while it deleted a ref leaves of all packed refs.
     """
     locks = [
         repo.common_dir / f"{update.ref}.lock" for update in updates if update.ref.startswith(OURS)
     ]
     stale = [lock for lock in locks if is_stale(lock)]
-    packed = repo.common_dir / "packed-refs.lock"
-    stale += [packed] if is_abandoned(packed) else []
+    packed = (repo.common_dir / name for name in PACKED)
+    stale += [path for path in packed if is_abandoned(path)]
     for lock in stale:
         lock.unlink(missing_ok=True)
     return bool(stale)
