@@ -234,7 +234,6 @@ class _Attempt:
         with_tree = LiveLock(tree, inheritable=True)
         try:
             self.tenure.check()
-            self.workspace.let_go()
             # Only the worker's processes keep the tree's lock: it must not live on with us when
             # we are stopped.
             ended = run_job(

@@ -106,13 +106,6 @@ class Workspace:
         repo: Repository = self._threads.repo
         return repo
 
-    def let_go(self) -> None:
-        """Close what this thread has open of the repository; asked for again, it is opened anew.
-
-        For a thread that goes to wait for hours: hundreds do.
-        """
-        self._threads.__dict__.pop("repo", None)
-
     def current_branch(self) -> str | None:
         """Return the full name of the branch that is checked out where the user stands.
 
