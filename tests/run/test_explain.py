@@ -15,6 +15,7 @@ from wfledger.core.records import canonical
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import NotFoundError
 from wfledger.run.explain import Why, explain
+from wfledger.run.presence import driving
 from wfledger.run.workspace import Workspace
 
 
@@ -52,6 +53,8 @@ def test_task_that_may_start_waits_for_the_next_pass(workspace: Workspace) -> No
     found = why(workspace, "a")
     assert (found.code, found.command) == ("ready", "wfledger run r1")
     assert found.since is not None
+    with driving(workspace, None):  # a daemon: nobody has to start another dispatcher
+        assert why(workspace, "a").command is None
 
 
 @pytest.mark.requirement("WFL-CLI-009")

@@ -19,6 +19,7 @@ from wfledger.errors import NotFoundError
 from wfledger.run.doing import Watcher
 from wfledger.run.liveness import Observations, owner_of
 from wfledger.run.pausing import pause_of
+from wfledger.run.presence import driven, is_driven
 from wfledger.run.pressure import pressure_of
 from wfledger.run.scheduler import Scheduler, admission
 from wfledger.run.slots import all_taken, count_of
@@ -112,6 +113,7 @@ class _Explainer:
         self._view: View = scheduler.look(self._runs.values())
         self._standings = self._view.standings()
         self._asked: set[str] = set()
+        self._drivers = driven(workspace)
         self._watcher = Watcher(workspace)
 
     def why(self, task_id: str) -> Why:
@@ -324,6 +326,8 @@ class _Explainer:
     # -- facts -----------------------------------------------------------------------------------
 
     def _say(self, entry: Entry, code: str, reason: str, command: str | None = None) -> Why:
+        if command == f"wfledger run {entry.task.run}" and is_driven(entry.task.run, self._drivers):
+            command = None  # another one beside it would wait for the same
         return Why(
             entry.task.id, entry.status, code, reason, since=self._since(entry), command=command,
             holder=self._holder(entry), state=self._watcher.state(entry.task, entry.status).value,
