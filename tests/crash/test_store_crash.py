@@ -287,16 +287,10 @@ def _doubly(folder: Path, names: list[str]) -> None:
 
 
 @pytest.mark.long
-def test_killed_recovery_comes_to_the_same_end(memory: Path) -> None:
-    names = ["pending->waiting"]
-    processes.start(_doubly, memory, names).result()
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1200)
-def test_killed_recovery_of_every_change_comes_to_the_same_end(memory: Path) -> None:
-    for name in OPERATIONS:
-        processes.start(_doubly, memory / name.replace(">", ""), [name]).result()
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", [*SORTS, "adopt", "take_in"])
+def test_killed_recovery_of_a_change_comes_to_the_same_end(memory: Path, name: str) -> None:
+    processes.start(_doubly, memory, [name]).result()
 
 
 # -- damage and loss -----------------------------------------------------------------------------
