@@ -35,7 +35,7 @@ DOORS = {
     "jsonpath_ng": ["plans.expressions"],
     "click": ["cli.*"],
     "rich": ["cli.*"],
-    "watchdog": ["run.watching"],
+    "watchdog": ["run.service.watching"],
     "openai": ["run.*"],
     "mcp": ["mcp.*"],
 }
@@ -47,7 +47,7 @@ RESERVED = {
     "asyncio": [],
     "time": ["clock", "cli.*"],
     # Torture draws its plan and its faults from a seed; nothing that a ledger rests on may.
-    "random": ["run.chance"],
+    "random": ["run.chaos.chance"],
     "secrets": ["clock"],
     "uuid": [],
 }

@@ -18,8 +18,8 @@ from tests.support.processes import PATIENCE_S, run_cli
 from tests.support.repos import files_at, make_repo
 from tests.support.waiting import until
 from tests.support.workspaces import RUN, add_task, make_workspace, open_workspace
-from wfledger.run.instance import Instance, facts_of, is_up
-from wfledger.run.process import tagged
+from wfledger.run.processes.process import tagged
+from wfledger.run.service.instance import Instance, facts_of, is_up
 from wfledger.run.workspace import Workspace
 
 

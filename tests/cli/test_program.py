@@ -166,7 +166,7 @@ def test_defect_leaves_a_report(repo: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setattr("wfledger.run.overview.overview", broken)
+    monkeypatch.setattr("wfledger.run.looks.overview.overview", broken)
     monkeypatch.chdir(repo)
     done = wf(repo, "status", "--json")
     found = json.loads(done.out)

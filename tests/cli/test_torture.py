@@ -12,10 +12,10 @@ from tests.support.cli import wf
 from tests.support.processes import run_cli
 from wfledger.clock import SystemClock
 from wfledger.core.statuses import Status
-from wfledger.run.chance import Chance
-from wfledger.run.torture_files import PREFIX, plant
-from wfledger.run.torture_scene import Scene, build, plan
-from wfledger.run.torture_verdict import of_damage, repair, violations
+from wfledger.run.chaos.chance import Chance
+from wfledger.run.chaos.scene import Scene, build, plan
+from wfledger.run.chaos.strangers import PREFIX, plant
+from wfledger.run.chaos.verdict import of_damage, repair, violations
 
 #: Tasks of the small scene.
 COUNT = 6

@@ -9,7 +9,7 @@ from wfledger.cli.watch_screen import Panel, Ui, cells, cut, draw, matching
 from wfledger.cli.watch_terminal import keys_of
 from wfledger.core.states import State
 from wfledger.core.statuses import Status
-from wfledger.run.board import Picture, Row, RunRow, changes
+from wfledger.run.looks.board import Picture, Row, RunRow, changes
 from wfledger.run.pausing import Pause
 
 _NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)

@@ -10,7 +10,7 @@ from tests.support.repos import files_at, git, write
 from tests.support.terminal import Terminal, open_terminal
 from tests.support.workspaces import open_workspace
 from wfledger.core.policy import Policy
-from wfledger.run.recovery import recover_lost, sweep_worktrees
+from wfledger.run.attempts.recovery import recover_lost, sweep_worktrees
 from wfledger.run.workspace import Workspace
 
 LEASE_S = 60.0

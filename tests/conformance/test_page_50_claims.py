@@ -16,7 +16,7 @@ from wfledger import errors
 from wfledger.core.documents import Task
 from wfledger.core.outcome import counted_attempts
 from wfledger.core.statuses import Actor, Status
-from wfledger.run import claims as verbs
+from wfledger.run.attempts import claims as verbs
 from wfledger.run.liveness import Observations, owner_of
 from wfledger.run.workspace import Workspace
 from wfledger.store import claiming, claims

@@ -13,12 +13,13 @@ from wfledger import errors
 from wfledger.core import bounds
 from wfledger.core.documents import Check, Landed, Result, TaskSpec
 from wfledger.core.statuses import Actor, Status
-from wfledger.run import claims, closing, judging, setup
+from wfledger.run import setup
+from wfledger.run.attempts import claims, closing, judging
+from wfledger.run.attempts.envelope import Envelope, parse_envelope, read_envelope
+from wfledger.run.attempts.inputs import write_inputs
 from wfledger.run.commit import commit_journal, quoted
-from wfledger.run.envelope import Envelope, parse_envelope, read_envelope
-from wfledger.run.environment import build
-from wfledger.run.inputs import write_inputs
-from wfledger.run.process import Ended
+from wfledger.run.processes.environment import build
+from wfledger.run.processes.process import Ended
 from wfledger.run.workspace import Workspace
 
 

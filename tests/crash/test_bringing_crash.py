@@ -12,7 +12,7 @@ from tests.support.engines import drive
 from tests.support.faults import kill_at
 from tests.support.repos import git
 from tests.support.workspaces import RUN, add_task, make_workspace, open_workspace
-from wfledger.run.bringing import bring, prepare_landing
+from wfledger.run.merger.bringing import bring, prepare_landing
 from wfledger.run.workspace import Workspace
 
 

@@ -16,8 +16,8 @@ from wfledger import faults
 from wfledger.core.documents import Check, Task
 from wfledger.core.policy import GatePolicy, Policy
 from wfledger.core.statuses import Status
-from wfledger.run import worktrees
-from wfledger.run.landing import Deferred
+from wfledger.run.attempts import worktrees
+from wfledger.run.merger.landing import Deferred
 from wfledger.run.workspace import Workspace
 
 FILES = {"src/a.py": "A = 1\n", "src/b.py": "B = 1\n"}

@@ -16,7 +16,7 @@ from tests.support.workspaces import add_run, add_task, open_workspace
 from wfledger.clock import SystemClock
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import NotFoundError, WfledgerError
-from wfledger.run.claims import claim
+from wfledger.run.attempts.claims import claim
 from wfledger.run.commit import commit_journal
 from wfledger.run.setup import initialise
 from wfledger.run.workspace import Workspace

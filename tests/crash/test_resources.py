@@ -17,8 +17,8 @@ from tests.support.processes import Cli
 from tests.support.repos import files_at, git, make_repo
 from tests.support.workspaces import open_workspace
 from wfledger.core.statuses import Status
-from wfledger.run.commanding import tag_for
-from wfledger.run.process import tagged
+from wfledger.run.attempts.commanding import tag_for
+from wfledger.run.processes.process import tagged
 
 TASKS = 4
 _CHUNK = b"\0" * 65_536

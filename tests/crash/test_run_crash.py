@@ -23,8 +23,8 @@ from tests.support.repos import files_at, git, make_repo
 from tests.support.workspaces import open_workspace
 from wfledger import faults
 from wfledger.core.statuses import Status
-from wfledger.run.commanding import tag_for
-from wfledger.run.process import tagged
+from wfledger.run.attempts.commanding import tag_for
+from wfledger.run.processes.process import tagged
 from wfledger.run.workspace import Workspace
 
 #: Points that a run of ours passes and that are no one else's to test.

@@ -22,12 +22,12 @@ from tests.support.workspaces import (
 )
 from wfledger.core.policy import Policy
 from wfledger.core.statuses import Status
-from wfledger.run import fingerprints, trusting
-from wfledger.run.archiving import archive_refs
-from wfledger.run.keeping import kept_head
-from wfledger.run.landing import Done
+from wfledger.run.attempts.keeping import kept_head
+from wfledger.run.guard import fingerprints, trusting
+from wfledger.run.merger.landing import Done
 from wfledger.run.pausing import alarm_of
 from wfledger.run.refnames import ARCHIVE
+from wfledger.run.upkeep.archiving import archive_refs
 from wfledger.run.workspace import Workspace
 
 pytestmark = pytest.mark.long

@@ -17,8 +17,8 @@ from wfledger.core.documents import Result, Retry
 from wfledger.core.policy import Policy
 from wfledger.core.statuses import Status
 from wfledger.errors import NothingToClaimError, StaleError
-from wfledger.run.claims import claim
-from wfledger.run.closing import close
+from wfledger.run.attempts.claims import claim
+from wfledger.run.attempts.closing import close
 from wfledger.run.ticking import tick_once
 from wfledger.run.workspace import Workspace
 

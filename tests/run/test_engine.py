@@ -278,7 +278,7 @@ def test_stopped_tasks_go_on_with_the_run(tmp_path: Path) -> None:
 
 
 def _stop_the_run(workspace: Workspace) -> None:
-    from wfledger.run.stopping import stop_run
+    from wfledger.run.attempts.stopping import stop_run
 
     assert stop_run(workspace, RUN, reason="lunch") == []
     assert workspace.ledger.run(RUN).state == "paused"

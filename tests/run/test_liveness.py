@@ -8,8 +8,8 @@ from tests.support.clock import FakeClock
 from tests.support.workspaces import RUN, add_task, make_workspace
 from wfledger.core.documents import Task
 from wfledger.core.statuses import Actor, Status
+from wfledger.run.attempts.claims import claim
 from wfledger.run.beating import Heart
-from wfledger.run.claims import claim
 from wfledger.run.engine import Engine
 from wfledger.run.liveness import Observations, owner_of
 from wfledger.run.workspace import Workspace

@@ -9,8 +9,8 @@ from tests.support.workspaces import RUN, add_task, make_workspace
 from wfledger.core.policy import Backpressure, Policy
 from wfledger.core.statuses import Status
 from wfledger.run.engine import Engine, Pulse
-from wfledger.run.explain import explain
-from wfledger.run.overview import overview
+from wfledger.run.looks.explain import explain
+from wfledger.run.looks.overview import overview
 from wfledger.run.pressure import Gauge, Readings, Room, pressure_of, read_machine, shortage
 from wfledger.run.workspace import Workspace
 

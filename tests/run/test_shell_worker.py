@@ -14,7 +14,7 @@ from tests.support.workspaces import BRANCH, add_task, make_workspace
 from wfledger.core.documents import Limits
 from wfledger.core.policy import Policy
 from wfledger.core.statuses import Actor, Status
-from wfledger.run.keeping import kept_head
+from wfledger.run.attempts.keeping import kept_head
 from wfledger.run.ticking import tick_once
 from wfledger.run.workspace import Workspace
 

@@ -12,7 +12,7 @@ from tests.support.processes import Cli, run
 from tests.support.sealed import ROOT
 from tests.support.workspaces import add_task
 from wfledger.core.statuses import Status
-from wfledger.run.adopting import SETTLE_S, Adopter
+from wfledger.run.byhand.adopting import SETTLE_S, Adopter
 from wfledger.run.commit import commit_journal
 from wfledger.run.scheduler import Scheduler
 from wfledger.run.workspace import Workspace

@@ -19,8 +19,8 @@ from tests.support.workspaces import (
 )
 from wfledger.clock import SystemClock
 from wfledger.core.statuses import Status
-from wfledger.run.checkup import Checkup, Repaired
 from wfledger.run.commit import commit_journal
+from wfledger.run.doctor.checkup import Checkup, Repaired
 from wfledger.run.workspace import Workspace
 from wfledger.store.inspect import Finding
 

@@ -3,8 +3,8 @@
 
 import pytest
 
-from wfledger.run.confinement import Confinement
-from wfledger.run.sandbox import trouble
+from wfledger.run.config.confinement import Confinement
+from wfledger.run.processes.sandbox import trouble
 
 _TROUBLE = trouble(Confinement(sandbox="bwrap", network=False))
 needs_bwrap = pytest.mark.skipif(_TROUBLE is not None, reason=f"no sandbox here: {_TROUBLE}")

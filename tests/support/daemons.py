@@ -12,9 +12,9 @@ from tests.support.processes import run_cli
 from tests.support.waiting import until
 from wfledger.clock import SystemClock
 from wfledger.core.statuses import Status
-from wfledger.run.daemon import Daemon, Settings
-from wfledger.run.instance import Instance
-from wfledger.run.logbook import Logbook
+from wfledger.run.service.daemon import Daemon, Settings
+from wfledger.run.service.instance import Instance
+from wfledger.run.service.logbook import Logbook
 from wfledger.run.workspace import Workspace
 
 

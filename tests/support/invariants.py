@@ -1,6 +1,6 @@
 """What must be true of every ledger that nobody is changing, as one function."""
 
-from wfledger.run.invariants import Violation, journal_moves, of_files, of_moves
+from wfledger.run.chaos.invariants import Violation, journal_moves, of_files, of_moves
 from wfledger.store import journal
 from wfledger.store.evidence import Committed
 from wfledger.store.inspect import inspect

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from wfledger.clock import Clock, SystemClock
-from wfledger.run.process import Ended, Job, ProcessLimits, run_job
+from wfledger.run.processes.process import Ended, Job, ProcessLimits, run_job
 
 PATIENCE_S: Final = 60.0
 

@@ -8,7 +8,7 @@ from tests.support.repos import git
 from tests.support.workspaces import BRANCH, open_workspace
 from wfledger.core.documents import Accepted, Intent, Merger, Task
 from wfledger.core.statuses import Actor, Status
-from wfledger.run.landing import Landing, land_task
+from wfledger.run.merger.landing import Landing, land_task
 from wfledger.run.workspace import Workspace
 
 

@@ -12,7 +12,7 @@ from tests.support.repos import git
 from tests.support.workspaces import BRANCH, move_branch
 from wfledger.core.documents import Bringing, Landed
 from wfledger.core.statuses import Status
-from wfledger.run import worktrees
+from wfledger.run.attempts import worktrees
 from wfledger.run.workspace import Workspace
 
 LEDGER = "refs/heads/wfledger"

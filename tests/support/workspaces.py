@@ -11,8 +11,8 @@ from wfledger.clock import Clock, SystemClock, iso
 from wfledger.core.documents import Result, Run, Task, TaskSpec
 from wfledger.core.policy import Policy
 from wfledger.core.statuses import Actor, Status
-from wfledger.run.claims import claim
-from wfledger.run.closing import close
+from wfledger.run.attempts.claims import claim
+from wfledger.run.attempts.closing import close
 from wfledger.run.setup import initialise
 from wfledger.run.workspace import Workspace
 

@@ -52,14 +52,14 @@ class App:
 
     def task_id(self, name: str) -> str:
         """Return the full id of a task that may be named in short."""
-        from wfledger.run.naming import resolve
+        from wfledger.run.looks.naming import resolve
 
         return resolve(self.workspace, name)
 
 
     def goes_on(self, run_id: str) -> str:
         """Return what to say of a run in which something may start now."""
-        from wfledger.run.instance import is_up
+        from wfledger.run.service.instance import is_up
 
         if is_up(self.workspace):
             return "the daemon takes it up"

@@ -14,7 +14,7 @@ from wfledger.cli.signals import stoppable
 from wfledger.errors import BusyError, EnvironmentFailedError
 
 if TYPE_CHECKING:
-    from wfledger.run.instance import Facts, Instance
+    from wfledger.run.service.instance import Facts, Instance
     from wfledger.run.workspace import Workspace
 
 #: Seconds in which a daemon that was started in the background must be up.
@@ -58,7 +58,7 @@ def daemon(
     app: App = context.obj
     if detach:
         return _detach(app, workers, no_events=no_events, as_json=as_json)
-    from wfledger.run.instance import Instance
+    from wfledger.run.service.instance import Instance
 
     workspace = app.workspace
     try:
@@ -81,8 +81,8 @@ class _Order(NamedTuple):
 
 
 def _serve(workspace: "Workspace", instance: "Instance", order: _Order) -> int:
-    from wfledger.run.daemon import Daemon, Settings
-    from wfledger.run.logbook import Logbook
+    from wfledger.run.service.daemon import Daemon, Settings
+    from wfledger.run.service.logbook import Logbook
     from wfledger.run.slots import count_of
 
     slots = count_of(workspace, order.workers)
@@ -107,7 +107,7 @@ def log_path(workspace: "Workspace") -> Path:
 
 
 def _say_running(workspace: "Workspace", *, as_json: bool) -> None:
-    from wfledger.run.instance import facts_of
+    from wfledger.run.service.instance import facts_of
 
     facts = facts_of(workspace)
     if as_json:
@@ -122,8 +122,8 @@ def _as_json(facts: "Facts | None", *, running: bool) -> dict[str, Any]:
 
 def _detach(app: App, workers: int | None, *, no_events: bool, as_json: bool) -> int:
     """Start a daemon in a session of its own and wait until it says that it is up."""
-    from wfledger.run.instance import facts_of, is_up
-    from wfledger.run.unit import program
+    from wfledger.run.service.instance import facts_of, is_up
+    from wfledger.run.service.unit import program
 
     workspace = app.workspace
     if is_up(workspace):
@@ -174,7 +174,7 @@ def _say_up(facts: "Facts", *, as_json: bool) -> None:
 @pass_app
 def status(app: App, *, as_json: bool) -> int:
     """Say whether the daemon runs and how it is. Exit status 0: it runs. 3: it does not."""
-    from wfledger.run.instance import facts_of, is_up
+    from wfledger.run.service.instance import facts_of, is_up
 
     running, facts = is_up(app.machine_state), facts_of(app.machine_state)
     if as_json:
@@ -204,7 +204,7 @@ def _say_facts(facts: "Facts") -> None:
 @pass_app
 def stop(app: App, *, timeout: float, as_json: bool) -> None:
     """End the daemon and what it runs, the work kept; returns when it is gone."""
-    from wfledger.run import instance
+    from wfledger.run.service import instance
 
     facts = instance.stop(app.machine_state, within_s=timeout)
     if as_json:
@@ -219,7 +219,7 @@ def stop(app: App, *, timeout: float, as_json: bool) -> None:
 @pass_app
 def unit(app: App, *, workers: int | None, no_events: bool) -> None:
     """Print a systemd user unit that runs the daemon of this ledger."""
-    from wfledger.run import unit as units
+    from wfledger.run.service import unit as units
 
     workspace = app.workspace
     arguments = _options(workers, no_events=no_events)

@@ -59,7 +59,8 @@ def answer(app: App, *, task: str, text: str, reason: str, as_json: bool) -> Non
     Of a result that waits for approval, `yes` lands it as it is, without another attempt, and `no`
     refuses it: the task has failed its verification then.
     """
-    from wfledger.run import approving, people
+    from wfledger.run import people
+    from wfledger.run.merger import approving
 
     task_id = app.task_id(task)
     asked = approving.is_asked(app.workspace.ledger.get(task_id).task)
@@ -120,7 +121,7 @@ def open_(app: App, *, task: str, as_json: bool) -> None:
     Where the work conflicts with what has landed, the merge is begun there. `wfledger accept TASK`
     lands what is in it.
     """
-    from wfledger.run.mending import open_worktree
+    from wfledger.run.attempts.mending import open_worktree
 
     task_id = app.task_id(task)
     opened = open_worktree(app.workspace, task_id)
@@ -150,7 +151,7 @@ def stop(app: App, *, what: str, reason: str, as_json: bool) -> None:
 
     A stopped run starts nothing more until `wfledger run RUN`.
     """
-    from wfledger.run import stopping
+    from wfledger.run.attempts import stopping
 
     workspace = app.workspace
     if what in _runs(app):

@@ -11,7 +11,7 @@ from wfledger.errors import UsageError
 from wfledger.run.refnames import HEADS
 
 if TYPE_CHECKING:
-    from wfledger.run.bringing import Bringing
+    from wfledger.run.merger.bringing import Bringing
 
 _SHOWN: Final = 50
 
@@ -31,8 +31,8 @@ def land(
     Uncommitted work is never touched: where it is in the way, nothing happens and the paths are
     named. Exit status 5: the branch has moved on and conflicts.
     """
-    from wfledger.run import bringing
-    from wfledger.run.naming import find_run
+    from wfledger.run.looks.naming import find_run
+    from wfledger.run.merger import bringing
 
     if branch and undo:
         raise UsageError("--branch and --undo do not go together")

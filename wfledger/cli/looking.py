@@ -14,7 +14,7 @@ from wfledger.core.text import clean_line
 
 if TYPE_CHECKING:
     from wfledger.core.documents import Result, Task
-    from wfledger.run.overview import Overview, RunLine, Working
+    from wfledger.run.looks.overview import Overview, RunLine, Working
 
 #: Lines of one kind that `status` shows.
 _SHOWN: Final = 20
@@ -29,8 +29,8 @@ _STATUSES: Final = tuple(status.value for status in Status)
 @pass_app
 def status(app: App, *, run: str | None, as_json: bool) -> None:
     """Count tasks and runs; say who works and what waits for you."""
-    from wfledger.run.naming import find_run
-    from wfledger.run.overview import overview
+    from wfledger.run.looks.naming import find_run
+    from wfledger.run.looks.overview import overview
 
     workspace = app.workspace
     found = overview(workspace, find_run(workspace, run) if run else None)
@@ -115,9 +115,9 @@ def list_(
     app: App, *, statuses: tuple[str, ...], run: str | None, limit: int, after: str, as_json: bool
 ) -> None:
     """List tasks in the order of their ids."""
-    from wfledger.run.doing import Watcher, with_state
-    from wfledger.run.naming import find_run
-    from wfledger.run.overview import page
+    from wfledger.run.looks.doing import Watcher, with_state
+    from wfledger.run.looks.naming import find_run
+    from wfledger.run.looks.overview import page
 
     workspace = app.workspace
     entries, more = page(
@@ -147,7 +147,7 @@ def _title(task: "Task") -> str:
 @pass_app
 def show(app: App, *, task_id: str, as_json: bool) -> None:
     """Show a task, its attempts and its last result."""
-    from wfledger.run.doing import Watcher, with_state
+    from wfledger.run.looks.doing import Watcher, with_state
 
     workspace = app.workspace
     entry = workspace.ledger.get(app.task_id(task_id))
@@ -224,7 +224,7 @@ def _say_result(result: "Result") -> None:
 @pass_app
 def why(app: App, *, task_id: str, as_json: bool) -> None:
     """Say what a task waits for, who holds that, since when, and the command that ends it."""
-    from wfledger.run.explain import explain
+    from wfledger.run.looks.explain import explain
 
     found = explain(app.workspace, app.task_id(task_id))
     if as_json:

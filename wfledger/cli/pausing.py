@@ -82,7 +82,7 @@ def resume(app: App, *, run: str | None, as_json: bool) -> int:
 
 
 def _open_run(app: App, name: str) -> "Run":
-    from wfledger.run.naming import find_run
+    from wfledger.run.looks.naming import find_run
 
     found = find_run(app.workspace, name)
     if found.state not in {"open", "paused"}:

@@ -16,8 +16,8 @@ from wfledger.core.text import clean, clean_line
 from wfledger.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from wfledger.run.changed import Difference
-    from wfledger.run.past import Happening
+    from wfledger.run.looks.changed import Difference
+    from wfledger.run.looks.past import Happening
 
 _CHUNK: Final = 1 << 16
 _COLOURS: Final = {"+": "green", "-": "red", "@": "cyan"}
@@ -31,7 +31,7 @@ _COLOURS: Final = {"+": "green", "-": "red", "@": "cyan"}
 @pass_app
 def diff(app: App, *, task_id: str, attempt: int | None, as_patch: bool, as_json: bool) -> None:
     """Show what an attempt changed, and what of that is out of its scope."""
-    from wfledger.run.changed import difference, patch
+    from wfledger.run.looks.changed import difference, patch
 
     workspace = app.workspace
     found = difference(workspace, app.task_id(task_id), attempt)
@@ -87,7 +87,7 @@ def logs(
 
 def _task_of(app: App, name: str) -> str:
     """Return the task of that name; of a run, raise what says which of its tasks run."""
-    from wfledger.run.naming import find_run
+    from wfledger.run.looks.naming import find_run
 
     try:
         return app.task_id(name)
@@ -120,7 +120,7 @@ def _log_of(app: App, task_id: str, attempt: int | None) -> tuple[int, Path]:
 
 
 def _follow(app: App, task_id: str, attempt: int | None, *, raw: bool) -> None:
-    from wfledger.run.following import Said, follow, follow_attempt
+    from wfledger.run.looks.following import Said, follow, follow_attempt
 
     pieces = (
         follow_attempt(app.workspace, task_id, attempt) if attempt
@@ -170,7 +170,7 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
 @pass_app
 def history(app: App, *, task_id: str | None, limit: int, as_json: bool) -> None:
     """Show how things came about, oldest first: of a task, of a run, or of everything."""
-    from wfledger.run.past import happenings
+    from wfledger.run.looks.past import happenings
 
     task, run = _named(app, task_id) if task_id else (None, None)
     found = happenings(app.workspace, task=task, run=run, limit=limit)
@@ -183,7 +183,7 @@ def history(app: App, *, task_id: str | None, limit: int, as_json: bool) -> None
 
 def _named(app: App, name: str) -> tuple[str | None, str | None]:
     """Return the task or the run of that name."""
-    from wfledger.run.naming import find_run
+    from wfledger.run.looks.naming import find_run
 
     try:
         return app.task_id(name), None

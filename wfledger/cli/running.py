@@ -52,8 +52,8 @@ def run(
     wait for a person; each is printed with its command.
     """
     from wfledger.core.unknown import unknown_fields
-    from wfledger.run.instance import is_up
-    from wfledger.run.sandbox import unavailable
+    from wfledger.run.processes.sandbox import unavailable
+    from wfledger.run.service.instance import is_up
     from wfledger.run.session import Session
     from wfledger.run.slots import count_of
 
@@ -88,7 +88,7 @@ def _submitted(app: App, what: str, order: _Order) -> Run:
     path = Path(what)
     if what == "-" or _is_file(app.start / path):
         return _submit(app, path, order)
-    from wfledger.run.naming import find_run
+    from wfledger.run.looks.naming import find_run
 
     workspace = app.workspace
     try:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wfledger.core.scopes import Pattern
-    from wfledger.run.checkup import Checkup, Repaired
+    from wfledger.run.doctor.checkup import Checkup, Repaired
     from wfledger.store.inspect import Finding
 
 
@@ -25,7 +25,7 @@ def doctor(app: App, *, fix: bool, as_json: bool) -> int:
     Exits with 1 while anything is found that is an error. What cannot be used is moved to
     quarantine/, work is kept under refs, and every repair is in the history with its reason.
     """
-    from wfledger.run.checkup import Checkup
+    from wfledger.run.doctor.checkup import Checkup
 
     checkup = Checkup(app.start, app.clock, state_home())
     if fix:

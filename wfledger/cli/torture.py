@@ -15,7 +15,7 @@ from wfledger.errors import UsageError
 if TYPE_CHECKING:
     from collections import Counter
 
-    from wfledger.run.torture import Report
+    from wfledger.run.chaos.torture import Report
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 #: Kinds of fault, endings and helps that are listed.
@@ -59,7 +59,7 @@ def torture(
 
     Exit status 0: everything held. 1: something did not; it is listed, and all is kept.
     """
-    from wfledger.run.torture import Order, Torture
+    from wfledger.run.chaos.torture import Order, Torture
 
     drawn = seed if seed is not None else int.from_bytes(os.urandom(4), "big")
     order = Order(_seconds(length), workers, tasks, drawn, verbs=_supervisors(), keep=keep)

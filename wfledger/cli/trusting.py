@@ -10,7 +10,7 @@ from wfledger.cli.render import plural, say
 from wfledger.errors import UsageError
 
 if TYPE_CHECKING:
-    from wfledger.run.trusting import Suspicion
+    from wfledger.run.guard.trusting import Suspicion
 
 
 @click.command("trust")
@@ -30,7 +30,7 @@ def trust(app: App, *, yes: bool, restore: bool, as_json: bool) -> int:
     puts back what was there; what is replaced stays in .git/wfledger/aside/. Exit status 1: you
     said no, or something could not be put back.
     """
-    from wfledger.run import trusting
+    from wfledger.run.guard import trusting
 
     workspace = app.workspace
     found = trusting.suspicion(workspace)

@@ -1,7 +1,7 @@
 """`watch`: a live board of the fleet, with keys for what a person may want to do about it.
 
 It reads the ledger's folders about twice a second and changes nothing by looking; runs, daemons
-and other boards go on beside it. The picture is made by `run.board`, drawn by
+and other boards go on beside it. The picture is made by `looks.board`, drawn by
 `watch_screen`.
 """
 
@@ -17,7 +17,7 @@ from wfledger.cli.render import is_fancy, say
 from wfledger.errors import UsageError
 
 if TYPE_CHECKING:
-    from wfledger.run.board import Board
+    from wfledger.run.looks.board import Board
     from wfledger.run.workspace import Workspace
 
 
@@ -33,8 +33,8 @@ def watch(app: App, *, run: str | None, as_json: bool) -> None:
     task and act on it: w says why it is where it is, l follows its output, s stops it, r tries it
     again, a answers its question, o opens its work; p pauses dispatch and ? lists every key.
     """
-    from wfledger.run.board import Board
-    from wfledger.run.naming import find_run
+    from wfledger.run.looks.board import Board
+    from wfledger.run.looks.naming import find_run
 
     workspace = app.workspace
     board = Board(workspace, find_run(workspace, run).id if run else None)
@@ -69,7 +69,7 @@ def _is_terminal() -> bool:
 
 def _print_changes(workspace: "Workspace", board: "Board") -> None:
     from wfledger.cli.watch_loop import LOOK_S
-    from wfledger.run.board import Picture, changes
+    from wfledger.run.looks.board import Picture, changes
 
     before = Picture(workspace.clock.now())
     while True:

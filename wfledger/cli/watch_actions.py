@@ -14,7 +14,7 @@ from wfledger.core.text import clean, clean_line
 from wfledger.errors import WfledgerError
 
 if TYPE_CHECKING:
-    from wfledger.run.explain import Why
+    from wfledger.run.looks.explain import Why
     from wfledger.run.workspace import Workspace
 
 _MESSAGE: Final = 500
@@ -49,7 +49,7 @@ class Actions:
 
     def stop(self, task_id: str) -> None:
         """End what runs of a task; its work is kept."""
-        from wfledger.run import stopping
+        from wfledger.run.attempts import stopping
 
         def act() -> str:
             done = stopping.stop(self._workspace, task_id, reason="from the board")
@@ -80,7 +80,7 @@ class Actions:
 
     def open(self, task_id: str) -> None:
         """Make a worktree with a task's kept work and tell where it is."""
-        from wfledger.run.mending import open_worktree
+        from wfledger.run.attempts.mending import open_worktree
 
         def act() -> str:
             opened = open_worktree(self._workspace, task_id)
@@ -129,7 +129,7 @@ def trouble(name: str, error: WfledgerError | OSError) -> str:
 
 def why_lines(workspace: "Workspace", task_id: str) -> list[str]:
     """Return what `why` says of a task."""
-    from wfledger.run.explain import explain
+    from wfledger.run.looks.explain import explain
 
     found = explain(workspace, task_id)
     now = workspace.clock.now()

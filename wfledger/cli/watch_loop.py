@@ -7,7 +7,7 @@ from wfledger.cli.watch_actions import Actions, log_lines, trouble, why_lines
 from wfledger.cli.watch_screen import HELP, Panel, Ui, draw, matching
 from wfledger.cli.watch_terminal import Terminal
 from wfledger.errors import WfledgerError
-from wfledger.run.board import Board, Picture, Row
+from wfledger.run.looks.board import Board, Picture, Row
 from wfledger.run.workspace import Workspace
 
 #: Seconds between two looks; more where a look takes long, so that looking stays a small load.

@@ -13,7 +13,7 @@ from wfledger.cli.render import plural, span
 from wfledger.core.states import State
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
-from wfledger.run.board import Picture, Row, RunRow, age_s
+from wfledger.run.looks.board import Picture, Row, RunRow, age_s
 
 HELP: Final = (
     "up down j k   choose a task        g G  first, last        space b  a page on, back",

@@ -18,7 +18,7 @@ from wfledger.core.states import REPORTED
 from wfledger.errors import UsageError
 
 if TYPE_CHECKING:
-    from wfledger.run.landing import Landing
+    from wfledger.run.merger.landing import Landing
 
 _task_argument = click.argument("task", envvar="WFLEDGER_TASK", required=False)
 _token_option = click.option(
@@ -53,7 +53,7 @@ def claim(
     lease_s = workspace.policy().lease_s
     place: str | None = None
     if worktree:
-        from wfledger.run.handing import give_worktree
+        from wfledger.run.attempts.handing import give_worktree
 
         place = give_worktree(workspace, claimed).path
     if as_json:
@@ -87,7 +87,7 @@ def heartbeat(
 
     With --state, `status`, `why` and `watch` show what it does until it says something else.
     """
-    from wfledger.run import claims, phases
+    from wfledger.run.attempts import claims, phases
 
     task_id = _task_of(app, task)
     count = claims.heartbeat(app.workspace, task_id, token)
@@ -110,7 +110,7 @@ def release(
     app: App, *, task: str | None, token: str | None, reason: str, as_json: bool
 ) -> None:
     """Give a task back; it counts as no failure, and work in its worktree is kept."""
-    from wfledger.run.handing import give_back
+    from wfledger.run.attempts.handing import give_back
 
     done = give_back(app.workspace, _task_of(app, task), token, reason=reason)
     _said(app, done.id, f"{done.id} waits again", {}, as_json=as_json)
@@ -129,7 +129,7 @@ def fail(
     app: App, *, task: str | None, token: str | None, kind: str, reason: str, as_json: bool
 ) -> None:
     """Hand an attempt in as failed; its work is kept."""
-    from wfledger.run import handing
+    from wfledger.run.attempts import handing
 
     done = handing.fail(app.workspace, _task_of(app, task), token, kind=kind, reason=reason)
     _said(app, done.id, f"{done.id} has failed: {kind}", {}, as_json=as_json)
@@ -152,7 +152,7 @@ def complete(
     Exit status 0: done. 1: verification or gate failed. 4: the attempt is over. 5: out of scope or
     conflict. 10: a person is asked, by the envelope or for approval. Every reason is given at once.
     """
-    from wfledger.run import handing
+    from wfledger.run.attempts import handing
 
     task_id = _task_of(app, task)
     handed = handing.complete(
@@ -181,7 +181,7 @@ def _written() -> Path | None:
 
 def _landing(landing: "Landing") -> tuple[int, str, dict[str, Any]]:
     """Return exit status, sentence and facts of what a landing came to."""
-    from wfledger.run.landing import Blocked, Deferred, Done, Retried
+    from wfledger.run.merger.landing import Blocked, Deferred, Done, Retried
 
     if isinstance(landing, Done):
         facts = {"landing": "done", "how": landing.how, "commit": landing.commit}

@@ -72,7 +72,7 @@ _BY_STATUS: Final = {
 class Seen:
     """What was seen of a task besides its document."""
 
-    #: What was last said of the attempt (`run.phases`).
+    #: What was last said of the attempt (`attempts.phases`).
     said: str | None = None
     #: Whether whoever holds it is gone, or has not renewed for its lease.
     is_lost: bool = False

@@ -15,7 +15,7 @@ from wfledger.core.records import canonical_json
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
 from wfledger.errors import BusyError
-from wfledger.run.tally import note_failures
+from wfledger.run.looks.tally import note_failures
 from wfledger.run.workspace import Workspace
 from wfledger.store import journal
 from wfledger.store.layout import Layout

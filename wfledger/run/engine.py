@@ -25,24 +25,24 @@ from wfledger.errors import (
     StaleError,
     WfledgerError,
 )
-from wfledger.run.attempt import run_attempt
+from wfledger.run.attempts.attempt import run_attempt
+from wfledger.run.attempts.claims import claim
+from wfledger.run.attempts.recovery import recover_lost, sweep_worktrees
+from wfledger.run.attempts.requests import requested
 from wfledger.run.beating import Heart
-from wfledger.run.claims import claim
 from wfledger.run.commit import commit_journal
-from wfledger.run.descriptors import allow_for
-from wfledger.run.instance import is_up
-from wfledger.run.landings import Landings
-from wfledger.run.notifying import Notifier
+from wfledger.run.config.roles import Fleet
+from wfledger.run.looks.notifying import Notifier
+from wfledger.run.looks.view import View, run_verdict
+from wfledger.run.merger.landings import Landings
 from wfledger.run.pausing import alarm_of, withdraw_offers
 from wfledger.run.presence import driving
 from wfledger.run.pressure import Gauge, Probe, read_machine
-from wfledger.run.recovery import recover_lost, sweep_worktrees
-from wfledger.run.requests import requested
-from wfledger.run.roles import Fleet
+from wfledger.run.processes.descriptors import allow_for
+from wfledger.run.processes.threads import in_thread
 from wfledger.run.scheduler import Scheduler, Step
+from wfledger.run.service.instance import is_up
 from wfledger.run.slots import Slots
-from wfledger.run.threads import in_thread
-from wfledger.run.view import View, run_verdict
 from wfledger.run.workspace import Workspace
 from wfledger.store.locks import LiveLock
 

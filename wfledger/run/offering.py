@@ -5,7 +5,7 @@ So claiming works without a daemon; a claim that finds offers open does nothing 
 
 from wfledger.core import bounds
 from wfledger.core.statuses import Status
-from wfledger.run.claims import Claim, claim
+from wfledger.run.attempts.claims import Claim, claim
 from wfledger.run.scheduler import Scheduler
 from wfledger.run.slots import count_of
 from wfledger.run.workspace import Workspace

@@ -11,12 +11,12 @@ from wfledger.core.documents import Accepted, Result, Task, TaskSpec
 from wfledger.core.scopes import parse_all
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import BusyError, NotFoundError, TransitionError, UsageError
-from wfledger.run import mending, worktrees
-from wfledger.run.approving import VERDICTS, give_verdict, is_asked
-from wfledger.run.changed import attempt_with_work
-from wfledger.run.keeping import kept_head
-from wfledger.run.stopping import stop
-from wfledger.run.submitted import submitted_spec
+from wfledger.run.attempts import mending, worktrees
+from wfledger.run.attempts.keeping import kept_head
+from wfledger.run.attempts.stopping import stop
+from wfledger.run.byhand.submitted import submitted_spec
+from wfledger.run.looks.changed import attempt_with_work
+from wfledger.run.merger.approving import VERDICTS, give_verdict, is_asked
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
 from wfledger.store.transaction import Transaction
@@ -216,7 +216,7 @@ def cancel(workspace: Workspace, task_id: str, *, reason: str = "") -> Task:
 
     Raises `TransitionError` for one that is done, or that turns out to have landed.
     """
-    from wfledger.run.landing import cancel_merging
+    from wfledger.run.merger.landing import cancel_merging
 
     for _ in range(_CHASES):
         status = workspace.ledger.get(task_id).status

@@ -25,17 +25,17 @@ from wfledger.core.policy import Policy
 from wfledger.core.scopes import parse_all
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import InvalidPatternError, StaleError, TransitionError
-from wfledger.run import vouching
-from wfledger.run.editing import adopt_edits
+from wfledger.run.byhand.editing import adopt_edits
+from wfledger.run.guard import vouching
 from wfledger.run.liveness import Observations
+from wfledger.run.looks.view import Cache, View, held_by_verifiers
+from wfledger.run.merger.verifiers import end_unwanted, is_wanted
 from wfledger.run.pausing import Pause, pause_of
-from wfledger.run.verifiers import end_unwanted, is_wanted
-from wfledger.run.view import Cache, View, held_by_verifiers
 from wfledger.run.workspace import Workspace
 from wfledger.store.transaction import Transaction
 
 if TYPE_CHECKING:
-    from wfledger.run.adopting import Adopter
+    from wfledger.run.byhand.adopting import Adopter
 
 _BY: Final = "scheduler"
 _HOT: Final = (Status.PENDING, Status.IN_PROGRESS, Status.MERGING)
@@ -70,7 +70,7 @@ class Scheduler:
 
     @cached_property
     def _adopter(self) -> "Adopter":
-        from wfledger.run.adopting import Adopter  # verbs that only look open no git
+        from wfledger.run.byhand.adopting import Adopter  # verbs that only look open no git
 
         return Adopter(self._workspace)
 

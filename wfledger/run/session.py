@@ -11,15 +11,15 @@ from wfledger.core.documents import Run
 from wfledger.core.graph import Verdict
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
+from wfledger.run.attempts.stopping import reopen_run
 from wfledger.run.engine import Engine, Pulse
-from wfledger.run.housekeeping import keep_house_if_due
-from wfledger.run.naming import task_ids
-from wfledger.run.needs import Need, needs, obstacles
+from wfledger.run.looks.naming import task_ids
+from wfledger.run.looks.needs import Need, needs, obstacles
+from wfledger.run.merger.verifiers import is_verifier
 from wfledger.run.people import retry
 from wfledger.run.refnames import HEADS
-from wfledger.run.stopping import reopen_run
 from wfledger.run.submit import follow_target
-from wfledger.run.verifiers import is_verifier
+from wfledger.run.upkeep.housekeeping import keep_house_if_due
 from wfledger.run.workspace import Workspace
 
 

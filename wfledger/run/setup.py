@@ -19,9 +19,9 @@ from wfledger.errors import (
     LedgerDamagedError,
     RepositoryError,
 )
-from wfledger.run.mounts import network_kind
-from wfledger.run.proposals import found_in
-from wfledger.run.roles import propose
+from wfledger.run.config.proposals import found_in
+from wfledger.run.config.roles import propose
+from wfledger.run.doctor.mounts import network_kind
 from wfledger.run.workspace import FOLDER, LOCAL, POINTER, points_home
 from wfledger.store import atomic
 from wfledger.store.boot import note_boot

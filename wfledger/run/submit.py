@@ -16,9 +16,9 @@ from wfledger.core.records import check_id
 from wfledger.core.scopes import covered, parse_all
 from wfledger.errors import InvalidDocumentError, NotFoundError, RepositoryError, UsageError
 from wfledger.plans.compiling import Plan
-from wfledger.run.naming import resolve
+from wfledger.run.config.roles import Fleet
+from wfledger.run.looks.naming import resolve
 from wfledger.run.refnames import HEADS
-from wfledger.run.roles import Fleet
 from wfledger.run.workspace import Workspace
 from wfledger.store.transaction import Transaction
 from wfledger.vcs.refs import RefUpdate, swap

@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 from wfledger.core.statuses import Status
+from wfledger.run.attempts.recovery import recover_lost, sweep_worktrees
 from wfledger.run.commit import commit_journal
-from wfledger.run.housekeeping import keep_house_if_due
-from wfledger.run.landing import Done, is_landable, land_task
-from wfledger.run.notifying import Notifier
-from wfledger.run.recovery import recover_lost, sweep_worktrees
+from wfledger.run.looks.notifying import Notifier
+from wfledger.run.merger.landing import Done, is_landable, land_task
 from wfledger.run.scheduler import Scheduler
 from wfledger.run.slots import count_of
+from wfledger.run.upkeep.housekeeping import keep_house_if_due
 from wfledger.run.workspace import Workspace
 
 

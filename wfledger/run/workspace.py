@@ -21,7 +21,7 @@ from wfledger.vcs.locate import Located, lender, locate
 __all__ = ["FOLDER", "LOCAL", "POINTER", "Machine", "Workspace", "points_home"]
 
 if TYPE_CHECKING:
-    from wfledger.run.roles import Fleet
+    from wfledger.run.config.roles import Fleet
     from wfledger.vcs.history import History
     from wfledger.vcs.repo import Repository
 
@@ -146,7 +146,7 @@ class Workspace:
 
     def fleet(self) -> "Fleet":
         """Return fleet.toml as it is now; an absent one is empty."""
-        from wfledger.run.roles import load
+        from wfledger.run.config.roles import load
 
         return load(self.ledger.read_text("fleet.toml") or "")
 

@@ -1,0 +1,129 @@
+"""The end of an attempt, in one transaction: the result first, then the task moves.
+
+Runtime, command line and recovery all end attempts here, so there is one fence and one place that
+decides what follows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wfledger.core import outcome
+from wfledger.core.documents import Attempt, Failure, Hold, Result, Task
+from wfledger.core.states import LANDING
+from wfledger.core.statuses import Actor, Status
+from wfledger.errors import StaleError
+from wfledger.run.attempts import phases
+from wfledger.run.attempts.claims import closed
+from wfledger.run.attempts.requests import is_given_up
+from wfledger.run.workspace import Workspace
+
+
+def failure(failure_class: str, message: str) -> Failure:
+    """Return a failure of a class, with the source that it is counted under."""
+    source = outcome.SOURCES.get(failure_class, "task")
+    return Failure(failure_class=failure_class, source=source, message=message[:1000])
+
+
+def as_said(result: Result) -> Result:
+    """Return a worker's envelope with the failure that its status stands for."""
+    if result.status == "blocked":
+        text = "; ".join(result.open_questions) or result.summary or "a question"
+        return result.but(failure=failure("question", text))
+    if result.status == "failed" and result.failure is None:
+        return result.but(failure=failure("task", result.summary or "failed"))
+    return result
+
+
+def close(
+    workspace: Workspace, result: Result, *, by: str, actor: Actor = Actor.WORKER,
+    left: bool = False,
+) -> Task:  # fmt: skip
+    """End the present attempt of a task with *result*; returns the task as it is then.
+
+    *left*: the runtime went away and gives the task back, which says nothing about the task.
+    Raises `StaleError` when the attempt is over already: a zombie changes nothing.
+    """
+    ended = _close(workspace, result, by=by, actor=actor, left=left)
+    # Its landing may have begun already, and says so in the same place.
+    phases.forget(workspace, result.task, result.attempt, unless=LANDING)
+    return ended
+
+
+def _close(
+    workspace: Workspace, result: Result, *, by: str, actor: Actor, left: bool
+) -> Task:
+    with workspace.ledger.transaction(by) as changes:
+        entry = changes.get(result.task)
+        task = entry.task
+        if entry.status is not Status.IN_PROGRESS or task.attempt != result.attempt:
+            raise StaleError(
+                f"attempt {result.attempt} of {task.id} is over: the task is "
+                f"{entry.status.value}, attempt {task.attempt}",
+                hint=f"wfledger why {task.id}",
+                task=task.id,
+            )
+        changes.put_result(result)
+        end = ending(workspace, task, result, actor=actor, left=left)
+        return changes.move(task.id, end.status, actor=end.actor, why=end.why, **end.changes)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Where the end of an attempt leads, who may move the task there, and what it says then."""
+
+    status: Status
+    actor: Actor
+    why: str
+    changes: Mapping[str, Any]
+
+
+def ending(
+    workspace: Workspace, task: Task, result: Result, *, actor: Actor = Actor.WORKER,
+    left: bool = False,
+) -> Ending:  # fmt: skip
+    """Return what the end of the present attempt of *task* with *result* leads to."""
+    why = result.failure
+    if why is None:
+        done = closed(workspace, task, "succeeded", result.summary, kept=result.head)
+        said = {"attempts": (*task.attempts, done), "hold": None}
+        return Ending(Status.MERGING, actor, "the worker is finished", said)
+    if left:
+        return released(workspace, task, result, why="its runtime left")
+    ended = _ended(workspace, task, result, why)
+    over: dict[str, Any] = {"attempts": ended, "claim": None}
+    if _is_given_up(workspace, result):
+        return Ending(Status.CANCELLED, Actor.PERSON, why.message, {**over, "hold": None})
+    following = outcome.after_failure(
+        task.but(attempts=ended), why.failure_class, why.message, now=workspace.clock.now()
+    )
+    over |= {"hold": following.hold, "block": following.block}
+    return Ending(following.status, actor, why.failure_class, over)
+
+
+def _is_given_up(workspace: Workspace, result: Result) -> bool:
+    """Whether it was stopped by a person who cancels the task."""
+    why = result.failure
+    if why is None or why.failure_class != "stopped":
+        return False
+    return is_given_up(workspace, result.task, result.attempt)
+
+
+def released(workspace: Workspace, task: Task, result: Result, *, why: str) -> Ending:
+    """Return what giving the present attempt back leads to; it counts as no failure."""
+    reason = result.failure.message if result.failure else ""
+    kept = result.head if result.head != result.base else None
+    attempt = closed(workspace, task, "released", reason, kept=kept)
+    said = {
+        "attempts": (*task.attempts, attempt), "claim": None,
+        "hold": Hold(code="released", reason=reason),
+    }
+    return Ending(Status.WAITING, Actor.WORKER, why, said)
+
+
+def _ended(
+    workspace: Workspace, task: Task, result: Result, why: Failure
+) -> tuple[Attempt, ...]:
+    kept = result.head if result.head != result.base else None
+    attempt = closed(workspace, task, why.failure_class, why.message, kept=kept)
+    return (*task.attempts, attempt)

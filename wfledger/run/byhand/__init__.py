@@ -1,0 +1,1 @@
+"""What people and file workers did to files themselves, taken in or put back."""

@@ -1,0 +1,1 @@
+"""`torture`: a scratch fleet under faults, and the invariants that decide."""

@@ -1,0 +1,1 @@
+"""What fleet.toml says, read so that one reading finds every mistake."""

@@ -1,0 +1,120 @@
+"""`trust`: a person looks at what changed while attempts ran, and takes it or puts it back.
+
+Either way what is there afterwards is known to be good, and dispatch goes on.
+"""
+
+import difflib
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from wfledger import faults
+from wfledger.core.text import clean_line
+from wfledger.errors import EnvironmentFailedError
+from wfledger.run.guard import fingerprints, refwatch
+from wfledger.run.guard.fingerprints import Record
+from wfledger.run.guard.planted import Change
+from wfledger.run.guard.putback import path_of, put_back
+from wfledger.run.pausing import Pause, alarm_of, clear_alarm
+from wfledger.run.workspace import Workspace
+from wfledger.vcs import fingerprint
+
+faults.register("trusting.restored")
+
+#: Lines of one file's difference that are shown.
+_LINES: Final = 40
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """What a person is asked to trust."""
+
+    alarm: Pause | None
+    changes: tuple[Change, ...]
+    #: Who ran, and since when.
+    ran: dict[str, str]
+    #: Name of a file -> the lines that differ, safe to print.
+    differences: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def is_none(self) -> bool:
+        """Whether there is nothing to trust."""
+        return self.alarm is None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the shape that `trust --json` prints."""
+        return {
+            "alarm": None if self.alarm is None else self.alarm.reason,
+            "since": None if self.alarm is None else self.alarm.since,
+            "ran": self.ran,
+            "changes": [change.as_json() for change in self.changes],
+        }
+
+
+def suspicion(workspace: Workspace) -> Suspicion:
+    """Look at everything now; changes nothing but to raise the alarm that is due."""
+    fingerprints.check(workspace)
+    alarm, record = alarm_of(workspace), Record.load(workspace)
+    if alarm is None or record is None:
+        return Suspicion(alarm, (), {})
+    found = fingerprints.look_at(workspace)
+    judged = fingerprints.judge(workspace, record, found)
+    moves = refwatch.strayed(workspace, record.refs, refwatch.tips(workspace))
+    said = alarm.facts.get("ran")
+    ran = {str(who): str(since) for who, since in said.items()} if isinstance(said, dict) else {}
+    differences = {
+        name: lines
+        for name in judged.changed()
+        if any(judged.of(name)) and (lines := _difference(workspace, record, name))
+    }
+    return Suspicion(alarm, (*judged.alarming(), *moves), ran | record.ran, differences)
+
+
+def _difference(workspace: Workspace, record: Record, name: str) -> tuple[str, ...]:
+    known = record.items.get(name)
+    old = b"" if known is None else fingerprints.recall(workspace, known)
+    looked = fingerprint.Fingerprint({})
+    fingerprint.look_at(looked, name, path_of(workspace, name))
+    new = looked.contents.get(looked.items.get(name, ""), b"")
+    if old is None or b"\0" in old + new:
+        return ()
+    lines = [
+        clean_line(line)
+        for line in difflib.unified_diff(
+            old.decode("utf-8", "replace").splitlines(),
+            new.decode("utf-8", "replace").splitlines(), "known", "now", lineterm="", n=1,
+        )
+    ]
+    more = [f"and {len(lines) - _LINES} more lines"] if len(lines) > _LINES else []
+    return (*lines[:_LINES], *more)
+
+
+def accept(workspace: Workspace) -> None:
+    """Take everything as it is now for known and good, and let this machine go on."""
+    with workspace.ledger.locks.hold_briefly("trust"):
+        record = Record.load(workspace) or Record()
+        found = fingerprints.look_at(workspace)
+        fingerprints.adopt(workspace, record, found, refwatch.tips(workspace))
+        clear_alarm(workspace)
+
+
+def restore(workspace: Workspace) -> tuple[str, ...]:
+    """Put back what is known, and let this machine go on; returns what could not be put back.
+
+    Done again after a crash it goes on. While something is left the alarm stays.
+    """
+    record = Record.load(workspace)
+    if record is None:
+        raise EnvironmentFailedError(
+            "what was known to be good is not recorded any more", hint="wfledger trust --yes"
+        )
+    left = []
+    judged = fingerprints.judge(workspace, record, fingerprints.look_at(workspace))
+    for name in judged.changed():
+        if any(judged.of(name)) and not put_back(workspace, judged, name):
+            left.append(name)
+        faults.point("trusting.restored")
+    moves = refwatch.strayed(workspace, record.refs, refwatch.tips(workspace))
+    left += [move.name for move in moves if not refwatch.restore(workspace, move)]
+    if not left:
+        accept(workspace)
+    return tuple(left)

@@ -1,0 +1,1 @@
+"""What people see: status, reasons, logs, the board, and notices."""

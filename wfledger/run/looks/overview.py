@@ -1,0 +1,205 @@
+"""`status`: how many tasks stand where, what each run has come to, who works, who is waited for.
+
+Counting opens no task; documents are read of what is in progress or blocked, and for the verdicts
+on runs as long as there are not too many. What was not looked at is None, never 0.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from wfledger.clock import iso
+from wfledger.core.documents import Run
+from wfledger.core.states import State
+from wfledger.core.statuses import Status
+from wfledger.core.tally import total
+from wfledger.errors import InvalidDocumentError, WfledgerError
+from wfledger.run.looks.doing import Doing, working
+from wfledger.run.looks.explain import since
+from wfledger.run.looks.needs import Need, needs
+from wfledger.run.looks.tally import failures
+from wfledger.run.looks.view import View, run_verdict
+from wfledger.run.merger.verifiers import is_verifier
+from wfledger.run.pausing import pause_of
+from wfledger.run.presence import driven, is_driven
+from wfledger.run.pressure import pressure_of
+from wfledger.run.refnames import HEADS
+from wfledger.run.scheduler import Scheduler, waiting_on_person
+from wfledger.run.workspace import Workspace
+from wfledger.store.entries import Entry
+from wfledger.store.layout import run_of
+from wfledger.store.quarantined import quarantined
+
+#: Open tasks up to which verdicts are worked out; a moment's reading.
+VERDICTS_UP_TO: Final = 1_000
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """One run in the overview."""
+
+    run: Run
+    counts: dict[str, int]
+    #: None where it was not worked out.
+    verdict: str | None
+    #: Whether anybody on this machine drives it, or works on a task of it.
+    is_driven: bool = False
+    #: Failed attempts of its tasks, by where that came from.
+    failures: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it could go on and nobody is there who would."""
+        return self.run.state == "open" and self.verdict == "running" and not self.is_driven
+
+    @property
+    def total(self) -> int:
+        """Number of its tasks."""
+        return sum(self.counts.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the shape that `status --json` prints."""
+        return {
+            "id": self.run.id,
+            "name": self.run.name,
+            "goal": self.run.goal,
+            "state": self.run.state,
+            "verdict": self.verdict,
+            "driven": self.is_driven,
+            "failures": total([self.failures]),
+            "created": self.run.created,
+            "branch": self.run.branch.removeprefix(HEADS),
+            "target": self.run.target.removeprefix(HEADS),
+            "counts": self.counts,
+            "total": self.total,
+        }
+
+
+@dataclass(frozen=True)
+class Working:
+    """Somebody at work; *since* is when he took the task."""
+
+    doing: Doing
+    since: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the shape that `status --json` prints."""
+        one = self.doing
+        return {
+            "task": one.task.id, "worker": one.worker, "since": self.since, **one.as_json(),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A ledger, or one run of it, at a glance."""
+
+    counts: dict[str, int]
+    runs: tuple[RunLine, ...]
+    working: tuple[Working, ...]
+    needs: tuple[Need, ...]
+    paused: str | None
+    #: What this machine has too little of to start anything; None when it has enough.
+    short_of: str | None
+    #: Number of files in quarantine/.
+    quarantined: int
+    at: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the shape that `status --json` prints; the counts sum to the total."""
+        return {
+            "counts": self.counts,
+            "total": sum(self.counts.values()),
+            "runs": [line.as_json() for line in self.runs],
+            "working": [one.as_json() for one in self.working],
+            "needs": [need.as_json() for need in self.needs],
+            "failures": total(line.failures for line in self.runs),
+            "paused": self.paused,
+            "short_of": self.short_of,
+            "quarantined": self.quarantined,
+            "at": self.at,
+        }
+
+
+def overview(workspace: Workspace, run: Run | None = None) -> Overview:
+    """Look at the whole ledger, or at one run; changes nothing."""
+    ledger = workspace.ledger
+    names = {s: ledger.names(s, run=run.id if run else None) for s in Status}
+    runs = [run] if run else ledger.runs()
+    pause = pause_of(workspace)
+    at_work = tuple(
+        Working(one, since(workspace, Entry(one.task, one.status)))
+        for one in working(workspace, run.id if run else None)
+    )
+    busy = frozenset(one.doing.task.run for one in at_work if one.doing.state is not State.STALE)
+    return Overview(
+        counts={status.value: len(found) for status, found in names.items()},
+        runs=_lines(workspace, runs, names, busy | driven(workspace)),
+        working=at_work,
+        needs=needs(workspace, run.id if run else None),
+        paused=pause.reason if pause else None,
+        short_of=pressure_of(workspace),
+        quarantined=len(quarantined(ledger.layout)),
+        at=iso(workspace.clock.now()),
+    )
+
+
+def _lines(
+    workspace: Workspace, runs: Sequence[Run], names: dict[Status, list[str]],
+    drivers: frozenset[str],
+) -> tuple[RunLine, ...]:  # fmt: skip
+    own = {
+        status: [name for name in found if not is_verifier(workspace, status, name)]
+        for status, found in names.items()
+    }
+    counted = {status: Counter(map(run_of, found)) for status, found in own.items()}
+    still = sum(len(found) for status, found in names.items() if not status.is_final)
+    view = Scheduler(workspace).look(runs) if still <= VERDICTS_UP_TO else None
+    verdicts = _verdicts(workspace, runs, view) if view else {}
+    read = view.documents() if view else workspace.ledger.tasks(Status.BLOCKED)
+    failed = failures(workspace, read)
+    return tuple(
+        RunLine(
+            run, {s.value: counted[s][run.id] for s in Status}, verdicts.get(run.id),
+            is_driven(run.id, drivers), failed.get(run.id, {}),
+        )
+        for run in runs
+    )
+
+
+def _verdicts(workspace: Workspace, runs: Sequence[Run], view: View) -> dict[str, str]:
+    stuck = waiting_on_person(
+        view, runs, pause=pause_of(workspace), offers=offers_of(workspace)
+    )
+    return {run.id: run_verdict(view, run, waiting_on_person=stuck).state for run in runs}
+
+
+def page(
+    workspace: Workspace, *, statuses: Sequence[Status], run: str | None, limit: int, after: str
+) -> tuple[list[Entry], str | None]:
+    """Return at most *limit* tasks in the order of ids, beginning after the id *after*.
+
+    With them comes the id to go on after, None at the end. Only what is returned is read; what is
+    no task is left to `doctor`.
+    """
+    ledger = workspace.ledger
+    names = sorted({name for s in statuses for name in ledger.names(s, run=run) if name > after})
+    entries: list[Entry] = []
+    for name in names:
+        if len(entries) == limit:
+            return entries, entries[-1].task.id
+        with suppress(WfledgerError, ValueError):
+            entry = ledger.find(name)
+            if entry is not None and entry.status in statuses:
+                entries.append(entry)
+    return entries, None
+
+
+def offers_of(workspace: Workspace) -> frozenset[str]:
+    """Return what workers here can do; a broken fleet.toml stops who acts, not who looks."""
+    try:
+        return workspace.fleet().offers
+    except InvalidDocumentError:
+        return frozenset()

@@ -1,0 +1,1 @@
+"""From a finished attempt to the branch: checks, verdicts, merge, gate, swap, proof."""

@@ -1,0 +1,62 @@
+"""Tasks that judge another's result: which they are, whether they have spoken, who wants them.
+
+Asked at every step and look, so git stays shut here; `merger.verifying` makes them.
+"""
+
+from contextlib import suppress
+from typing import Final
+
+from wfledger.core import verification as rules
+from wfledger.core.documents import Task
+from wfledger.core.statuses import Status
+from wfledger.errors import WfledgerError
+from wfledger.run.attempts.requests import request_end, requested
+from wfledger.run.workspace import Workspace
+
+#: Where a verifier stands that has not spoken yet.
+_OPEN: Final = (Status.WAITING, Status.PENDING, Status.IN_PROGRESS, Status.MERGING)
+
+
+def have_spoken(workspace: Workspace, verifiers: tuple[str, ...]) -> bool:
+    """Whether each of *verifiers* has come to its end; what is open is told by names alone."""
+    layout = workspace.ledger.layout
+    if any(layout.task(status, name).exists() for name in verifiers for status in _OPEN):
+        return False
+    entries = (workspace.ledger.find(name) for name in verifiers)
+    return all(
+        entry is None or rules.has_spoken(entry.status, entry.task.block) for entry in entries
+    )
+
+
+def is_verifier(workspace: Workspace, status: Status, task_id: str) -> bool:
+    """Whether the task of that name in a folder is a verifier; most names say that it is none."""
+    if not rules.may_be_verifier(task_id):
+        return False
+    try:
+        return workspace.ledger.load(status, task_id).task.spec.verifies is not None
+    except (OSError, WfledgerError, ValueError):
+        return False
+
+
+def is_wanted(workspace: Workspace, verifier: Task) -> bool:
+    """Whether the result that *verifier* judges still waits for that."""
+    about = verifier.spec.verifies
+    if about is None:
+        return True
+    entry = workspace.ledger.find(about.task)
+    if entry is None or entry.status is not Status.MERGING:
+        return False
+    accepted = entry.task.accepted
+    if accepted is not None:
+        return (accepted.attempt, accepted.head) == (about.attempt, about.head)
+    return entry.task.attempt == about.attempt
+
+
+def end_unwanted(workspace: Workspace, verifier: Task) -> None:
+    """Ask for the end of a running verifier whose result waits for it no longer."""
+    with suppress(WfledgerError):
+        if requested(workspace, verifier.id, verifier.attempt) is None:
+            request_end(
+                workspace, verifier.id, verifier.attempt, reason="its result needs no verdict",
+                cancel=True,
+            )  # fmt: skip

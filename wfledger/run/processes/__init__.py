@@ -1,0 +1,1 @@
+"""Programs of others: started under limits, watched, shut in, ended with all they started."""

@@ -1,0 +1,1 @@
+"""The daemon, and what lets it go on in trouble."""

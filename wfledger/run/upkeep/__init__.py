@@ -1,0 +1,1 @@
+"""What keeps a ledger small that runs for weeks."""
