@@ -23,6 +23,7 @@ def run_example(repo: Path, folder: str, plan: str) -> dict[str, object]:
     return outcome
 
 
+@pytest.mark.long
 def test_quick_example_lands_what_its_role_and_its_command_write(repo: Path) -> None:
     outcome = run_example(repo, "quick", "plan.yaml")
     names = git(repo, "ls-tree", "-r", "--name-only", f"wf/{outcome['run']}").splitlines()

@@ -37,6 +37,7 @@ def test_added_command_belongs_to_the_run_of_the_branch(terminal: Terminal) -> N
     assert terminal.task("main.it").spec.title == "Write it"
 
 
+@pytest.mark.long
 def test_dependencies_may_be_named_in_short(terminal: Terminal) -> None:
     plan = terminal.run({"id": "planned", "command": "true"})
     terminal("wfledger add First --id first -- true")
@@ -79,6 +80,7 @@ def test_task_for_people_is_claimed(terminal: Terminal) -> None:
     assert terminal.status("main.look") == "in-progress"
 
 
+@pytest.mark.long
 def test_standing_run_follows_its_branch_while_nothing_is_unlanded(terminal: Terminal) -> None:
     terminal("wfledger add One --id one --write src -- sh -c 'echo 1 > src/one'")
     first = commit(terminal.root, {"later.txt": "1\n"})

@@ -199,6 +199,7 @@ def test_target_that_is_no_branch_is_refused_and_makes_no_run(tmp_path: Path, ta
     assert git(root, "for-each-ref", "refs/heads/wf/") == ""
 
 
+@pytest.mark.long
 def test_work_is_done_without_an_identity(tmp_path: Path, home: Path) -> None:
     root = make_repo(tmp_path / "repo", FILES)
     (home / ".gitconfig").write_text("[user]\n\tuseConfigOnly = true\n")

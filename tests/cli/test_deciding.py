@@ -139,6 +139,7 @@ def test_stop_of_what_does_not_run_is_refused(terminal: Terminal) -> None:
     terminal(f"wfledger stop {run}.one", status=4)
 
 
+@pytest.mark.long
 def test_cancel_gives_up_a_task_wherever_it_is(terminal: Terminal) -> None:
     run = detached(
         terminal,
@@ -169,6 +170,7 @@ def test_cancel_gives_up_a_task_wherever_it_is(terminal: Terminal) -> None:
     assert terminal(f"wfledger cancel {run}", status=2).err
 
 
+@pytest.mark.long
 def test_cancel_ends_what_another_process_runs(terminal: Terminal, tmp_path: Path) -> None:
     barrier = Barrier(tmp_path)
     run = detached(terminal, {"id": "one", "command": barrier.command, "write": ["src"]})

@@ -78,6 +78,7 @@ def until(stream: IO[str] | None, text: str) -> None:
     assert any(text in line for line in stream), f"{text!r} never came"
 
 
+@pytest.mark.long
 def test_first_interrupt_lets_what_runs_come_to_its_end(held: Held) -> None:
     with held.start() as process:
         process.send_signal(signal.SIGINT)
@@ -121,6 +122,7 @@ def test_interrupted_run_goes_on_where_it_was(held: Held) -> None:
     assert (found["verdict"], found["done"]) == ("succeeded", 2)
 
 
+@pytest.mark.long
 def test_terminal_shows_a_live_table(held: Held) -> None:
     ours, theirs = pty.openpty()
     os.environ.pop("NO_COLOR", None)

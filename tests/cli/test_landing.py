@@ -141,6 +141,7 @@ def test_branch_for_a_pull_request_moves_nothing_else(terminal: Terminal) -> Non
         terminal(f"wfledger land {run} --branch='{name}'", status=2)
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-LAND-043")
 def test_landing_is_undone_while_nothing_followed(terminal: Terminal) -> None:
     run = make_run(terminal)
@@ -198,6 +199,7 @@ def test_nothing_to_land_is_said(terminal: Terminal) -> None:
     assert tip(terminal) == before
 
 
+@pytest.mark.long
 def test_landed_run_is_still_known(terminal: Terminal) -> None:
     run = make_run(terminal)
     terminal(f"wfledger land {run} --yes")
@@ -222,6 +224,7 @@ def test_hooks_of_the_repository_do_not_run(terminal: Terminal, moved: bool) -> 
     assert not log.exists()
 
 
+@pytest.mark.long
 def test_part_of_a_run_may_land_and_the_rest_later(terminal: Terminal) -> None:
     run = terminal.run(
         {"id": "one", "command": "echo 2 > src/app.py", "write": ["src"]},

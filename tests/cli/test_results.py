@@ -32,6 +32,7 @@ def test_diff_marks_what_is_out_of_scope(repo: Path) -> None:
     assert "stray     OUT OF SCOPE" in out.replace("stray       ", "stray     ")
 
 
+@pytest.mark.long
 def test_patch_can_be_applied(repo: Path) -> None:
     path = plan(ready(repo), {"a": {"command": "printf 'a\\r\\n' > src/app.py", "write": ["src"]}})
     wf(repo, "run", path)
@@ -71,6 +72,7 @@ def test_logs_without_output(tmp_path: Path) -> None:
     assert wf(workspace.main, "logs", "a").status == 2
 
 
+@pytest.mark.long
 def test_followed_logs_end_with_the_attempt(repo: Path, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)

@@ -27,6 +27,7 @@ def assert_done_once(terminal: Terminal, task_id: str) -> None:
     assert task.attempt == 1
 
 
+@pytest.mark.long
 def test_out_of_scope_is_shown_widened_and_lands(terminal: Terminal) -> None:
     plan = terminal.plan(
         {"id": "one", "command": "echo 2 > src/app.py; echo x > notes.txt", "write": ["src"]}
@@ -109,6 +110,7 @@ def resolve_by_editing(folder: Path, run: str) -> None:
     (folder / "src/app.py").write_text("both\n")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "resolve", [resolve_by_merging, resolve_by_merging_uncommitted, resolve_by_editing]
 )
@@ -144,6 +146,7 @@ def test_accept_of_an_unresolved_conflict_blocks_again_and_keeps_all(terminal: T
     assert landed(terminal, run)["src/app.py"] == "theirs"
 
 
+@pytest.mark.long
 def test_what_was_resolved_once_is_landed_after_another_refusal(terminal: Terminal) -> None:
     """The run's changes that a person merged in are never counted as the task's."""
     run, task = conflicting(terminal)

@@ -73,6 +73,7 @@ def test_claim_takes_the_first_offer_and_then_says_that_there_is_none(terminal: 
     assert found["token"] not in record.to_bytes().decode()
 
 
+@pytest.mark.long
 def test_claim_prints_lines_for_a_shell(terminal: Terminal) -> None:
     submit(terminal, {"id": "one", "command": "true", "write": ["src"]})
     script = (
@@ -217,6 +218,7 @@ def test_bad_envelope_changes_nothing(terminal: Terminal, tmp_path: Path) -> Non
     assert frozen(terminal, held.task) == before
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-CLI-005")
 def test_worker_of_the_runtime_may_hand_in_by_itself(terminal: Terminal) -> None:
     plan = terminal.plan(

@@ -53,6 +53,7 @@ def _take_unlocked(folder: Path, task_ids: list[str], worker: str) -> list[str]:
     return won
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-CLAIM-001")
 @pytest.mark.requirement("WFL-CLAIM-005")
 def test_without_the_lock_each_attempt_still_has_one_claimant(tmp_path: Path) -> None:

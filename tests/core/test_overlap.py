@@ -44,6 +44,7 @@ def _cover(a: Pattern, b: Pattern, witness: str, *, fold: bool) -> bool:
     )
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-SCOPE-020")
 @pytest.mark.requirement("WFL-SCOPE-021")
 def test_every_pair_of_short_globs_meets_as_brute_force_says() -> None:

@@ -246,6 +246,7 @@ class _Live:
         return files_at(self.root, f"refs/wfledger/keep/{self.id}/1")
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-RESULT-010")
 @pytest.mark.requirement("WFL-CLAIM-043")
 def test_run_whose_terminal_goes_ends_its_workers_keeps_their_work_and_counts_nothing(
@@ -261,6 +262,7 @@ def test_run_whose_terminal_goes_ends_its_workers_keeps_their_work_and_counts_no
     assert live.finish() == ["released", "succeeded"]
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-CLAIM-040")
 @pytest.mark.requirement("WFL-CLAIM-041")
 @pytest.mark.requirement("WFL-CLAIM-042")

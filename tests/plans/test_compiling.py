@@ -127,6 +127,7 @@ def test_edges_that_follow_from_others_are_left_out_where_there_are_many() -> No
     assert after(small)["z"] == ("u", "v")
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-PLAN-032")
 def test_wide_phases_meet_up_to_a_bound_beyond_which_one_task_joins_them() -> None:
     wide = [task(f"w{n}") for n in range(600)]

@@ -154,6 +154,7 @@ def test_aliases_of_aliases_are_counted_as_written_out() -> None:
     assert place(error)[0] == 7
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-PLAN-002")
 @pytest.mark.parametrize("source", ["p.json", "p.yaml"])
 @pytest.mark.parametrize("levels", [reading.DEPTH + 2, 20_000])

@@ -107,6 +107,7 @@ def check(workspace: Workspace, count: int) -> Counter[str]:
     return ends
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-CLAIM-001", "WFL-CLAIM-005")
 def test_shell_worker_and_python_claimer_share_a_few_tasks(tmp_path: Path) -> None:
     workspace = filled(tmp_path, 4, lease_s=60)

@@ -69,6 +69,7 @@ def test_max_concurrent_of_a_run_holds_with_more_slots(tmp_path: Path) -> None:
     assert len(noted(tmp_path)) == 3
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-CLI-006")
 def test_phases_without_an_edge_meet_and_serial_tasks_keep_their_order(tmp_path: Path) -> None:
     root = make_repo(tmp_path / "repo", {"README.md": "x\n"})
@@ -215,6 +216,7 @@ def test_abort_stops_what_runs_and_keeps_its_work(tmp_path: Path) -> None:
     assert leftovers(workspace) == NOTHING_LEFT
 
 
+@pytest.mark.long
 def test_role_with_one_slot_runs_one_prompt_at_a_time(tmp_path: Path) -> None:
     script = f"mkdir {tmp_path}/busy && {note(tmp_path)} && rmdir {tmp_path}/busy"
     fleet = f'[role.shy]\nslots = 1\nargv = ["/bin/sh", "-c", "{script}", "{{prompt}}"]\n'
@@ -226,6 +228,7 @@ def test_role_with_one_slot_runs_one_prompt_at_a_time(tmp_path: Path) -> None:
     assert sorted(noted(tmp_path)) == [f"{RUN}.{name}" for name in ("a", "b", "c")]
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-CLAIM-071")
 def test_slots_are_shared_by_engines_of_one_machine(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)

@@ -71,6 +71,7 @@ def test_one_thread_at_a_time_holds_a_lock(tmp_path: Path) -> None:
     assert most == 1
 
 
+@pytest.mark.long
 def test_one_process_at_a_time_holds_a_lock(tmp_path: Path) -> None:
     (tmp_path / "counter").write_text("0")
     processes.race(_count_up, [(tmp_path, 100)] * 4)

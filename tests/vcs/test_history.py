@@ -120,6 +120,7 @@ def _commit_in_child(repo: str, name: str) -> str:
     return name
 
 
+@pytest.mark.long
 def test_rivals_build_upon_each_other(repo: Path, history: History) -> None:
     workers = [processes.start(_commit_in_child, str(repo), f"w{n}") for n in range(3)]
     assert {worker.result() for worker in workers} == {"w0", "w1", "w2"}

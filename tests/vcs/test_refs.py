@@ -155,6 +155,7 @@ def test_an_old_lock_that_somebody_has_open_is_left(
         _swap(repo, RefUpdate(B, tips[0], None))
 
 
+@pytest.mark.long
 def test_an_old_lock_on_the_users_ref_is_left(
     repo: Path, tips: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

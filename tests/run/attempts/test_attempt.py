@@ -397,6 +397,7 @@ def test_worktree_that_cannot_be_made_is_trouble_of_the_environment(tmp_path: Pa
     assert workspace.ledger.names(Status.IN_PROGRESS) == []
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-CLI-005")
 def test_worker_says_of_its_attempt_what_it_has_to_without_naming_it(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path, FILES)

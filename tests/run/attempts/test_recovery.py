@@ -49,6 +49,7 @@ def test_lost_attempt_is_handed_on_with_its_work_kept(tmp_path: Path) -> None:
     assert _recover(workspace)[0] == 0
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-CLAIM-031")
 @pytest.mark.requirement("WFL-CLAIM-041")
 def test_task_is_not_handed_on_while_a_process_of_its_attempt_lives(tmp_path: Path) -> None:
@@ -92,6 +93,7 @@ def test_attempt_whose_worktree_was_not_made_yet_is_lost_without_work(tmp_path: 
     assert git(workspace.main, "for-each-ref", "refs/wfledger/keep") == ""
 
 
+@pytest.mark.long
 def test_worktree_that_its_runtime_clears_away_is_left_to_it(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path, {"a.txt": "a\n"})
     add_task(workspace, "a", command="echo x > a.txt", write=("a.txt",))
@@ -107,6 +109,7 @@ def test_worktree_that_its_runtime_clears_away_is_left_to_it(tmp_path: Path) -> 
     assert leftovers(workspace) == NOTHING_LEFT
 
 
+@pytest.mark.long
 def test_worktree_that_its_runtime_died_removing_is_swept_and_the_work_untouched(
     tmp_path: Path,
 ) -> None:

@@ -70,6 +70,7 @@ def go_on(root: Path, folder: Path) -> None:
     assert touched(folder) == []
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-REC-033")
 def test_nothing_that_a_worker_plants_runs(tmp_path: Path, folder: Path) -> None:
     workspace = make_workspace(tmp_path, TREE)

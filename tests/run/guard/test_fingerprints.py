@@ -162,6 +162,7 @@ def test_alarm_or_record_that_a_worker_removes_comes_back(workspace: Workspace) 
         assert fingerprints.check(workspace) is not None
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-REC-030")
 def test_runtime_that_dies_with_its_worker_leaves_the_suspicion(
     workspace: Workspace, tmp_path: Path

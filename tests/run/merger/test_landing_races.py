@@ -173,6 +173,7 @@ def test_target_that_never_stands_still_puts_the_landing_off(
     assert_landed_once(workspace, task)
 
 
+@pytest.mark.long
 def test_landers_of_different_tasks_wait_for_each_other(workspace: Workspace) -> None:
     one = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})
     two = put_merging(workspace, "two", {"src/b.py": "B = 2\n"})
@@ -226,6 +227,7 @@ def test_task_that_another_live_merger_holds_is_left_to_it(workspace: Workspace)
     assert not path.exists()
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-LAND-003")
 @pytest.mark.requirement("WFL-LAND-020")
 def test_merger_that_was_taken_over_is_fenced(workspace: Workspace, tmp_path: Path) -> None:

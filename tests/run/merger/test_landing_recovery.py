@@ -158,6 +158,7 @@ def test_cancel_while_a_merger_is_at_work_fences_it(workspace: Workspace, tmp_pa
     assert landed_commits(workspace.main, task.id) == []
 
 
+@pytest.mark.long
 def test_cancel_waits_for_a_landing_between_intent_and_swap(
     workspace: Workspace, tmp_path: Path
 ) -> None:

@@ -98,3 +98,27 @@ def test_nothing_of_an_attempt_is_left_when_its_runtime_was_killed(tmp_path: Pat
     drive(workspace, slots=1)
     assert is_gone(seen)
     assert statuses(workspace)[ID] == "done"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_child_of_ours_that_has_not_begun_its_program_is_left(lock: LiveLock) -> None:
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:  # until a program begins it has all that we have open
+        os.close(writing)
+        os.read(reading, 1)
+        os._exit(7)
+    os.close(reading)
+    lock.release()
+
+    class Looks(SystemClock):
+        left = 3
+
+        def wait(self, seconds: float) -> None:
+            self.left -= 1
+            if self.left == 0:
+                os.close(writing)
+            super().wait(seconds)
+
+    assert end_holders(lock.path, clock=Looks())
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7

@@ -184,6 +184,7 @@ def test_work_puts_off_the_idle_limit_and_not_the_silence_limit(tmp_path: Path) 
     assert ended.reason == "silence"
 
 
+@pytest.mark.long
 @linux
 def test_event_loop_that_only_ticks_is_idle(tmp_path: Path) -> None:
     ticking = python("while True: time.sleep(0.2)")
@@ -226,6 +227,7 @@ def test_talkative_process_that_ignores_sigterm_is_killed(tmp_path: Path, line: 
     assert running.end().signal == signal.SIGKILL
 
 
+@pytest.mark.long
 def test_beats_come_and_what_they_raise_ends_the_tree(tmp_path: Path, line: Leash) -> None:
     class LeaseLostError(Exception):
         pass

@@ -42,8 +42,23 @@ def _holders(path: Path, clock: Clock) -> list[Process]:
     return [
         process
         for process in LOOKS.fresh(clock).processes.values()
-        if process.pid not in spared and _holds(process.pid, wanted)
+        if process.pid not in spared and not _is_newborn(process) and _holds(process.pid, wanted)
     ]
+
+
+def _is_newborn(process: Process) -> bool:
+    """Whether it is a child of ours that has not begun its program yet, such as git.
+
+    Until then it is a copy of us, with every descriptor. To be asked before its descriptors are
+    looked at: what begins in between has closed them.
+    """
+    if process.parent != os.getpid():
+        return False
+    try:
+        its, ours = (Path(f"/proc/{pid}/cmdline").read_bytes() for pid in (process.pid, "self"))
+    except OSError:
+        return False
+    return its == ours
 
 
 def _holds(pid: int, wanted: tuple[int, int]) -> bool:
