@@ -11,7 +11,7 @@ from tests.support import processes
 from tests.support.attempts import FILES, ID, blocked, result_of, run_task
 from tests.support.confining import BOXED, fleet, needs_bwrap, trying
 from tests.support.engines import NOTHING_LEFT, leftovers, statuses
-from tests.support.jobs import Leash, Running, leash, python, shell
+from tests.support.jobs import Leash, Running, leash, shell
 from tests.support.jobs import job as make_job
 from tests.support.repos import git
 from tests.support.waiting import until
@@ -186,8 +186,8 @@ def boxed(folder: Path, *argv: str, line: Leash | None = None, tag: str | None =
 
 
 def test_worker_in_a_sandbox_is_asked_before_it_is_killed(tmp_path: Path, line: Leash) -> None:
-    script = "signal.signal(signal.SIGTERM, lambda *_: (open('asked', 'w').close(), os._exit(7)))\nsay('up')\nsignal.pause()"
-    running = Running(boxed(tmp_path, *python(script), line=line))
+    script = "trap 'touch asked; kill $!; exit 7' TERM; echo up >/dev/fd/$LEASH; sleep 1000 & wait"
+    running = Running(boxed(tmp_path, "sh", "-c", script, line=line))
     assert line.line() == "up"
     running.stop.set()
     ended = running.end()
