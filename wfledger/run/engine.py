@@ -39,6 +39,7 @@ from wfledger.run.pausing import alarm_of, withdraw_offers
 from wfledger.run.presence import driving
 from wfledger.run.pressure import Gauge, Probe, read_machine
 from wfledger.run.processes.descriptors import allow_for
+from wfledger.run.processes.memory import give_back
 from wfledger.run.processes.threads import in_thread
 from wfledger.run.scheduler import Scheduler, Step
 from wfledger.run.service.instance import is_up
@@ -52,6 +53,7 @@ faults.register("engine.claimed")
 PULSE_S: Final = 0.5
 _RECOVER_EVERY_S: Final = 2.0
 _COMMIT_EVERY_S: Final = 1.0
+_TRIM_EVERY_S: Final = 5.0
 
 Report = Callable[[str, str], None]
 
@@ -117,6 +119,8 @@ class Engine:
         self._notifier = Notifier(workspace, run_id=run_id, report=report)
         #: What the last step that got through saw.
         self._step = Step(View({status: [] for status in Status}, frozenset()))
+        self._trim = _Due(_TRIM_EVERY_S)
+        self._has_ended = False
         #: Set by the first Ctrl-C: start nothing more.
         self.draining = False
 
@@ -157,6 +161,11 @@ class Engine:
                 _release(running.slots)
                 error = running.future.exception()
                 failed += [(task_id, error)] if error is not None else []
+                self._has_ended = True
+        elapsed = self.workspace.clock.elapsed()
+        if self._has_ended and self._trim.is_now(elapsed):
+            self._has_ended, self._trim.last = False, elapsed
+            give_back()
         return [one for one in failed if not isinstance(one[1], (StaleError, BusyError))]
 
     def _recover_due(self) -> None:
