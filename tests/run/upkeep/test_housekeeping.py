@@ -21,7 +21,7 @@ from wfledger.run.engine import Pulse
 from wfledger.run.people import cancel
 from wfledger.run.refnames import ARCHIVE
 from wfledger.run.upkeep.archiving import archive_refs
-from wfledger.run.upkeep.clearing import clear_attempts, clear_logs, clear_tmp
+from wfledger.run.upkeep.clearing import clear_attempts, clear_logs, clear_tmp, final_tasks
 from wfledger.run.upkeep.housekeeping import EVERY_S, is_due, keep_house, keep_house_if_due
 from wfledger.run.workspace import Workspace
 from wfledger.store.inspect import Finding
@@ -65,12 +65,12 @@ def test_files_of_an_attempt_go_when_its_task_is_final(workspace: Workspace) -> 
     layout = workspace.ledger.layout
     mine = [layout.token(task.id, 1), layout.claim(task.id, 1), layout.stop(task.id, 1)]
     layout.stop(task.id, 1).write_text("why\n")
-    clear_attempts(workspace)
+    clear_attempts(workspace, final_tasks(workspace))
     assert all(path.exists() for path in mine)
     layout.stop(task.id, 1).unlink()
     cancel(workspace, task.id)
     layout.stop(task.id, 1).write_text("why\n")
-    clear_attempts(workspace)
+    clear_attempts(workspace, final_tasks(workspace))
     assert not any(path.exists() for path in mine)
 
 
@@ -83,7 +83,7 @@ def test_claim_record_of_an_earlier_attempt_stays_while_the_task_is_open(
     layout = workspace.ledger.layout
     release(workspace, task.id, layout.token(task.id, 1).read_text())
     start(workspace, task.id)
-    clear_attempts(workspace)
+    clear_attempts(workspace, final_tasks(workspace))
     assert layout.claim(task.id, 1).exists()
     assert not layout.token(task.id, 1).exists()
     assert layout.token(task.id, 2).exists()
@@ -95,10 +95,10 @@ def test_lock_that_somebody_holds_stays(workspace: Workspace, clock: FakeClock) 
     path = workspace.ledger.layout.live(task.id, 1)
     held = LiveLock(path)
     _age(path, clock, 2 * DAY)
-    clear_attempts(workspace)
+    clear_attempts(workspace, final_tasks(workspace))
     assert path.exists()
     held.release()
-    clear_attempts(workspace)
+    clear_attempts(workspace, final_tasks(workspace))
     assert not path.exists()
 
 
@@ -127,7 +127,8 @@ def test_logs_go_by_age_and_beyond_the_bound_oldest_first(
                       (f"{final.id}.1.verify.log", 1), (f"{open_.id}.1.log", 99)):  # fmt: skip
         (logs / name).write_bytes(b"x" * 1000)
         _age(logs / name, clock, age * DAY)
-    assert clear_logs(workspace, Retention(logs_s=8 * DAY, log_bytes=1500)) == 2
+    bounds = Retention(logs_s=8 * DAY, log_bytes=1500)
+    assert clear_logs(workspace, bounds, final_tasks(workspace)) == 2
     assert _names(logs) == [f"{final.id}.1.verify.log", f"{open_.id}.1.log"]
 
 

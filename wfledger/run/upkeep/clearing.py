@@ -25,20 +25,25 @@ _SPENT: Final = {"tokens": "", "beats": "", "phases": "", "live": "", "index": "
 _SETTLE_S: Final = 3600.0
 
 
-def clear_attempts(workspace: Workspace) -> int:
+def final_tasks(workspace: Workspace) -> frozenset[str]:
+    """Return the ids of the tasks that are done or cancelled; none of them ever opens again."""
+    ledger = workspace.ledger
+    return frozenset(ledger.names(Status.DONE)) | frozenset(ledger.names(Status.CANCELLED))
+
+
+def clear_attempts(workspace: Workspace, final: frozenset[str]) -> int:
     """Remove what attempts that are over have left beside their logs; returns how many files."""
-    final = _final(workspace)
     found = [path for name in _SPENT for path in _spent(workspace, name, final)]
     found += _claims(workspace, final)
     return sum(_remove(path) for path in found)
 
 
-def clear_logs(workspace: Workspace, policy: Retention) -> int:
+def clear_logs(workspace: Workspace, policy: Retention, final: frozenset[str]) -> int:
     """Remove logs of final tasks that are old, and the oldest beyond the bound; returns how many.
 
     Logs of open tasks stay, whatever they take.
     """
-    final, now = _final(workspace), workspace.clock.now().timestamp()
+    now = workspace.clock.now().timestamp()
     logs = []
     for path in _files(workspace, "logs"):
         named = split_attempt(path.name)
@@ -82,11 +87,6 @@ def _identity(path: Path) -> tuple[int, int]:
     except FileNotFoundError:
         return 0, 0
     return facts.st_ino, facts.st_mtime_ns
-
-
-def _final(workspace: Workspace) -> frozenset[str]:
-    ledger = workspace.ledger
-    return frozenset(ledger.names(Status.DONE)) | frozenset(ledger.names(Status.CANCELLED))
 
 
 def _spent(workspace: Workspace, folder: str, final: frozenset[str]) -> Iterator[Path]:

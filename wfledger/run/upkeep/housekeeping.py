@@ -13,7 +13,7 @@ from wfledger.clock import iso, parse_iso
 from wfledger.core.records import canonical_json
 from wfledger.errors import BusyError
 from wfledger.run.upkeep.archiving import archive_refs
-from wfledger.run.upkeep.clearing import clear_attempts, clear_logs, clear_tmp
+from wfledger.run.upkeep.clearing import clear_attempts, clear_logs, clear_tmp, final_tasks
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 
@@ -96,7 +96,8 @@ def keep_house_if_due(workspace: Workspace, report: Callable[[str, str], None]) 
 
 def _round(workspace: Workspace) -> Kept:
     note, retention = _Note.read(workspace), workspace.policy().retention
-    files = clear_attempts(workspace) + clear_logs(workspace, retention)
+    final = final_tasks(workspace)
+    files = clear_attempts(workspace, final) + clear_logs(workspace, retention, final)
     files += clear_tmp(workspace, older_s=_TMP_S)
     refs = archive_refs(workspace, older_s=retention.refs_s)
     unpackable = note.unpackable if note else 0
