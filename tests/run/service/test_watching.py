@@ -86,6 +86,17 @@ def test_file_that_is_moved_in_wakes_and_looking_does_not(seen: Seen) -> None:
     assert not seen.flag.wait(0.1)
 
 
+def test_folder_that_is_seen_twice_while_it_is_new_ends_no_thread(seen: Seen) -> None:
+    folder = seen.root / "waiting" / "r1"
+    folder.mkdir()
+    seen.settle()
+    (emitter,) = seen.watching._observer.emitters  # type: ignore[union-attr]
+    # What watchdog does where the event of a folder comes after it was found by walking.
+    emitter._inotify._add_all_callbacks(bytes(folder))  # type: ignore[attr-defined]
+    assert seen.watching.how.mode == "events"
+    seen.change()
+
+
 @pytest.mark.requirement("WFL-DAEMON-022")
 def test_folder_that_was_replaced_is_watched_again(seen: Seen) -> None:
     seen.root.rename(seen.root.with_name("old"))

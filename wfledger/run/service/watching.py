@@ -6,6 +6,7 @@ where there are none, polling does the same (WFL-DAEMON-020).
 """
 
 import logging
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -138,6 +139,9 @@ def _observer(root: Path, handler: Handler) -> "BaseObserver":
     from watchdog import events
     from watchdog.observers import Observer
 
+    # A folder made while its parent is being taken in is seen by both; the second look warns of
+    # the first, and where warnings are errors that would end watchdog's thread.
+    warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
     # Not the opening and closing of what is read: each rescan would be a reason for the next.
     wanted: list[type[FileSystemEvent]] = [
         events.FileCreatedEvent, events.FileMovedEvent, events.FileDeletedEvent,
