@@ -27,7 +27,7 @@ BELOW = {
 }
 #: Third-party package: the modules that may import it.
 DOORS = {
-    "pydantic": ["core.records", "core.documents", "core.policy"],
+    "pydantic": ["core.records", "core.documents", "core.policy", "core.usage"],
     "pydantic_core": ["core.records"],
     "filelock": ["store.locks"],
     "pygit2": ["vcs.*"],

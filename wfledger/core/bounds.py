@@ -30,3 +30,6 @@ SUMMARY_CHARS: Final = 1200
 TRAILER_BYTES: Final = 200
 #: The least number of offers in `pending/`; else four for each slot.
 WINDOW_MIN: Final = 64
+#: Dollars and tokens that a budget may name.
+MAX_USD: Final = 1_000_000.0
+MAX_TOKENS: Final = 10**12

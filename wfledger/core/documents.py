@@ -10,6 +10,8 @@ from pydantic import Field, model_validator
 
 from wfledger.core import bounds
 from wfledger.core.records import Command, Id, Oid, Record, Seconds, canonical
+from wfledger.core.routes import Capability, ModelPolicy, Routed
+from wfledger.core.usage import Budget, Usage
 
 
 class Retry(Record):
@@ -88,6 +90,18 @@ class TaskSpec(Record):
     role: str | None = None
     agent_type: str = "general"
     max_steps: int | None = None
+    #: The model that it wants; absent: its role's.
+    model: ModelPolicy | None = None
+    #: What the model has to be able to do.
+    requires: tuple[Capability, ...] = ()
+    #: What all of its attempts together may use.
+    budget: Budget | None = None
+    #: The tools of a model worker; absent: those of its role.
+    tools: tuple[str, ...] | None = None
+    #: The task that a worker was at when it added this one (WFL-TASK-040).
+    parent: Id | None = None
+    #: How many more generations of tasks or runs its worker may start; absent: as policy says.
+    depth: int | None = Field(default=None, ge=0)
     #: Patterns of spec 40; empty means that the task reads only.
     write: tuple[str, ...] = ()
     #: Exclusive labels, held like scopes.
@@ -298,7 +312,8 @@ class Failure(Record):
 class Confined(Record):
     """How the worker of an attempt was kept apart (spec 60, section 6)."""
 
-    sandbox: Literal["none", "bwrap"] = "none"
+    #: `own`: the agent's program shuts itself in.
+    sandbox: Literal["none", "bwrap", "own"] = "none"
     #: Whether it could reach the network.
     network: bool = True
     isolation: Literal["worktree", "clone"] = "worktree"
@@ -327,7 +342,8 @@ class Result(Record):
     confidence: float | None = None
     open_questions: tuple[str, ...] = ()
     next_: tuple[dict[str, Any], ...] = Field(default=(), alias="next")
-    usage: dict[str, Any] | None = None
+    usage: Usage | None = None
+    #: Version, session and the like of an agent's program, as it says itself.
     agent: dict[str, Any] | None = None
     failure: Failure | None = None
     #: The rest is written by wfledger, never believed from a worker.
@@ -339,6 +355,8 @@ class Result(Record):
     output_bytes: int | None = None
     #: Absent where no runtime started a worker.
     confined: Confined | None = None
+    #: Which model it was, of those that the task would take; absent for commands.
+    route: Routed | None = None
 
 
 class Bringing(Record):
@@ -368,6 +386,11 @@ class Run(Record):
     #: Where the run's branch started.
     base: Oid
     max_concurrent: int | None = None
+    #: What all of its attempts together may use.
+    budget: Budget | None = None
+    #: The task whose worker started this run; its authority bounds the run's (WFL-TASK-041).
+    parent: Id | None = None
+    depth: int | None = Field(default=None, ge=0)
     #: Must pass besides `policy.gate`.
     gate: Gate | None = None
     tasks: tuple[str, ...] = ()

@@ -9,24 +9,18 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 from wfledger import faults
-from wfledger.clock import iso
-from wfledger.core.documents import Limits, Result, Task
+from wfledger.core.documents import Result, Task
 from wfledger.core.records import canonical
 from wfledger.core.states import State
 from wfledger.errors import BusyError, PausedError, StaleError, WfledgerError
 from wfledger.run.attempts import phases, worktrees
 from wfledger.run.attempts.claims import Claim
 from wfledger.run.attempts.closing import close, failure
-from wfledger.run.attempts.commanding import TAG, argv_of, tag_for
-from wfledger.run.attempts.envelope import read_envelope
+from wfledger.run.attempts.desk import Desk
 from wfledger.run.attempts.inputs import prompt_with_inputs, write_inputs
-from wfledger.run.attempts.judging import judge
 from wfledger.run.attempts.keeping import (
     UnkeepableError,
     WorkGoneError,
@@ -38,16 +32,15 @@ from wfledger.run.attempts.preparation import PreparationFailed
 from wfledger.run.attempts.ready import make_ready
 from wfledger.run.attempts.requests import requested
 from wfledger.run.attempts.tenure import Tenure
+from wfledger.run.attempts.working import Watch, work
 from wfledger.run.attempts.worktrees import Place
-from wfledger.run.config.roles import Filling, Fleet, argv_for
+from wfledger.run.config.roles import Fleet
 from wfledger.run.guard import fingerprints, vouching
 from wfledger.run.pausing import alarm_of
-from wfledger.run.processes.environment import build
-from wfledger.run.processes.holders import end_holders
-from wfledger.run.processes.process import Job, ProcessLimits, run_job
-from wfledger.run.processes.sandbox import require, sandbox_for
+from wfledger.run.processes.sandbox import require
 from wfledger.run.refnames import keep_ref
 from wfledger.run.service.exhaustion import ran_out
+from wfledger.run.workers.launch import Assignment
 from wfledger.run.workspace import Workspace
 from wfledger.store.locks import LiveLock
 
@@ -62,33 +55,6 @@ _TURNS: Final = threading.BoundedSemaphore(2 * max(2, os.cpu_count() or 1))
 
 #: Told what an attempt does now: (task, phase).
 Report = Callable[[str, str], None]
-
-
-@dataclass(frozen=True)
-class Desk:
-    """Where the runtime and the worker exchange files; outside of the worktree."""
-
-    folder: Path
-
-    @property
-    def inputs(self) -> Path:
-        """Envelopes of the producers, and missing.json."""
-        return self.folder / "inputs"
-
-    @property
-    def result(self) -> Path:
-        """Where the worker may write its envelope."""
-        return self.folder / "result.json"
-
-    @property
-    def prompt(self) -> Path:
-        """The prompt as a file."""
-        return self.folder / "prompt.txt"
-
-    @property
-    def task(self) -> Path:
-        """The task's document, to read."""
-        return self.folder / "task.json"
 
 
 def run_attempt(
@@ -238,32 +204,25 @@ class _Attempt:
         worktrees.excluding(self.workspace, place, ready.excluded)
         self._lay_the_desk()
         self._says(State.RUNNING, "runs")
-        tree = self.workspace.ledger.layout.tree(self.task.id, self.claim.attempt)
-        with_tree = LiveLock(tree, inheritable=True)
-        try:
-            self.tenure.check()
-            # Only the worker's processes keep the tree's lock: it must not live on with us when
-            # we are stopped.
-            ended = run_job(
-                self._job(place, fleet, with_tree), stop=self.stop, clock=self.workspace.clock,
-                on_beat=self.tenure.check, on_start=with_tree.release,
-            )
-        finally:
-            with_tree.release()
-        is_free = end_holders(tree, clock=self.workspace.clock)
+        result = work(self._assignment(place, fleet), self._watch())
         faults.point("attempt.ended")
-        envelope = read_envelope(
-            self.desk.result, task_id=self.task.id, attempt=self.claim.attempt
-        )
         confined = fleet.confinement_for(self.task.spec).noted(place.isolation)
-        result = judge(self.task, envelope, ended).but(confined=confined)
-        if not is_free:
-            alive = failure("environment", "a process of it does not end")
-            return result.but(status="failed", failure=alive)
         reason = requested(self.workspace, self.task.id, self.claim.attempt)
-        if ended.reason == "stopped" and reason is not None:
-            return result.but(failure=failure("stopped", f"stopped: {reason}"))
-        return result
+        if result.failure is not None and result.failure.failure_class == "stopped" and reason:
+            result = result.but(failure=failure("stopped", f"stopped: {reason}"))
+        return result.but(confined=confined)
+
+    def _assignment(self, place: Place, fleet: Fleet) -> Assignment:
+        log = self.workspace.ledger.layout.log(self.task.id, self.claim.attempt)
+        return Assignment(
+            self.workspace, self.task, self.claim.attempt, place.folder, self.desk, fleet, log
+        )
+
+    def _watch(self) -> Watch:
+        def says(text: str) -> None:
+            self._says(State.RUNNING, text)
+
+        return Watch(self.name, self.claim.token, self.tenure, self.stop, says)
 
     def _lay_the_desk(self) -> None:
         desk = self.desk
@@ -273,69 +232,6 @@ class _Attempt:
         desk.task.write_bytes(canonical(self.task))
         if self.task.spec.prompt is not None:
             desk.prompt.write_text(prompt_with_inputs(self.task, desk.inputs), "utf-8")
-
-    def _job(self, place: Place, fleet: Fleet, tree: LiveLock) -> Job:
-        spec, desk = self.task.spec, self.desk
-        own: dict[str, str] = {}
-        passed: tuple[str, ...] = (*fleet.env_pass, *spec.env)
-        limits = spec.limits
-        if spec.command is not None:
-            argv = argv_of(spec.command)
-        else:
-            role = fleet.role(spec.role)
-            prompt = desk.prompt.read_text("utf-8")
-            argv = argv_for(
-                role,
-                Filling(
-                    prompt=prompt, prompt_file=str(desk.prompt), task=self.task.id,
-                    attempt=self.claim.attempt, run=self.task.run, worktree=place.path,
-                    result_file=str(desk.result), max_steps=spec.max_steps or role.max_steps,
-                    agent_type=spec.agent_type,
-                ),
-            )
-            own, passed, limits = dict(role.env), (*passed, *role.pass_names), role.limits
-        tag = tag_for(self.workspace, self.name)
-        bounds = self._limits(spec.limits, limits)
-        extra = {**own, **self._variables(bounds), TAG: tag}
-        return Job(
-            argv=argv, cwd=place.folder, env=build(passed, extra, place.folder),
-            output=self.workspace.ledger.layout.log(self.task.id, self.claim.attempt),
-            limits=bounds, tag=tag, keep_open=(tree.descriptor,),
-            sandbox=sandbox_for(
-                self.workspace, fleet.confinement_for(spec), (place.folder, desk.folder)
-            ),
-        )
-
-    def _limits(self, *layers: Limits) -> ProcessLimits:
-        layers = (*layers, self.workspace.policy().limits)
-
-        def first(name: str) -> float | None:
-            return next((v for one in layers if (v := getattr(one, name)) is not None), None)
-
-        return ProcessLimits(
-            wall_s=first("wall_s"), idle_s=first("idle_s"), silence_s=first("silence_s"),
-            halted_s=self.workspace.policy().lease_s,
-            output_bytes=int(first("output_bytes") or 10 * 2**20),
-        )
-
-    def _variables(self, limits: ProcessLimits) -> dict[str, str]:
-        spec, clock = self.task.spec, self.workspace.clock
-        deadline = {}
-        if limits.wall_s is not None:
-            end = clock.now() + timedelta(seconds=limits.wall_s)
-            deadline = {"WFLEDGER_DEADLINE": iso(end)}
-        return {
-            "WFLEDGER_DIR": str(self.workspace.ledger.layout.root),
-            "WFLEDGER_RUN": self.task.run,
-            "WFLEDGER_TASK": self.task.id,
-            "WFLEDGER_ATTEMPT": str(self.claim.attempt),
-            "WFLEDGER_TOKEN": self.claim.token,
-            "WFLEDGER_TASK_FILE": str(self.desk.task),
-            "WFLEDGER_INPUTS": str(self.desk.inputs),
-            "WFLEDGER_RESULT_FILE": str(self.desk.result),
-            "WFLEDGER_SCOPE": "\n".join(spec.write),
-            **deadline,
-        }
 
     def _keep(self, place: Place, result: Result) -> Result:
         # Before any git of ours: what the worker has planted is known from here on (WFL-REC-030).

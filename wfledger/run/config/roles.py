@@ -12,6 +12,8 @@ from typing import Final
 
 from wfledger.core.documents import Limits, TaskSpec
 from wfledger.core.records import Command
+from wfledger.core.routes import Capability, ModelPolicy
+from wfledger.core.usage import Budget
 from wfledger.errors import InvalidDocumentError, NotFoundError
 from wfledger.run.config.confinement import UNCONFINED, Confinement, read_confinement
 from wfledger.run.config.notify_settings import Notify, read_notify
@@ -48,11 +50,24 @@ PLACEHOLDERS: Final = tuple(one.name for one in fields(Filling))
 
 @dataclass(frozen=True)
 class Role:
-    """A program that runs prompts."""
+    """Who runs prompts: a program, an agent by its adapter, or a model that wfledger talks to."""
 
     name: str
-    #: Template: `{prompt}` and the like are replaced, `{{` and `}}` are braces.
-    argv: tuple[str, ...]
+    #: Template: `{prompt}` and the like are replaced, `{{` and `}}` are braces. Empty for agents
+    #: and models.
+    argv: tuple[str, ...] = ()
+    #: The adapter of an agent's program.
+    adapter: str | None = None
+    #: The model that it asks where the task names none; its provider is a `[provider.NAME]`.
+    model: ModelPolicy | None = None
+    #: What the model has to be able to do, besides what the task requires.
+    requires: tuple[Capability, ...] = ()
+    #: Put before every prompt.
+    preamble: str = ""
+    #: The tools of a model worker; None: all but `run`.
+    tools: tuple[str, ...] | None = None
+    #: What one attempt may use.
+    budget: Budget | None = None
     #: Set for the program as it stands here.
     env: tuple[tuple[str, str], ...] = ()
     #: Names of variables that the program is given besides the standing list and `[env] pass`.

@@ -1,0 +1,1 @@
+"""Agents' programs as workers: adapters as data, their homes, and how their ends are read."""

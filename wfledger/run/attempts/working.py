@@ -1,0 +1,139 @@
+"""The part of an attempt in which its worker works: started, watched, ended, listened to.
+
+A worker that died of something that passes is started again in the same worktree if its kind knows
+how, within what is left of the attempt's time.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+from wfledger.clock import iso
+from wfledger.core.documents import Limits, Result
+from wfledger.run.attempts.closing import failure
+from wfledger.run.attempts.commanding import TAG, tag_for
+from wfledger.run.attempts.tenure import Tenure
+from wfledger.run.processes.environment import build
+from wfledger.run.processes.holders import end_holders
+from wfledger.run.processes.process import Ended, Job, ProcessLimits, run_job
+from wfledger.run.processes.sandbox import sandbox_for
+from wfledger.run.workers.choosing import kind_for
+from wfledger.run.workers.launch import Assignment, Launch
+from wfledger.store.locks import LiveLock
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who looks after the work: who is told, who may stop it, whose claim it is."""
+
+    name: str
+    token: str
+    tenure: Tenure
+    stop: threading.Event
+    #: Told what the worker does now.
+    says: Callable[[str], None]
+
+
+def work(given: Assignment, watch: Watch) -> Result:
+    """Let a worker work to its end; returns what it has come to, its work not yet kept.
+
+    None of its processes is alive then, or the result says so.
+    """
+    kind = kind_for(given.task.spec, given.fleet)
+    launch = kind.launch(given)
+    clock = given.workspace.clock
+    began, tries = clock.elapsed(), 0
+    while True:
+        tries += 1
+        ended, is_free = _run(given, watch, launch, spent_s=clock.elapsed() - began)
+        ending = kind.read_end(given, ended, tries)
+        result = ending.result.but(route=given.route)
+        if not is_free:
+            alive = failure("environment", "a process of it does not end")
+            return result.but(status="failed", failure=alive)
+        if ending.again is None or watch.stop.is_set():
+            return result
+        watch.says(f"goes on with its session: {result.failure and result.failure.message}")
+        if watch.stop.wait(ending.wait_s):
+            return result
+        launch = ending.again
+
+
+def _run(
+    given: Assignment, watch: Watch, launch: Launch, *, spent_s: float
+) -> tuple[Ended, bool]:
+    """Run the worker's processes to their end; whether none of them is left comes second."""
+    tree = given.workspace.ledger.layout.tree(given.task.id, given.attempt)
+    with_tree = LiveLock(tree, inheritable=True)
+
+    def started() -> None:
+        # Only the worker's processes keep the tree's lock: it must not live on with us when we
+        # are stopped.
+        with_tree.release()
+        for descriptor in launch.keep_open:
+            os.close(descriptor)
+
+    try:
+        watch.tenure.check()
+        ended = run_job(
+            _job(given, watch, launch, with_tree, spent_s=spent_s), stop=watch.stop,
+            clock=given.workspace.clock, on_beat=watch.tenure.check, on_start=started,
+        )
+    finally:
+        with_tree.release()
+    return ended, end_holders(tree, clock=given.workspace.clock)
+
+
+def _job(
+    given: Assignment, watch: Watch, launch: Launch, tree: LiveLock, *, spent_s: float
+) -> Job:
+    workspace, spec = given.workspace, given.task.spec
+    limits = _limits(given, spec.limits, launch.limits)
+    if limits.wall_s is not None:
+        limits = replace(limits, wall_s=max(1.0, limits.wall_s - spent_s))
+    tag = tag_for(workspace, watch.name)
+    extra = {**launch.env, **_variables(given, watch, limits), TAG: tag}
+    passed = (*given.fleet.env_pass, *spec.env, *launch.pass_names)
+    own: tuple[Path, ...] = (given.folder, given.desk.folder, *launch.writable)
+    return Job(
+        argv=launch.argv, cwd=given.folder, env=build(passed, extra, given.folder),
+        output=given.log, limits=limits, tag=tag,
+        keep_open=(tree.descriptor, *launch.keep_open),
+        sandbox=sandbox_for(workspace, launch.confinement, own),
+    )  # fmt: skip
+
+
+def _limits(given: Assignment, *layers: Limits) -> ProcessLimits:
+    policy = given.workspace.policy()
+    layers = (*layers, policy.limits)
+
+    def first(name: str) -> float | None:
+        return next((v for one in layers if (v := getattr(one, name)) is not None), None)
+
+    return ProcessLimits(
+        wall_s=first("wall_s"), idle_s=first("idle_s"), silence_s=first("silence_s"),
+        halted_s=policy.lease_s, output_bytes=int(first("output_bytes") or 10 * 2**20),
+    )  # fmt: skip
+
+
+def _variables(given: Assignment, watch: Watch, limits: ProcessLimits) -> dict[str, str]:
+    task, desk = given.task, given.desk
+    deadline = {}
+    if limits.wall_s is not None:
+        end = given.workspace.clock.now() + timedelta(seconds=limits.wall_s)
+        deadline = {"WFLEDGER_DEADLINE": iso(end)}
+    return {
+        "WFLEDGER_DIR": str(given.workspace.ledger.layout.root),
+        "WFLEDGER_RUN": task.run,
+        "WFLEDGER_TASK": task.id,
+        "WFLEDGER_ATTEMPT": str(given.attempt),
+        "WFLEDGER_TOKEN": watch.token,
+        "WFLEDGER_TASK_FILE": str(desk.task),
+        "WFLEDGER_INPUTS": str(desk.inputs),
+        "WFLEDGER_RESULT_FILE": str(desk.result),
+        "WFLEDGER_SCOPE": "\n".join(task.spec.write),
+        **deadline,
+    }

@@ -1,0 +1,1 @@
+"""Workers that talk to a model themselves, through any OpenAI-compatible server."""

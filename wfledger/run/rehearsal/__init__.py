@@ -1,0 +1,1 @@
+"""A scripted model server: every dialect and every failure, without a model and a network."""

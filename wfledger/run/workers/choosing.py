@@ -1,0 +1,13 @@
+"""Which kind of worker a task gets."""
+
+from wfledger.core.documents import TaskSpec
+from wfledger.run.config.roles import Fleet
+from wfledger.run.workers.launch import Kind
+from wfledger.run.workers.programs import CommandWorker, ProgramWorker
+
+
+def kind_for(spec: TaskSpec, fleet: Fleet) -> Kind:
+    """Return the kind of worker for a task; raises `NotFoundError` for a role that is not there."""
+    if spec.command is not None:
+        return CommandWorker()
+    return ProgramWorker(fleet.role(spec.role))
