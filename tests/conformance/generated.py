@@ -29,6 +29,8 @@ _BOUNDS: Final = {
     "SUMMARY_CHARS": "characters of `summary`",
     "TRAILER_BYTES": "bytes of a text in a trailer",
     "WINDOW_MIN": "see below",
+    "MAX_USD": "dollars of a budget",
+    "MAX_TOKENS": "tokens of a budget",
 }
 #: Statuses that no failure has of itself: what `run` and the like end with.
 _OUTCOMES: Final = {
