@@ -98,7 +98,7 @@ class TaskSpec(Record):
     budget: Budget | None = None
     #: The tools of a model worker; absent: those of its role.
     tools: tuple[str, ...] | None = None
-    #: The task that a worker was at when it added this one (WFL-TASK-040).
+    #: The task that a worker was at when it added this one .
     parent: Id | None = None
     #: How many more generations of tasks or runs its worker may start; absent: as policy says.
     depth: int | None = Field(default=None, ge=0)
@@ -388,7 +388,7 @@ class Run(Record):
     max_concurrent: int | None = None
     #: What all of its attempts together may use.
     budget: Budget | None = None
-    #: The task whose worker started this run; its authority bounds the run's (WFL-TASK-041).
+    #: The task whose worker started this run; its authority bounds the run's.
     parent: Id | None = None
     depth: int | None = Field(default=None, ge=0)
     #: Must pass besides `policy.gate`.

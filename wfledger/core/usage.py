@@ -5,6 +5,7 @@ known.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
 from pydantic import Field
@@ -62,7 +63,8 @@ class Budget(Record):
         )  # fmt: skip
 
 
-class Spent(Record):
+@dataclass(frozen=True)
+class Spent:
     """A sum of usages, and how many of them it knows nothing of."""
 
     attempts: int = 0
