@@ -8,6 +8,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from types import UnionType
 from typing import Any, Final
 
 from wfledger.core import bounds
@@ -77,6 +78,10 @@ class Reader:
             )
         return self._tables[name]
 
+    def values(self, name: str) -> dict[str, Any]:
+        """Return the table *name* as it stands: what is in it is somebody else's to know."""
+        return dict(self._typed(name, dict, "a table") or {})
+
     def text(self, name: str) -> str | None:
         """Return a string."""
         value: str | None = self._typed(name, str, "a string")
@@ -89,6 +94,14 @@ class Reader:
             self.wrong(name, f"{value} is not between {low} and {high}")
             return None
         return value
+
+    def number(self, name: str, *, low: float = 0.0, high: float = 1e12) -> float | None:
+        """Return a number between *low* and *high*."""
+        value: float | None = self._typed(name, int | float, "a number")
+        if value is not None and not low <= value <= high:  # not-a-number fails this too
+            self.wrong(name, f"{value:g} is not between {low:g} and {high:g}")
+            return None
+        return None if value is None else float(value)
 
     def flag(self, name: str) -> bool | None:
         """Return true or false."""
@@ -169,7 +182,7 @@ class Reader:
     def _known(self) -> list[str]:
         return sorted(self._asked) or ["nothing"]
 
-    def _typed(self, name: str, kind: type, what: str) -> Any:
+    def _typed(self, name: str, kind: type | UnionType, what: str) -> Any:
         """Return the value at *name* if it is a *kind*; None if absent or noted as wrong."""
         self._asked.add(name)
         value = self._data.get(name)
