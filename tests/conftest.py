@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from tests.support import processes, repos, sealed
 from tests.support.clock import FakeClock
+from tests.support.rehearsals import rehearse as rehearse
 
 # Set before hypothesis first needs it: its cache must not appear in a test's folder.
 os.environ.setdefault(
