@@ -31,6 +31,8 @@ _BOUNDS: Final = {
     "WINDOW_MIN": "see below",
     "MAX_USD": "dollars of a budget",
     "MAX_TOKENS": "tokens of a budget",
+    "MAX_STEPS": "answers of a model that a budget allows",
+    "MAX_DEPTH": "`depth`",
 }
 #: Statuses that no failure has of itself: what `run` and the like end with.
 _OUTCOMES: Final = {

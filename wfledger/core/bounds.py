@@ -33,3 +33,7 @@ WINDOW_MIN: Final = 64
 #: Dollars and tokens that a budget may name.
 MAX_USD: Final = 1_000_000.0
 MAX_TOKENS: Final = 10**12
+#: Answers of a model that a budget may name.
+MAX_STEPS: Final = 1_000_000
+#: Generations of tasks and runs that workers may start below one another.
+MAX_DEPTH: Final = 16

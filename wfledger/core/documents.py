@@ -248,6 +248,21 @@ class Landed(Record):
     at: str
 
 
+class Origin(Record):
+    """Where an imported task comes from, and what it was like there (WFL-IMPORT-005)."""
+
+    #: The tracker: `beads`, `claude-tasks`, `backlog`, `taskmaster`.
+    source: str
+    #: Its id there.
+    id: str
+    #: Its status there, as it is written there.
+    status: str
+    #: Digest of the spec that it was imported as.
+    spec_sha256: str
+    #: What has no place in a task, as it was.
+    fields: dict[str, Any] = Field(default={})
+
+
 class Task(Record):
     """One task file. The folder is its status; the file does not repeat it."""
 
@@ -279,6 +294,8 @@ class Task(Record):
     answers: tuple[str, ...] = ()
     #: Verdicts of people on results, oldest first.
     approvals: tuple[Approval, ...] = ()
+    #: Absent for what was not imported.
+    imported: Origin | None = None
 
     @model_validator(mode="after")
     def _of_its_run(self) -> Self:
@@ -388,6 +405,8 @@ class Run(Record):
     max_concurrent: int | None = None
     #: What all of its attempts together may use.
     budget: Budget | None = None
+    #: Wall time since its first attempt, after which nothing of it starts.
+    time_s: Seconds | None = None
     #: The task whose worker started this run; its authority bounds the run's.
     parent: Id | None = None
     depth: int | None = Field(default=None, ge=0)

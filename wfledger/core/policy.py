@@ -52,6 +52,8 @@ class Policy(Record):
     protected: tuple[str, ...] = (
         "**/.git*", ".github/workflows/**", ".gitlab-ci.yml", ".wfledger/**",
     )
+    #: Generations of tasks and runs that the worker of a task may start below it.
+    depth: int = Field(default=2, ge=0, le=bounds.MAX_DEPTH)
     max_blob_bytes: int = Field(default=50 * 2**20, ge=1)
     max_changes: int = Field(default=10_000, ge=1)
     allow_symlinks: bool = False

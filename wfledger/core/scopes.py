@@ -178,6 +178,31 @@ def overlap(a: Pattern, b: Pattern, *, fold: bool = False) -> str | None:
     return None
 
 
+def lies_within(inner: Pattern, outer: Pattern) -> bool:
+    """Return whether *outer* covers every path of *inner*, as far as its form shows (WFL-AUTH-002).
+
+    Never true wrongly. It may be false wrongly where only several segments together show it.
+    """
+    places = _skipped(outer.steps, {0})
+    for step in inner.steps:
+        deep = {at for at in places if at < len(outer.steps) and outer.steps[at] == _DEEP}
+        single = set() if step == _DEEP else {
+            at + 1
+            for at in places - deep
+            if at < len(outer.steps) and _glob_within(step, outer.steps[at])
+        }
+        places = _skipped(outer.steps, deep | single)
+    return len(outer.steps) in places
+
+
+def _glob_within(inner: str, outer: str) -> bool:
+    """Whether each name that *inner* matches is matched by *outer*; read as a text, it may be."""
+    # A `?` of the outer one would take a `*` of the inner one for a single character.
+    if "*" in inner and "?" in outer:
+        return inner == outer
+    return glob_matches(outer, inner)
+
+
 def collide(
     left: Sequence[Pattern], right: Sequence[Pattern], *, fold: bool = False
 ) -> Collision | None:

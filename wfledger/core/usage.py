@@ -51,7 +51,7 @@ class Budget(Record):
     #: Tokens of all kinds together.
     tokens: int | None = Field(default=None, ge=1, le=bounds.MAX_TOKENS)
     #: Answers of a model.
-    steps: int | None = Field(default=None, ge=1, le=1_000_000)
+    steps: int | None = Field(default=None, ge=1, le=bounds.MAX_STEPS)
 
     def within(self, other: "Budget | None") -> "Budget":
         """Return what both allow: the smaller of each."""
