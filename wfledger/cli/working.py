@@ -7,18 +7,16 @@ import json
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app, worker_name
 from wfledger.cli.failures import here
 from wfledger.cli.render import say, span
+from wfledger.core import bounds
 from wfledger.core.states import REPORTED
 from wfledger.errors import UsageError
-
-if TYPE_CHECKING:
-    from wfledger.run.merger.landing import Landing
 
 _task_argument = click.argument("task", envvar="WFLEDGER_TASK", required=False)
 _token_option = click.option(
@@ -140,36 +138,45 @@ def fail(
 @_token_option
 @click.option("--result", type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="The envelope; else $WFLEDGER_RESULT_FILE, if that was written.")
-@click.option("--queue", is_flag=True, help="Only hand in; somebody else lands it.")  # fmt: skip
+@click.option("--check", "checks", is_flag=True,
+              help="Check first; what fails is not handed in, and the claim is kept.")
+@click.option("--queue", is_flag=True, help="Only hand in; somebody else lands it.")
 @json_option
 @pass_app
 def complete(
-    app: App, *, task: str | None, token: str | None, result: Path | None, queue: bool,
-    as_json: bool,
+    app: App, *, task: str | None, token: str | None, result: Path | None, checks: bool,
+    queue: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Hand an attempt in as finished: scope check, verification, merge and gate follow at once.
 
     Exit status 0: done. 1: verification or gate failed. 4: the attempt is over. 5: out of scope or
     conflict. 10: a person is asked, by the envelope or for approval. Every reason is given at once.
+
+    With --check, scope and verification are asked before the attempt is closed: what they refuse
+    can be mended and completed again, by the same claim.
     """
-    from wfledger.run.attempts import handing
+    from wfledger.run.attempts import handing, outcomes, precheck
 
     task_id = _task_of(app, task)
-    handed = handing.complete(
-        app.workspace, task_id, token, envelope=result or _written(), queue=queue,
-        report=lambda text: say(text, err=True),
-    )
-    if handed.landing is not None:
-        status, sentence, facts = _landing(handed.landing)
-    elif handed.failure is not None:
-        why = handed.failure
-        status = 10 if why.failure_class == "question" else 1
-        sentence = f"has failed: {why.failure_class}: {why.message}"
-        facts = {"landing": None, "code": why.failure_class, "reason": why.message}
-    else:
-        status, sentence, facts = 0, "is handed in", {"landing": None}
-    _said(app, task_id, f"{task_id} {sentence}", facts, as_json=as_json)
-    return status
+    envelope = _read(result or _written())
+    waiter = handing.Foreground(lambda text: say(text, err=True))
+    said = None
+    if checks:
+        found = precheck.check(app.workspace, task_id, token, envelope=envelope, waiter=waiter)
+        said = None if found.passed else outcomes.of_refused(found)
+    if said is None:
+        said = outcomes.of_handed(handing.complete(
+            app.workspace, task_id, token, envelope=envelope, landing=None if queue else waiter
+        ))  # fmt: skip
+    _said(app, task_id, f"{task_id} {said.sentence}", said.facts, as_json=as_json)
+    return said.status
+
+
+def _read(path: Path | None) -> bytes | None:
+    """Return the bytes of an envelope, or None where there is none."""
+    from wfledger.store import atomic
+
+    return atomic.read(path, limit=bounds.RESULT_BYTES) if path is not None else None
 
 
 def _written() -> Path | None:
@@ -177,31 +184,6 @@ def _written() -> Path | None:
     named = os.environ.get("WFLEDGER_RESULT_FILE")
     path = Path(named) if named else None
     return path if path is not None and path.is_file() else None
-
-
-def _landing(landing: "Landing") -> tuple[int, str, dict[str, Any]]:
-    """Return exit status, sentence and facts of what a landing came to."""
-    from wfledger.run.merger.landing import Blocked, Deferred, Done, Retried
-
-    if isinstance(landing, Done):
-        facts = {"landing": "done", "how": landing.how, "commit": landing.commit}
-        where = f"landed as {landing.commit[:12]}" if landing.commit else "is done"
-        return 0, where, facts
-    if isinstance(landing, Blocked):
-        scope = {"out_of_scope", "conflict", "read_only_violation"}
-        facts = {"landing": "blocked", "code": landing.code, "reason": landing.reason,
-                 "command": landing.command}  # fmt: skip
-        sentence = f"is blocked ({landing.code}): {landing.reason}\n  {landing.command}"
-        status = 5 if landing.code in scope else 10 if landing.code == "approval" else 1
-        return status, sentence, facts
-    if isinstance(landing, Deferred) and landing.on:
-        waits: dict[str, Any] = {
-            "landing": "deferred", "reason": landing.reason, "on": list(landing.on),
-        }  # fmt: skip
-        return 0, f"is handed in; it lands when the verdict is there: {landing.reason}", waits
-    kind = "retried" if isinstance(landing, Retried) else "deferred"
-    facts = {"landing": kind, "reason": landing.reason}
-    return 1 if kind == "retried" else 75, f"is put off: {landing.reason}", facts
 
 
 @click.command("tick")

@@ -7,10 +7,8 @@ told every reason at once (spec 60, "Handing in").
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
-from wfledger.core import bounds
 from wfledger.core.documents import Failure, Result, Task
 from wfledger.errors import EnvironmentFailedError, StaleError, WfledgerError
 from wfledger.run.attempts import worktrees
@@ -25,7 +23,6 @@ from wfledger.run.attempts.tenure import Tenure
 from wfledger.run.guard import fingerprints
 from wfledger.run.merger.landing import Landing, land_task
 from wfledger.run.workspace import Workspace
-from wfledger.store import atomic
 from wfledger.store.entries import Entry
 
 _BY = "worker"
@@ -63,13 +60,13 @@ def give_back(
     workspace: Workspace, task_id: str, token: str | None, *, reason: str = ""
 ) -> Task:
     """Give a claimed task back; what is in its worktree is kept."""
-    entry = _held(workspace, task_id, token)
+    entry = held(workspace, task_id, token)
     given = Result(
         task=task_id, attempt=entry.task.attempt, status="failed",
         failure=failure("stopped", reason or "released"),
     )
     with _ending(workspace, task_id, token) as cleared:
-        result, place = _with_work(workspace, entry.task, given)
+        result, place = with_work(workspace, entry.task, given)
         task = release(workspace, task_id, token, reason=reason, result=result)
         cleared.append(place)
     return task
@@ -85,55 +82,63 @@ class Handed:
     failure: Failure | None = None
 
 
+@dataclass(frozen=True)
+class Foreground:
+    """How somebody waits for a check or a landing: what he is told, and how he stops it."""
+
+    report: Callable[[str], None]
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
 def complete(
-    workspace: Workspace, task_id: str, token: str | None, *, envelope: Path | None,
-    queue: bool, report: Callable[[str], None],
+    workspace: Workspace, task_id: str, token: str | None, *, envelope: bytes | None,
+    landing: Foreground | None,
 ) -> Handed:
-    """Hand in an attempt as finished and land it, or only queue it.
+    """Hand in an attempt as finished and land it; without *landing* it is only queued.
 
     Raises `StaleError` for a zombie, `InvalidDocumentError` for a bad envelope; both change
     nothing.
     """
-    entry = _held(workspace, task_id, token)
-    result = _given(entry.task, envelope)
+    entry = held(workspace, task_id, token)
+    result = as_given(entry.task, envelope)
     with _ending(workspace, task_id, token) as cleared:
-        result, place = _with_work(workspace, entry.task, result)
+        result, place = with_work(workspace, entry.task, result)
         task = close(workspace, result, by=_BY)
         cleared.append(place)
-    if queue or result.failure is not None:
+    if landing is None or result.failure is not None:
         return Handed(task, None, result.failure)
-    landing = land_task(
-        workspace, task_id, owner=_BY, stop=threading.Event(), report=report,
+    landed = land_task(
+        workspace, task_id, owner=_BY, stop=landing.stop, report=landing.report,
         wait_for_target=60.0,
     )
-    return Handed(workspace.ledger.get(task_id).task, landing)
+    return Handed(workspace.ledger.get(task_id).task, landed)
 
 
-def _given(task: Task, envelope: Path | None) -> Result:
+def as_given(task: Task, envelope: bytes | None) -> Result:
+    """Return what the worker says of the present attempt; raises `InvalidDocumentError`."""
     if envelope is None:
         return Result(task=task.id, attempt=task.attempt, status="succeeded")
-    raw = atomic.read(envelope, limit=bounds.RESULT_BYTES)
-    return as_said(parse_envelope(raw, task_id=task.id, attempt=task.attempt))
+    return as_said(parse_envelope(envelope, task_id=task.id, attempt=task.attempt))
 
 
 def fail(
     workspace: Workspace, task_id: str, token: str | None, *, kind: str, reason: str
 ) -> Task:
     """Hand in an attempt as failed; its work is kept."""
-    entry = _held(workspace, task_id, token)
+    entry = held(workspace, task_id, token)
     why: Failure = failure(kind, reason)
     result = Result(
         task=task_id, attempt=entry.task.attempt, failure=why,
         status="blocked" if kind == "question" else "failed",
     )
     with _ending(workspace, task_id, token) as cleared:
-        result, place = _with_work(workspace, entry.task, result)
+        result, place = with_work(workspace, entry.task, result)
         task = close(workspace, result, by=_BY)
         cleared.append(place)
     return task
 
 
-def _held(workspace: Workspace, task_id: str, token: str | None) -> Entry:
+def held(workspace: Workspace, task_id: str, token: str | None) -> Entry:
     """Return the task if the bearer of *token* holds it; a zombie's work is kept, and he is told.
 
     It is that of his own attempt alone; nobody else's is touched (WFL-CLAIM-024).
@@ -166,16 +171,16 @@ def _ending(
     try:
         yield cleared
     except StaleError:
-        _held(workspace, task_id, token)
+        held(workspace, task_id, token)
         raise
     for place in filter(None, cleared):
         clear_away(workspace, place)
 
 
-def _with_work(
+def with_work(
     workspace: Workspace, task: Task, result: Result
 ) -> tuple[Result, worktrees.Place | None]:
-    """Keep what is in the attempt's worktree, if it was given one.
+    """Keep what is in the attempt's worktree, if it was given one; it may be done again.
 
     Nothing succeeds in a worktree that is gone; what was committed there is kept all the same.
     """

@@ -241,6 +241,8 @@ def _is_in_use(
         return True  # not ours to judge; `doctor` looks at it
     if is_alive(workspace.ledger.layout.live(task_id, attempt)):
         return True  # its runtime clears away itself
+    is_open = entry.status is Status.IN_PROGRESS and entry.task.attempt == attempt
     if place.purpose == "attempt":
-        return entry.status is Status.IN_PROGRESS and entry.task.attempt == attempt
-    return entry.status is Status.MERGING
+        return is_open
+    # Of an open attempt it is that of a check before the work is handed in.
+    return is_open or entry.status is Status.MERGING
