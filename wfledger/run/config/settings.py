@@ -14,15 +14,16 @@ from typing import Any, Final
 from wfledger.core import bounds
 from wfledger.errors import InvalidDocumentError
 
-_BYTES: Final = 256 * 1024
+#: Of a file of settings.
+FILE_BYTES: Final = 256 * 1024
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?\Z")
 _UNITS: Final = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def read_toml(text: str, *, source: str) -> dict[str, Any]:
     """Parse *text*; raises `InvalidDocumentError` with the place of the mistake."""
-    if len(text.encode("utf-8", "surrogateescape")) > _BYTES:
-        raise InvalidDocumentError(f"{source}: more than {_BYTES} bytes", source=source)
+    if len(text.encode("utf-8", "surrogateescape")) > FILE_BYTES:
+        raise InvalidDocumentError(f"{source}: more than {FILE_BYTES} bytes", source=source)
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -47,9 +48,12 @@ class Reader:
         source: str,
         keys: tuple[str, ...] = (),
         errors: list[dict[str, str]] | None = None,
+        elsewhere: Mapping[tuple[str, ...], str] | None = None,
     ) -> None:
         self._data = data
         self._source = source
+        #: Keys that come from another file, by their first one or two, and that file.
+        self._elsewhere = elsewhere or {}
         self._keys = keys
         self._errors: list[dict[str, str]] = [] if errors is None else errors
         self._tables: dict[str, Reader] = {}
@@ -67,16 +71,39 @@ class Reader:
         """Note that the value at *name* is not right."""
         keys = (*self._keys, name) if name else self._keys
         pointer = "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
-        self._errors.append({"pointer": pointer, "message": f"{key_path(*keys)}: {message}"})
+        self._errors.append({
+            "pointer": pointer, "message": f"{key_path(*keys)}: {message}",
+            "source": self.source_of(*keys),
+        })  # fmt: skip
+
+    def source_of(self, *keys: str) -> str:
+        """Return the file that the value at *keys*, from the top, comes from."""
+        found = (self._elsewhere.get(keys[:depth]) for depth in (2, 1))
+        return next((source for source in found if source is not None), self._source)
 
     def table(self, name: str) -> "Reader":
         """Return the table *name*; an absent one is empty."""
         if name not in self._tables:
             data = self._typed(name, dict, "a table")
-            self._tables[name] = Reader(
-                data or {}, source=self._source, keys=(*self._keys, name), errors=self._errors
-            )
+            self._inside(name, data or {})
         return self._tables[name]
+
+    def tables(self, name: str) -> "tuple[Reader, ...]":
+        """Return a list of tables; they are named by their number in it."""
+        found = self._typed(name, list, "a list of tables") or []
+        if not all(isinstance(one, dict) for one in found):
+            self.wrong(name, "must be a list of tables")
+            return ()
+        inside = self._inside(name, {str(at): one for at, one in enumerate(found)})
+        return tuple(inside.table(one) for one in inside.names())
+
+    def scalars(self, name: str) -> tuple[str | bool | int, ...]:
+        """Return a text, a whole number, true or false, or those of a list; else nothing."""
+        self._asked.add(name)
+        value = self._data.get(name)
+        found = value if isinstance(value, list) else [value]
+        good = tuple(one for one in found if isinstance(one, str | bool | int))
+        return good if len(good) == len(found) else ()
 
     def values(self, name: str) -> dict[str, Any]:
         """Return the table *name* as it stands: what is in it is somebody else's to know."""
@@ -111,6 +138,10 @@ class Reader:
             self.wrong(name, "must be true or false")
             return None
         return value
+
+    def flag_or_strings(self, name: str) -> bool | tuple[str, ...] | None:
+        """Return true, false, or a list of strings."""
+        return self.strings(name) if isinstance(self._data.get(name), list) else self.flag(name)
 
     def seconds(self, name: str) -> float | None:
         """Return a duration: a number of seconds, or a string such as `20m`."""
@@ -165,7 +196,7 @@ class Reader:
         self.refuse_unknown()
         if not self._errors:
             return
-        lines = [f"{self._source}: {error['message']}" for error in self._errors]
+        lines = [f"{error['source']}: {error['message']}" for error in self._errors]
         raise InvalidDocumentError("\n".join(lines), source=self._source, errors=self._errors)
 
     def refuse_unknown(self) -> None:
@@ -178,6 +209,13 @@ class Reader:
             self.wrong(name, f"is not known here; {meant}")
         for table in self._tables.values():
             table.refuse_unknown()
+
+    def _inside(self, name: str, data: Mapping[str, Any]) -> "Reader":
+        self._tables[name] = Reader(
+            data, source=self._source, keys=(*self._keys, name), errors=self._errors,
+            elsewhere=self._elsewhere,
+        )  # fmt: skip
+        return self._tables[name]
 
     def _known(self) -> list[str]:
         return sorted(self._asked) or ["nothing"]
