@@ -145,10 +145,11 @@ class Workspace:
         return self.config().policy
 
     def fleet(self) -> "Fleet":
-        """Return fleet.toml as it is now; an absent one is empty."""
-        from wfledger.run.config.roles import load
+        """Return fleet.toml and machine.toml as they are now; an absent one is empty."""
+        from wfledger.run.config import machine
+        from wfledger.run.config.fleetfile import load
 
-        return load(self.ledger.read_text("fleet.toml") or "")
+        return load(self.ledger.read_text("fleet.toml") or "", machine_text=machine.text())
 
 
 def _home(located: Located) -> Located:

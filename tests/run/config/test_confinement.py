@@ -5,7 +5,8 @@ import pytest
 from wfledger.core.documents import TaskSpec
 from wfledger.errors import InvalidDocumentError
 from wfledger.run.config.confinement import HIDDEN, Confinement
-from wfledger.run.config.roles import Fleet, load
+from wfledger.run.config.fleetfile import load
+from wfledger.run.config.roles import Fleet
 
 ROLE = '[role.a]\nargv = ["a", "{prompt}"]\n'
 PROMPT = TaskSpec(prompt="do it")

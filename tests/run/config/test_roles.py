@@ -9,17 +9,17 @@ import pytest
 
 from wfledger.core.documents import Limits
 from wfledger.errors import InvalidDocumentError, NotFoundError
+from wfledger.run.config.fleetfile import load
 from wfledger.run.config.roles import (
-    ARGUMENT_BYTES,
     PLACEHOLDERS,
     Filling,
     Fleet,
     Role,
     Worktree,
     argv_for,
-    load,
     propose,
 )
+from wfledger.run.config.templates import ARGUMENT_BYTES
 
 FULL = """
 [defaults]

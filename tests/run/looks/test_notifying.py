@@ -13,7 +13,7 @@ from wfledger.core.outcome import block
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import InvalidDocumentError
 from wfledger.run import pausing
-from wfledger.run.config.roles import load
+from wfledger.run.config.fleetfile import load
 from wfledger.run.looks.notifying import Notifier
 from wfledger.run.people import answer, retry
 from wfledger.run.scheduler import Scheduler

@@ -1,12 +1,10 @@
-"""fleet.toml: which programs run prompts, what they may see, and how worktrees are prepared.
+"""What fleet.toml says, as values: who runs prompts, what they may see, how worktrees are prepared.
 
-The file is committed and shared, so it holds names of secrets and never secrets. Reading it finds
-every mistake at once. Filling a role's argument vector involves no shell, so nothing in a prompt
-can become a command.
+The file is committed and shared, so it holds names of secrets and never secrets. It is read by
+`config.fleetfile`.
 """
 
-import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
@@ -15,19 +13,12 @@ from wfledger.core.records import Command
 from wfledger.core.routes import Capability, ModelPolicy
 from wfledger.core.usage import Budget
 from wfledger.errors import InvalidDocumentError, NotFoundError
-from wfledger.run.config.confinement import UNCONFINED, Confinement, read_confinement
-from wfledger.run.config.notify_settings import Notify, read_notify
-from wfledger.run.config.settings import Reader, read_toml
-from wfledger.run.processes.environment import looks_like_token, looks_secret
-
-#: Bytes of one argument, its end mark included: the kernel's MAX_ARG_STRLEN.
-ARGUMENT_BYTES: Final = 128 * 1024
-_PIECES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_ROLE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_LISTED: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?\Z")
-#: A shorter value of a secret's name is a stand-in for a server that wants none.
-_SECRET_CHARS: Final = 16
+from wfledger.run.config.confinement import UNCONFINED, Confinement
+from wfledger.run.config.known import built_in, of_profile
+from wfledger.run.config.notify_settings import Notify
+from wfledger.run.config.profiles import Profile
+from wfledger.run.config.providers import Provider
+from wfledger.run.config.templates import fill_argument
 
 
 @dataclass(frozen=True)
@@ -98,9 +89,13 @@ class Worktree:
 
 @dataclass(frozen=True)
 class Fleet:
-    """All of fleet.toml."""
+    """All of fleet.toml, and what machine.toml says besides."""
 
     roles: tuple[Role, ...] = ()
+    #: Servers of models that are described; those of built-in profiles are known besides.
+    providers: tuple[Provider, ...] = ()
+    #: Profiles and adapters of the user's own; the built-in ones are known besides.
+    profiles: tuple[Profile, ...] = ()
     worktree: Worktree = Worktree()
     #: Names of variables that every worker is given besides the standing list.
     env_pass: tuple[str, ...] = ()
@@ -113,6 +108,8 @@ class Fleet:
     confinement: Confinement = UNCONFINED
     #: Whom to tell that people are wanted; None: nobody.
     notify: Notify | None = None
+    #: Which agents may run here without any sandbox: all, or these (machine.toml alone says so).
+    unsandboxed: bool | frozenset[str] = False
     #: What is allowed but probably not meant.
     warnings: tuple[str, ...] = ()
 
@@ -140,34 +137,31 @@ class Fleet:
         )
 
 
-def load(text: str, *, source: str = "fleet.toml") -> Fleet:
-    """Read *text*; raises `InvalidDocumentError` that names every mistake with its key."""
-    top = Reader(read_toml(text, source=source), source=source)
-    tables, defaults = top.table("role"), top.table("defaults")
-    confinement = read_confinement(defaults)
-    roles = tuple(_read_role(tables.table(name), name, confinement) for name in tables.names())
-    fleet = Fleet(
-        roles=roles,
-        worktree=_read_worktree(top.table("worktree")),
-        env_pass=_read_names(top.table("env"), "pass"),
-        default_role=_read_default(defaults, roles),
-        workers=defaults.integer("workers"),
-        offers=frozenset(defaults.strings("offers")),
-        confinement=confinement,
-        notify=read_notify(top.table("notify"), _read_names(top.table("notify"), "pass")),
-        warnings=tuple(_warnings(roles)),
-    )
-    top.close()
-    return fleet
+    def provider(self, name: str) -> Provider | None:
+        """Return the provider *name*: one that is described, or that of a profile of its name."""
+        described = next((one for one in self.providers if one.name == name), None)
+        if described is not None:
+            return described
+        profile = self.profile(name)
+        return None if profile is None else of_profile(profile, name)
+
+    def profile(self, name: str) -> Profile | None:
+        """Return the profile *name*: one of the user's own, or one that wfledger comes with."""
+        own = next((one for one in self.profiles if one.name == name), None)
+        return own or built_in().get(name)
 
 
 def argv_for(role: Role, filling: Filling) -> tuple[str, ...]:
     """Return the argument vector that starts *role* on an attempt.
 
-    A prompt that begins with a hyphen gets a space before it, so that no plan can hand options
-    to the program. Raises `InvalidDocumentError` when an argument cannot be passed.
+    Raises `InvalidDocumentError` when an argument cannot be passed.
     """
-    return tuple(_fill(role, template, filling) for template in role.argv)
+    who = f"role {role.name}"
+
+    def value_of(name: str) -> str:
+        return _value(role, name, filling)
+
+    return tuple(fill_argument(template, value_of, who=who) for template in role.argv)
 
 
 def propose(names: Collection[str]) -> str:
@@ -175,133 +169,6 @@ def propose(names: Collection[str]) -> str:
     from wfledger.run.config.proposals import text_for
 
     return text_for(names)
-
-
-def _read_role(table: Reader, name: str, defaults: Confinement) -> Role:
-    if not _ROLE_NAME.match(name):
-        table.wrong("", "is no name for a role: letters, digits, . _ - only")
-    argv = table.each("argv", _template_problem)
-    if not argv or not argv[0]:
-        table.wrong("argv", 'is missing; for example ["program", "{prompt}"]')
-    return Role(
-        name=name,
-        argv=argv,
-        env=_read_env(table.table("env")),
-        pass_names=_read_names(table, "pass"),
-        limits=_read_limits(table),
-        slots=table.integer("slots"),
-        max_steps=table.integer("max_steps", high=1_000_000),
-        confinement=read_confinement(table, defaults),
-    )
-
-
-def _read_env(table: Reader) -> tuple[tuple[str, str], ...]:
-    pairs = []
-    for name in table.names():
-        value = table.text(name)
-        if not _VARIABLE.match(name) or name.startswith("WFLEDGER_"):
-            table.wrong(name, "is no name that a variable may have here")
-        elif value is None:
-            continue
-        elif looks_like_token(value) or (looks_secret(name) and len(value) >= _SECRET_CHARS):
-            table.wrong(name, "looks like a secret; fleet.toml is committed: list its name in pass")
-        elif "\0" in value:
-            table.wrong(name, "holds NUL")
-        else:
-            pairs.append((name, value))
-    return tuple(pairs)
-
-
-def _read_names(table: Reader, key: str) -> tuple[str, ...]:
-    def problem(name: str) -> str | None:
-        return None if _LISTED.match(name) else "is no name of a variable, nor a prefix ending in *"
-
-    return table.each(key, problem)
-
-
-def _read_limits(role: Reader) -> Limits:
-    table = role.table("limits")
-    wall_s = table.seconds("wall_s")
-    timeout = role.seconds("timeout")
-    if timeout is not None and table.has("wall_s"):
-        role.wrong("timeout", "says the same as limits.wall_s; keep one of them")
-    return Limits(
-        wall_s=timeout if wall_s is None else wall_s,
-        idle_s=table.seconds("idle_s"),
-        silence_s=table.seconds("silence_s"),
-        output_bytes=table.integer("output_bytes", low=1024, high=2**40),
-    )
-
-
-def _read_worktree(table: Reader) -> Worktree:
-    copy = table.each("copy", path_problem)
-    link = table.each("link", path_problem)
-    for path in sorted(set(copy) & set(link)):
-        table.wrong("link", f"{path!r} is in copy too")
-    return Worktree(
-        setup=table.command("setup"),
-        copy=tuple(path.rstrip("/") for path in copy),
-        link=tuple(path.rstrip("/") for path in link),
-        timeout=table.seconds("timeout") or Worktree.timeout,
-        network=table.flag("network"),
-    )
-
-
-def path_problem(path: str) -> str | None:
-    """Return why *path* cannot be copied or linked into a worktree, or None."""
-    parts = path.rstrip("/").split("/")
-    if path.startswith("/") or "\\" in path or any(ord(char) < 32 for char in path):
-        return "must be relative to the repository, with / between its parts"
-    if any(part in {"", ".", ".."} for part in parts):
-        return "must name a file or folder below the repository, without . or .."
-    if any(part.lower() in {".git", ".wfledger"} for part in parts):
-        return "belongs to git or to the ledger"
-    return None
-
-
-def _read_default(defaults: Reader, roles: tuple[Role, ...]) -> str | None:
-    """Return the default role: the one that is named, else the only one there is."""
-    name = defaults.text("role")
-    known = [role.name for role in roles]
-    if name is not None and name not in known:
-        defaults.wrong("role", f"there is no role {name!r}; known: {', '.join(known) or 'none'}")
-    if name is None and len(known) == 1:
-        return known[0]
-    return name
-
-
-def _warnings(roles: tuple[Role, ...]) -> Iterator[str]:
-    for role in roles:
-        joined = "".join(role.argv)
-        if "{prompt}" not in joined and "{prompt_file}" not in joined:
-            yield (
-                f"role.{role.name}.argv has neither {{prompt}} nor {{prompt_file}}: "
-                "the program must read $WFLEDGER_TASK_FILE"
-            )
-
-
-def _template_problem(template: str) -> str | None:
-    for match in _PIECES.finditer(template):
-        piece = match[0]
-        if piece in "{}":
-            return f"has a lone {piece}; write {piece * 2} for the character itself"
-        if match[1] is not None and match[1] not in PLACEHOLDERS:
-            known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-            return f"has the unknown placeholder {piece}; known: {known}"
-    return None
-
-
-def _fill(role: Role, template: str, filling: Filling) -> str:
-    def value(match: re.Match[str]) -> str:
-        if match[1] is None:
-            return match[0][0]
-        return _value(role, match[1], filling)
-
-    filled = _PIECES.sub(value, template)
-    if filled.startswith("-") and not template.startswith("-"):
-        filled = " " + filled
-    _check_argument(role, filled)
-    return filled
 
 
 def _value(role: Role, name: str, filling: Filling) -> str:
@@ -315,25 +182,3 @@ def _value(role: Role, name: str, filling: Filling) -> str:
             role=role.name,
         )
     return str(value)
-
-
-def _check_argument(role: Role, argument: str) -> None:
-    try:
-        size = len(argument.encode("utf-8", "surrogateescape"))
-    except UnicodeEncodeError:
-        raise InvalidDocumentError(
-            f"role {role.name}: the prompt holds half a character (a lone surrogate)",
-            role=role.name,
-        ) from None
-    if "\0" in argument:
-        raise InvalidDocumentError(
-            f"role {role.name}: the prompt holds NUL, which no argument can", role=role.name
-        )
-    if size >= ARGUMENT_BYTES:
-        raise InvalidDocumentError(
-            f"role {role.name}: an argument of {size} bytes; the kernel takes less than"
-            f" {ARGUMENT_BYTES}",
-            hint="use {prompt_file} in argv instead of {prompt}",
-            role=role.name,
-            size=size,
-        )

@@ -29,7 +29,8 @@ from wfledger.errors import (
     PausedError,
     WfledgerError,
 )
-from wfledger.run.guard.planted import LEDGER, UNREADABLE, Change, Judge
+from wfledger.run.config import machine
+from wfledger.run.guard.planted import LEDGER, MACHINE, UNREADABLE, Change, Judge
 from wfledger.run.guard.putback import put_back
 from wfledger.run.pausing import Pause, alarm_of, raise_alarm
 from wfledger.run.workspace import Workspace
@@ -135,14 +136,26 @@ def check(
 
 
 def look_at(workspace: Workspace) -> Fingerprint:
-    """Return what there is now: of the git directory, and the ledger's files that people edit."""
+    """Return what there is now: of the git directory, and the files that people configure us by.
+
+    Every machine.toml counts that was known once: who looks may have another home.
+    """
     attempts = workspace.ledger.layout.local / "attempts"
     names = (name.removesuffix(SUFFIX) for name in _listed(attempts))
     own = {name for name in names if not name.endswith(".open")}
     found = fingerprint.take(workspace.common_dir, skip=own)
     for name in EDITABLE:
         fingerprint.look_at(found, f"{LEDGER}{name}", workspace.ledger.layout.root / name)
+    record = Record.load(workspace) or Record()
+    known = {name for name in record.items if name.startswith(MACHINE)}
+    for name in sorted({machine_name(), *known}):
+        fingerprint.look_at(found, name, Path(name.removeprefix(MACHINE)))
     return found
+
+
+def machine_name() -> str:
+    """Return the name under which the machine.toml of this process is known."""
+    return f"{MACHINE}{machine.path()}"
 
 
 def judge(workspace: Workspace, record: Record, found: Fingerprint) -> Judge:

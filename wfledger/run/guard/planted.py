@@ -1,7 +1,8 @@
 """What a change of the shared state means: upkeep, or something that could run or redirect.
 
 Harmless is only what is known to be: keys that no git obeys as a command, a worktree that a person
-adds or prunes, numbers in fleet.toml. Everything else waits for a person (spec 80, section 4).
+adds or prunes, numbers in fleet.toml that are no budget. Everything else waits for a person (spec
+80, section 4).
 """
 
 import json
@@ -19,6 +20,8 @@ from wfledger.vcs.fingerprint import Fingerprint, is_configuration, parse_config
 
 #: Before the name of a file of the ledger that people edit in place.
 LEDGER: Final = "ledger:"
+#: Before the path of a machine.toml, which lies outside of the repository.
+MACHINE: Final = "machine:"
 #: What a configuration or document is that nobody can read.
 UNREADABLE: Final = "unreadable"
 #: Characters of a value that are shown.
@@ -32,7 +35,7 @@ _INERT: Final = frozenset({"/paused", "/seq"})
 class Change:
     """One change, as people see it; the texts are safe to print and bounded."""
 
-    #: A file of the git directory, `ledger:<file>`, or a ref.
+    #: A file of the git directory, `ledger:<file>`, `machine:<path>`, or a ref.
     name: str
     #: Key of a configuration or of a document; empty for a file or ref as a whole.
     key: str
@@ -42,7 +45,7 @@ class Change:
 
     def line(self) -> str:
         """Return it as one line."""
-        name = self.name.removeprefix(LEDGER)
+        name = self.name.removeprefix(LEDGER).removeprefix(MACHINE)
         what = f"{name}: {self.key}" if self.key else name
         old, new = (value and _OID.sub(r"\1", value) for value in (self.old, self.new))
         if self.old is None:
@@ -84,7 +87,7 @@ class Judge:
         old, new = self._bytes(name, self.known), self._bytes(name, self.found.items)
         if is_configuration(name) and self._is_plain(name):
             yield from _of_configuration(name, old, new)
-        elif name.startswith(LEDGER) and self._is_plain(name):
+        elif name.startswith((LEDGER, MACHINE)) and self._is_plain(name):
             yield from _of_document(name, old, new)
         elif not self._is_upkeep(name, old, new):
             yield Change(name, "", self._shown(name, self.known), self._shown(name, self._now))
@@ -169,7 +172,10 @@ def _of_configuration(name: str, old: bytes | None, new: bytes | None) -> Iterat
 
 
 def _of_document(name: str, old: bytes | None, new: bytes | None) -> Iterator[Change]:
-    """Yield the settings that changed, but for numbers: those cannot make anything run."""
+    """Yield the settings that changed, but for numbers: those cannot make anything run.
+
+    A budget is a number that lets something run, and counts.
+    """
     read = _read_toml if name.endswith(".toml") else _read_json
     before, after = read(old), read(new)
     if before is None or after is None:
@@ -177,7 +183,9 @@ def _of_document(name: str, old: bytes | None, new: bytes | None) -> Iterator[Ch
         return
     for key in sorted(before.keys() | after.keys()):
         one, other = before.get(key), after.get(key)
-        if one == other or key in _INERT or (_is_number(one) and _is_number(other)):
+        if one == other or key in _INERT:
+            continue
+        if "/budget/" not in key and _is_number(one) and _is_number(other):
             continue
         yield Change(name, clean_line(key, 120), _json(one), _json(other))
 

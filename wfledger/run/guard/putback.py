@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from wfledger.run.guard.planted import LEDGER, Judge
+from wfledger.run.guard.planted import LEDGER, MACHINE, Judge
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.vcs import fingerprint
@@ -34,7 +34,9 @@ def put_back(workspace: Workspace, judged: Judge, name: str) -> bool:
     if os.path.lexists(path):
         _move_aside(workspace, path, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic.replace(path, raw, tmp=workspace.ledger.layout.tmp, mode=_MODE)
+    # The user's configuration may lie on another file system than the repository.
+    tmp = path.parent if name.startswith(MACHINE) else workspace.ledger.layout.tmp
+    atomic.replace(path, raw, tmp=tmp, mode=_MODE)
     path.chmod(int(item.split(":")[1], 8))
     return True
 
@@ -43,6 +45,8 @@ def path_of(workspace: Workspace, name: str) -> Path:
     """Return where the thing of that *name* is."""
     if name.startswith(LEDGER):
         return workspace.ledger.layout.root / name.removeprefix(LEDGER)
+    if name.startswith(MACHINE):
+        return Path(name.removeprefix(MACHINE))
     return fingerprint.path_of(workspace.common_dir, name)
 
 

@@ -1,7 +1,8 @@
 """What is read to be run, or to sign with: only what somebody vouches for (spec 80, section 4).
 
-`fleet.toml` and `ledger.json` name commands, and the shared configuration says who the user is; a
-worker can write all three. So whoever is about to run something asks here, not the files.
+`fleet.toml`, `machine.toml` and `ledger.json` name commands, and the shared configuration says who
+the user is; a worker can write all of them. So whoever is about to run something asks here, not the
+files.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ from wfledger.core.records import parse
 from wfledger.errors import EnvironmentFailedError, InvalidDocumentError, PausedError
 from wfledger.run.guard import fingerprints
 from wfledger.run.guard.planted import LEDGER
+from wfledger.run.guard.putback import path_of
 from wfledger.run.workspace import Workspace
 from wfledger.vcs import fingerprint
 from wfledger.vcs.fingerprint import Fingerprint
@@ -33,11 +35,11 @@ def identity(workspace: Workspace) -> "Identity | None":
 def fleet(workspace: Workspace) -> "Fleet":
     """Return fleet.toml to run something from; raises `PausedError` where nobody vouches for it.
 
-    What is returned are the bytes that were compared, so that no change falls in between.
+    What is returned are the bytes that were compared, so that no change falls in between. The same
+    goes for machine.toml, which it is joined with.
     """
-    from wfledger.run.config.roles import load
-
-    return load(_vouched(workspace, "fleet.toml").decode("utf-8", "replace"))
+    ours = _vouched(workspace, f"{LEDGER}fleet.toml")
+    return _load(ours, _vouched(workspace, fingerprints.machine_name()))
 
 
 def known_fleet(workspace: Workspace) -> "Fleet":
@@ -45,14 +47,26 @@ def known_fleet(workspace: Workspace) -> "Fleet":
 
     For what must go on under an alarm.
     """
-    from wfledger.run.config.roles import load
+    ours = _known(workspace, f"{LEDGER}fleet.toml")
+    return _load(ours, _known(workspace, fingerprints.machine_name()))
 
+
+def _load(ours: bytes, theirs: bytes) -> "Fleet":
+    from wfledger.run.config.fleetfile import load
+
+    text, machine_text = (raw.decode("utf-8", "replace") for raw in (ours, theirs))
+    return load(text, machine_text=machine_text)
+
+
+def _known(workspace: Workspace, name: str) -> bytes:
     record = fingerprints.Record.load(workspace)
-    item = None if record is None else record.items.get(f"{LEDGER}fleet.toml")
-    if record is None or item == item_of(workspace.ledger.layout.root / "fleet.toml"):
-        return workspace.fleet()
-    raw = None if item is None else fingerprints.recall(workspace, item)
-    return load((raw or b"").decode("utf-8", "replace"))
+    item = None if record is None else record.items.get(name)
+    looked = Fingerprint({})
+    fingerprint.look_at(looked, name, path_of(workspace, name))
+    now = looked.items.get(name)
+    if record is None or item == now:
+        return looked.contents.get(now or "", b"")
+    return (None if item is None else fingerprints.recall(workspace, item)) or b""
 
 
 def require_readable(workspace: Workspace) -> None:
@@ -69,16 +83,16 @@ def require_readable(workspace: Workspace) -> None:
 
 def policy(workspace: Workspace) -> Policy:
     """Return the policy to run something from; raises as `fleet` does."""
-    return parse(LedgerConfig, _vouched(workspace, "ledger.json")).policy
+    return parse(LedgerConfig, _vouched(workspace, f"{LEDGER}ledger.json")).policy
 
 
 def _vouched(workspace: Workspace, name: str) -> bytes:
-    path, key = workspace.ledger.layout.root / name, f"{LEDGER}{name}"
+    path = path_of(workspace, name)
     for _ in range(_ROUNDS):
         looked = Fingerprint({})
-        fingerprint.look_at(looked, key, path)
-        item = looked.items.get(key)
-        if is_known(workspace, key, item):
+        fingerprint.look_at(looked, name, path)
+        item = looked.items.get(name)
+        if is_known(workspace, name, item):
             return looked.contents.get(item or "", b"")
         if (alarm := fingerprints.check(workspace)) is not None:
             raise PausedError(f"dispatch is paused: {alarm.reason}", hint=alarm.command)
