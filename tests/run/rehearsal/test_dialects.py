@@ -111,9 +111,18 @@ def test_every_argument_that_must_be_there_is_given_what_its_schema_allows(
     assert (last["content"][0]["text"], last["stop_reason"]) == ("Done.", "end_turn")
 
 
-def test_without_tools_a_file_is_written_in_blocks(rehearse: Rehearse) -> None:
-    (block,) = _messages(rehearse())["content"]
-    assert block["text"].startswith("src/a.txt\n```\n<<<<<<< SEARCH\n=======\nit's new\n>>>>>>>")
+@pytest.mark.parametrize(
+    ("system", "body"),
+    [
+        ("Reply with whole files.", "it's new"),
+        ("Use SEARCH/REPLACE blocks.", "<<<<<<< SEARCH\n=======\nit's new\n>>>>>>> REPLACE"),
+    ],
+)
+def test_without_tools_a_file_is_written_as_the_agent_asks_for_it(
+    rehearse: Rehearse, system: str, body: str
+) -> None:
+    (block,) = _messages(rehearse(), system=system)["content"]
+    assert block["text"] == f"src/a.txt\n```\n{body}\n```"
 
 
 def test_messages_report_what_a_cache_wrote(rehearse: Rehearse) -> None:

@@ -2,7 +2,7 @@
 
 `SCRIPTED_CMD<<shell command>>` becomes a call of whatever tool runs commands there, and
 `SCRIPTED_WRITE<<path: line>>` writes a file with that one line: by a command too, or in aider's own
-blocks where no tools are offered. One call for each; when all results have come back, it is done.
+forms where no tools are offered. One call for each; when all results have come back, it is done.
 """
 
 import json
@@ -36,7 +36,9 @@ def play(asked: Asked) -> Answer:
     )
     tool = runner(asked.offers)
     if tool is None:
-        return Answer(_blocks([body for kind, body in wanted if kind == "WRITE"]) or _DONE)
+        listed = _listed if "SEARCH/REPLACE" not in asked.system else _replaced
+        files = [listed(*_file(body)) for kind, body in wanted if kind == "WRITE"]
+        return Answer("\n\n".join(files) or _DONE)
     commands = [_command(kind, body) for kind, body in wanted]
     if commands and _SUBMIT in asked.system + "".join(asked.prompts):
         commands.append(f"echo {_SUBMIT}")
@@ -65,13 +67,14 @@ def _file(body: str) -> tuple[str, str]:
     return path.strip(), line.strip()
 
 
-def _blocks(bodies: list[str]) -> str:
-    """Return new files in the form that aider reads out of an answer's text."""
-    blocks = (
-        f"{path}\n```\n<<<<<<< SEARCH\n=======\n{line}\n>>>>>>> REPLACE\n```"
-        for path, line in map(_file, bodies)
-    )
-    return "\n\n".join(blocks)
+def _listed(path: str, line: str) -> str:
+    """Return a file as aider reads it out of an answer's text: whole."""
+    return f"{path}\n```\n{line}\n```"
+
+
+def _replaced(path: str, line: str) -> str:
+    """Return a new file as aider reads it where it has asked for blocks."""
+    return _listed(path, f"<<<<<<< SEARCH\n=======\n{line}\n>>>>>>> REPLACE")
 
 
 def _call(tool: Offer, command: str) -> Call:
