@@ -69,6 +69,8 @@ GROUPS: Final[Mapping[str, Mapping[str, Verb]]] = {
     "Tools": {
         "trust": Verb("trusting", "Say yes or no to what changed while attempts ran."),
         "scope": Verb("tools", "Compare write scopes."),
+        "import": Verb("exchange", "Take over another tracker's tasks."),
+        "export": Verb("exchange", "Write every task out, one to a line."),
         "completion": Verb("shells", "Print a shell's completion script."),
         "torture": Verb("torture", "Torture a scratch fleet, and check what must hold."),
     },

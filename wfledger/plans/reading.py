@@ -49,6 +49,22 @@ def read(text: str | bytes, *, source: str) -> object:
     return _read_yaml(plain, source)
 
 
+def read_front_matter(text: bytes, *, source: str) -> tuple[dict[str, Any], str]:
+    """Return the YAML object between the first two lines `---` of *text*, and what follows them.
+
+    Raises `PlanError` as `read` does, and where there is no such object.
+    """
+    plain = _decode(text, source).replace("\r\n", "\n")
+    head, mark, body = plain.partition("\n---")
+    if not head.startswith("---") or not mark:
+        _fail(source, 1, 1, "there is no front matter between two lines of `---`")
+    # The empty first line stands for the mark, so that lines are counted as in the file.
+    value = _read_yaml(head.removeprefix("---"), source)
+    if not isinstance(value, dict):
+        _fail(source, 1, 1, "the front matter is no object")
+    return value, body.partition("\n")[2]
+
+
 def _fail(source: str, line: int, column: int, message: str) -> NoReturn:
     raise PlanError(f"{source}:{line}:{column}: {message}", source=source, line=line, column=column)
 
@@ -123,12 +139,12 @@ def _read_json(text: str, source: str) -> object:
         _fail(source, 1, 1, str(error))
     _bound(value, source)
     half = _HALF_ESCAPE.search(text)
-    if half and not _is_unicode(value):
+    if half and not is_unicode(value):
         _fail(source, *_place(text, half.start()), "half of a surrogate pair is no character")
     return value
 
 
-def _is_unicode(value: object) -> bool:
+def is_unicode(value: object) -> bool:
     """Return whether every text in *value* can be written down."""
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")

@@ -101,10 +101,10 @@ def target_branch(workspace: Workspace, name: str | None) -> str:
     return branch
 
 
-def submit(workspace: Workspace, submission: Submission) -> Run:
-    """Put a plan into the ledger as a new run; starts nothing.
+def check_submission(workspace: Workspace, submission: Submission) -> str:
+    """Return the branch that a plan's results are for.
 
-    Raises `InvalidDocumentError` when a prompt has no role to run it (nothing is changed then).
+    Raises `InvalidDocumentError` where the plan cannot be run with this fleet; changes nothing.
     """
     plan, fleet = submission.plan, workspace.fleet()
     problems = missing_roles(plan, fleet, submission.role)
@@ -114,7 +114,16 @@ def submit(workspace: Workspace, submission: Submission) -> Run:
             hint="declare the role in .wfledger/fleet.toml: [role.NAME] argv = [...]",
             problems=problems,
         )
-    target = target_branch(workspace, submission.target)
+    return target_branch(workspace, submission.target)
+
+
+def submit(workspace: Workspace, submission: Submission) -> Run:
+    """Put a plan into the ledger as a new run; starts nothing.
+
+    Raises as `check_submission` does; nothing is changed then.
+    """
+    plan, fleet = submission.plan, workspace.fleet()
+    target = check_submission(workspace, submission)
     base = workspace.repo.tip(target)
     if base is None:
         raise RepositoryError(f"{target} has no commit", kind="no_branch")
@@ -129,6 +138,7 @@ def submit(workspace: Workspace, submission: Submission) -> Run:
         id=run_id, seq=1, name=submission.name or plan.name, goal=plan.goal, created=now,
         plan=submission.text, plan_source=submission.source, branch=f"{HEADS}wf/{run_id}",
         target=target, base=base, max_concurrent=plan.max_concurrent, gate=plan.gate,
+        budget=plan.budget, time_s=plan.time_s,
         tasks=tuple(ids.values()),
     )
     _create_branch(workspace, run.branch, base)
@@ -176,22 +186,25 @@ def new_task(task_id: str, spec: TaskSpec, created: str) -> Task:
     )
 
 
-def standing_run(workspace: Workspace, target: str | None) -> Run:
+def standing_run(
+    workspace: Workspace, target: str | None, *, run_id: str | None = None, name: str | None = None
+) -> Run:
     """Return the run of tasks that belong to no plan, as it is or would be.
 
-    There is one for each target branch. While nothing unlanded is on its branch, it follows the
-    target.
+    There is one for each target branch, and others by their *run_id*. While nothing unlanded is on
+    its branch, it follows the target.
     """
     branch = target_branch(workspace, target)
     tip = workspace.repo.tip(branch)
     if tip is None:
         raise RepositoryError(f"{branch} has no commit", kind="no_branch")
-    run_id = _standing_id(branch.removeprefix(HEADS))
+    run_id = run_id or _standing_id(branch.removeprefix(HEADS))
     try:
         run = workspace.ledger.run(run_id)
     except NotFoundError:
         return Run(
-            id=run_id, seq=1, name=branch.removeprefix(HEADS), branch=f"{HEADS}wf/{run_id}",
+            id=run_id, seq=1, name=name or branch.removeprefix(HEADS),
+            branch=f"{HEADS}wf/{run_id}",
             created=iso(workspace.clock.now()), target=branch, base=tip,
         )
     follow_target(workspace, run)
