@@ -1,6 +1,7 @@
 """Slots of this machine: locks, so that every `run` beside another shares them (spec 50)."""
 
 import os
+import re
 from pathlib import Path
 from typing import Final
 
@@ -74,3 +75,10 @@ class Slots:
             return None
         self._heart.sign(lock)
         return lock
+
+
+def held(workspace: Workspace, kind: str) -> int:
+    """Return how many slots of a kind are held on this machine, by whomever; changes nothing."""
+    folder = workspace.ledger.layout.local / "live"
+    numbered = re.compile(re.escape(kind) + r"-\d+")
+    return sum(1 for path in folder.iterdir() if numbered.fullmatch(path.name) and is_alive(path))

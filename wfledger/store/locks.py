@@ -8,6 +8,7 @@ A thread takes locks only downwards in this list; taking one upwards is a defect
     ledger    every change of ledger files; held for milliseconds, never over a process or network
     sync      one fdatasync of the journal for all who wait
     trust     the record of what the shared git directory was when it was last known to be good
+    provider  what this machine knows of the providers of models
 
 Lock files live in the git common directory, outside of what `git clean` or a checkout touches, and
 are never deleted. Liveness is a lock as well: see `LiveLock`.
@@ -27,7 +28,7 @@ from wfledger.clock import SystemClock
 from wfledger.errors import BusyError, EnvironmentFailedError
 from wfledger.store.holders import Holders
 
-ORDER: Final = ("target", "history", "git", "ledger", "sync", "trust")
+ORDER: Final = ("target", "history", "git", "ledger", "sync", "trust", "provider")
 #: filelock polls; this is the hand-off latency that a waiter pays (reliability: 0.05 costs 30 ms).
 POLL_S: Final = 0.001
 #: How long a live lock is tried before its holder counts as alive.

@@ -7,7 +7,8 @@ takes the other's place, nor that of what wfledger comes with.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from wfledger.run.config import machine, profiles
+from wfledger.run.config import adapters, machine, profiles
+from wfledger.run.config.adapters import Adapter
 from wfledger.run.config.confinement import read_confinement
 from wfledger.run.config.known import built_in
 from wfledger.run.config.notify_settings import read_notify
@@ -33,6 +34,7 @@ def load(text: str, *, machine_text: str = "", source: str = NAME) -> Fleet:
         roles=roles,
         providers=_read_providers(top, own),
         profiles=own,
+        adapters=_read_adapters(top),
         worktree=_read_worktree(top.table("worktree")),
         env_pass=read_names(top.table("env"), "pass"),
         default_role=_read_default(defaults, roles),
@@ -84,6 +86,15 @@ def _read_profiles(top: Reader) -> tuple[Profile, ...]:
             _twice(top, "profile", name, profiles.file_of(name))
         found.append(profiles.read_profile(table.table(name), name))
     return tuple(found)
+
+
+def _read_adapters(top: Reader) -> tuple[Adapter, ...]:
+    table = top.table("adapter")
+    taken = {adapter.name for adapter in adapters.built_in()} if table.names() else set()
+    for name in table.names():
+        if name in taken:
+            _twice(top, "adapter", name, adapters.file_of(name))
+    return tuple(adapters.read_adapter(table.table(name), name) for name in table.names())
 
 
 def _twice(top: Reader, kind: str, name: str, where: str) -> None:

@@ -13,6 +13,8 @@ from wfledger.core.records import Command
 from wfledger.core.routes import Capability, ModelPolicy
 from wfledger.core.usage import Budget
 from wfledger.errors import InvalidDocumentError, NotFoundError
+from wfledger.run.config import adapters
+from wfledger.run.config.adapters import Adapter
 from wfledger.run.config.confinement import UNCONFINED, Confinement
 from wfledger.run.config.known import built_in, of_profile
 from wfledger.run.config.notify_settings import Notify
@@ -96,6 +98,7 @@ class Fleet:
     providers: tuple[Provider, ...] = ()
     #: Profiles and adapters of the user's own; the built-in ones are known besides.
     profiles: tuple[Profile, ...] = ()
+    adapters: tuple[Adapter, ...] = ()
     worktree: Worktree = Worktree()
     #: Names of variables that every worker is given besides the standing list.
     env_pass: tuple[str, ...] = ()
@@ -149,6 +152,11 @@ class Fleet:
         """Return the profile *name*: one of the user's own, or one that wfledger comes with."""
         own = next((one for one in self.profiles if one.name == name), None)
         return own or built_in().get(name)
+
+    def adapter(self, name: str) -> Adapter | None:
+        """Return the adapter *name*: one of the user's own, or one that wfledger comes with."""
+        known = (*self.adapters, *adapters.built_in())
+        return next((one for one in known if one.name == name), None)
 
 
 def argv_for(role: Role, filling: Filling) -> tuple[str, ...]:
