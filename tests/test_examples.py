@@ -17,7 +17,7 @@ def run_example(repo: Path, folder: str, plan: str) -> dict[str, object]:
     fleet = EXAMPLES / folder / "fleet.toml"
     if fleet.exists():
         (repo / ".wfledger/fleet.toml").write_bytes(fleet.read_bytes())
-    done = run_cli("run", str(EXAMPLES / folder / plan), "--workers", "2", "--json", cwd=repo)
+    done = run_cli("run", "--yes", str(EXAMPLES / folder / plan), "--workers", "2", "--json", cwd=repo)
     assert done.status == 0, done.err
     outcome: dict[str, object] = json.loads(done.out)
     return outcome
@@ -42,7 +42,7 @@ def test_phases_example_lands_both_sides_before_its_test_phase(repo: Path) -> No
 def test_checks_example_waits_for_a_person_and_then_lands(repo: Path) -> None:
     assert run_cli("init", cwd=repo).status == 0
     plan = str(EXAMPLES / "checks/plan.yaml")
-    waits = run_cli("run", plan, "--workers", "2", "--json", cwd=repo)
+    waits = run_cli("run", "--yes", plan, "--workers", "2", "--json", cwd=repo)
     assert waits.status == 10, waits.err
     outcome = json.loads(waits.out)
     (need,) = outcome["needs"]

@@ -39,6 +39,20 @@ class UsageError(WfledgerError):
     exit_status = 2
 
 
+class UnconfirmedError(WfledgerError):
+    """A person is to say yes first, and nobody did; nothing was submitted. `card` says to what."""
+
+    code = "unconfirmed"
+    exit_status = 2
+
+
+class BudgetError(WfledgerError):
+    """What is asked for is more than a budget has left."""
+
+    code = "budget"
+    exit_status = 6
+
+
 class NoLedgerError(WfledgerError):
     """There is no ledger here."""
 

@@ -49,5 +49,5 @@ def filled_ledger(folder: Path, tasks: int) -> Path:
     """Create a repository whose ledger holds *tasks* tasks that may start."""
     repo = repository(folder / "repo")
     wfledger(repo, "init")
-    wfledger(repo, "run", str(plan(folder / "plan.json", tasks)), "--detach")
+    wfledger(repo, "run", "--yes", str(plan(folder / "plan.json", tasks)), "--detach")
     return repo

@@ -26,7 +26,7 @@ def table(sizes: Sizes, folder: Path) -> Table:
     repo = commanding.repository(folder / "ours", files=sizes.files)
     commanding.wfledger(repo, "init")
     plan = str(commanding.plan(folder / "plan.json", sizes.cycles, chained=True))
-    found.add(_each(_COLD, sizes.cycles, lambda: commanding.wfledger(repo, "run", plan)))
+    found.add(_each(_COLD, sizes.cycles, lambda: commanding.wfledger(repo, "run", "--yes", plan)))
     return found
 
 

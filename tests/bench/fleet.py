@@ -44,7 +44,7 @@ def table(sizes: Sizes, folder: Path) -> Table:
     repo = commanding.repository(folder / "repo")
     commanding.wfledger(repo, "init")
     plan = _plan(folder / "plan.json", tasks, seconds)
-    run = json.loads(commanding.wfledger(repo, "run", str(plan), "--detach", "--json"))["run"]
+    run = json.loads(commanding.wfledger(repo, "run", "--yes", str(plan), "--detach", "--json"))["run"]
     began = time.monotonic()
     with _supervisor(repo, run, slots) as process:
         samples = list(_samples(repo, process))

@@ -22,7 +22,7 @@ def table(sizes: Sizes, folder: Path) -> Table:
         plan = str(commanding.plan(folder / f"{tasks}.json", tasks))
         start = time.monotonic()
         commanding.wfledger(repo, "check", plan)
-        commanding.wfledger(repo, "run", plan, "--detach")
+        commanding.wfledger(repo, "run", "--yes", plan, "--detach")
         seconds = time.monotonic() - start
         found.add(Row(name, seconds, "s", f"{1000 * seconds / tasks:.2f} ms each"))
         if tasks in _SECONDS:

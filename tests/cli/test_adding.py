@@ -134,7 +134,7 @@ def test_prompt_without_a_role_is_refused_before_anything_starts(
         {"id": "one", "prompt": "Do it.", **fields},
     )
     before = git(terminal.root, "for-each-ref")
-    refused = terminal.json(f"wfledger run {plan}", status=7)
+    refused = terminal.json(f"wfledger run --yes {plan}", status=7)
     assert "one" in refused["message"]
     assert "fleet.toml" in refused["hint"]
     assert terminal.workspace.ledger.runs() == []

@@ -22,7 +22,7 @@ def lived(tmp_path: Path) -> tuple[Path, str]:
         "asks": {"command": f"echo '{ASK}' > $WFLEDGER_RESULT_FILE", "after": ["done"]},
         "next": {"command": "true", "after": ["asks"]},
     }
-    return root, wf_json(root, "run", plan(tmp_path, tasks), status=10)["run"]
+    return root, wf_json(root, "run", "--yes", plan(tmp_path, tasks), status=10)["run"]
 
 
 def test_ls_shows_the_state(lived: tuple[Path, str]) -> None:

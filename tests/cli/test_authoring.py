@@ -123,7 +123,7 @@ def test_plan_needs_no_repository(tmp_path: Path) -> None:
 def test_plan_names_unlanded_runs_in_its_way(repo: Path) -> None:
     wf(repo, "init")
     path = plan(repo, {"a": {"command": "echo 1 > x", "write": ["x"]}})
-    run_id = wf_json(repo, "run", path)["run"]
+    run_id = wf_json(repo, "run", "--yes", path)["run"]
     found = wf_json(repo, "plan", path)
     assert found["neighbours"] == [{"run": run_id, "name": "", "paths": ["x"]}]
     assert f"wfledger land {run_id}" in wf(repo, "plan", path).out

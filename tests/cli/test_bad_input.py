@@ -87,7 +87,7 @@ def test_repository_that_cannot_hold_a_ledger_is_refused_by_its_kind(
     found = _refused(root, "init", status=2, code="repository")
     assert found["kind"] == kind
     assert found["hint"]
-    for verb in (["status"], ["run", plan(tmp_path, {"a": {"command": "true"}}), "--detach"]):
+    for verb in (["status"], ["run", "--yes", plan(tmp_path, {"a": {"command": "true"}}), "--detach"]):
         assert wf(root, *verb).status == 2
     (tmp_path / "plan.json").unlink()
     assert _without_times(contents(tmp_path)) == _without_times(before)
@@ -168,7 +168,7 @@ def test_uncommitted_changes_stay_out_of_a_run_and_are_mentioned(tmp_path: Path)
     write(root, {"src/a.txt": "mine again\n"})
     before = belongings(root)
     path = plan(tmp_path, {"a": {"command": "cat src/a.txt > b.txt", "write": ["b.txt"]}})
-    done = wf(root, "run", path)
+    done = wf(root, "run", "--yes", path)
     assert done.status == 0, done
     assert "1 file is changed and not committed" in done.err
     run_id = git(root, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/wf/")
@@ -182,9 +182,9 @@ def test_detached_head_needs_to_be_told_the_target(tmp_path: Path) -> None:
     wf_json(root, "init")
     path = plan(tmp_path, {"a": {"command": "true"}})
     before = belongings(root)
-    found = _refused(root, "run", path, status=2, code="usage")
+    found = _refused(root, "run", "--yes", path, status=2, code="usage")
     assert "--target" in str(found["message"])
-    assert wf_json(root, "run", path, "--target", "main")["verdict"] == "succeeded"
+    assert wf_json(root, "run", "--yes", path, "--target", "main")["verdict"] == "succeeded"
     assert belongings(root) == before
 
 
@@ -194,7 +194,7 @@ def test_target_that_is_no_branch_is_refused_and_makes_no_run(tmp_path: Path, ta
     wf_json(root, "init")
     path = plan(tmp_path, {"a": {"command": "true"}})
     if target:
-        assert wf(root, "run", path, f"--target={target}").status == 2
+        assert wf(root, "run", "--yes", path, f"--target={target}").status == 2
     assert wf_json(root, "status")["runs"] == []
     assert git(root, "for-each-ref", "refs/heads/wf/") == ""
 
@@ -210,7 +210,7 @@ def test_work_is_done_without_an_identity(tmp_path: Path, home: Path) -> None:
             shlex.join([sys.executable, "-m", "wfledger", *args])
             for args in (
                 ["init"],
-                ["run", str(plan(tmp_path, {"a": {"command": "echo x > x", "write": ["x"]}}))],
+                ["run", "--yes", str(plan(tmp_path, {"a": {"command": "echo x > x", "write": ["x"]}}))],
             )
         ]
     )
@@ -285,7 +285,7 @@ def test_hostile_pattern_is_refused_or_harmless(tmp_path: Path, pattern: str) ->
         done = wf(root, "scope", "match", "--", pattern, "src/a.txt")
         assert done.status in {0, 1, 7}, done
     path = plan(tmp_path, {"a": {"command": "true", "write": [pattern]}})
-    done = wf(root, "run", path, "--detach")
+    done = wf(root, "run", "--yes", path, "--detach")
     assert done.status in {0, 7}, done
     if done.status == 7:
         assert wf_json(root, "status")["runs"] == []
@@ -344,7 +344,7 @@ def test_plan_that_is_none_is_refused_and_leaves_nothing(
     path.write_bytes(DOCUMENTS[name] if file == "plan.json" else YAML[name])
     before = contents(root / ".wfledger"), belongings(root)
     assert wf(root, "check", path).status == 7
-    found = _refused(root, "run", path, status=7, code="invalid_plan")
+    found = _refused(root, "run", "--yes", path, status=7, code="invalid_plan")
     assert len(str(found["message"])) < 2000
     assert (contents(root / ".wfledger"), belongings(root)) == before
     assert git(root, "for-each-ref", "refs/heads/wf/") == ""
@@ -357,7 +357,7 @@ def test_what_is_no_file_is_no_plan(tmp_path: Path) -> None:
     wf_json(root, "init")
     os.mkfifo(tmp_path / "fifo.json")
     for path in (tmp_path, tmp_path / "absent.json", tmp_path / "fifo.json", Path("/dev/zero")):
-        done = run_cli("run", path, cwd=root, timeout=30)
+        done = run_cli("run", "--yes", path, cwd=root, timeout=30)
         assert done.status in {2, 7}, (path, done)
 
 
@@ -382,7 +382,7 @@ def test_ledger_file_that_is_none_stops_who_acts_and_is_named(tmp_path: Path, te
     wf_json(root, "init")
     (root / ".wfledger/ledger.json").write_text(text)
     path = plan(tmp_path, {"a": {"command": f"touch {tmp_path}/ran"}})
-    done = wf(root, "run", path)
+    done = wf(root, "run", "--yes", path)
     assert done.status in {1, 7}, done
     assert "ledger.json" in done.err
     assert not (tmp_path / "ran").exists()
@@ -424,7 +424,7 @@ def test_stray_among_the_tasks_disturbs_nobody_and_is_named(
     for verb in ("status", "list", "why"):
         assert wf(root, verb).status in {0, 2}
     path = plan(tmp_path, {"a": {"command": "true"}})
-    assert wf_json(root, "run", path)["verdict"] == "succeeded"
+    assert wf_json(root, "run", "--yes", path)["verdict"] == "succeeded"
     found = wf_json(root, "doctor", status=1)
     assert any("stray" in str(finding["subject"]) for finding in found["findings"]), found
 
@@ -435,7 +435,7 @@ def test_task_put_in_by_hand_with_a_scope_that_is_none_stops_no_other(
 ) -> None:
     root = make_repo(tmp_path / "repo", FILES)
     wf_json(root, "init")
-    run_id = wf_json(root, "run", plan(tmp_path, {"a": {"command": "true"}}), "--detach")["run"]
+    run_id = wf_json(root, "run", "--yes", plan(tmp_path, {"a": {"command": "true"}}), "--detach")["run"]
     spec = TaskSpec(command="true", write=(pattern,))
     task = Task(
         id=f"{run_id}.b", run=run_id, seq=1, attempt=0, created="2026-01-01T00:00:00Z", spec=spec,

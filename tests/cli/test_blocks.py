@@ -90,7 +90,7 @@ def change_spec(terminal: Terminal, task_id: str) -> None:
 def claim(terminal: Terminal, *, worktree: bool = False, **spec: Any) -> tuple[str, str, Path]:
     """Submit one task and claim it; return its id, the token and the worktree."""
     plan = terminal.plan({"id": "one", **({"command": "true"} | spec)})
-    run = terminal.json(f"wfledger run --detach {plan}")["run"]
+    run = terminal.json(f"wfledger run --yes --detach {plan}")["run"]
     option = "--worktree" if worktree else ""
     claimed = terminal.json(f"wfledger claim {run}.one {option}")
     return f"{run}.one", claimed["token"], Path(claimed["worktree"] or "")
@@ -103,7 +103,7 @@ def stopped(terminal: Terminal) -> str:
 
 
 def dependency_cancelled(terminal: Terminal) -> str:
-    run = terminal.json("wfledger run --detach " + terminal.plan(
+    run = terminal.json("wfledger run --yes --detach " + terminal.plan(
         {"id": "first", "command": "true"}, {"id": "one", "command": "true", "after": ["first"]}
     ))["run"]  # fmt: skip
     terminal(f"wfledger cancel {run}.first")
@@ -112,7 +112,7 @@ def dependency_cancelled(terminal: Terminal) -> str:
 
 
 def spec_changed_before(terminal: Terminal) -> str:
-    run = terminal.json(f"wfledger run --detach {terminal.plan({'id': 'one', 'command': 'true'})}")["run"]
+    run = terminal.json(f"wfledger run --yes --detach {terminal.plan({'id': 'one', 'command': 'true'})}")["run"]
     change_spec(terminal, f"{run}.one")
     terminal(f"wfledger run {run}", status=10)
     return f"{run}.one"

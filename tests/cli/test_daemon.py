@@ -28,7 +28,7 @@ from wfledger.run.workspace import Workspace
 def test_detached_plan_is_finished_by_the_daemon_alone(repo: Path) -> None:
     wf(repo, "init")
     with detached(repo) as pid:
-        found = wf_json(repo, "run", plan(repo, {"a": {"command": "echo 1 > a", "write": ["a"]}}), "--detach")
+        found = wf_json(repo, "run", "--yes", plan(repo, {"a": {"command": "echo 1 > a", "write": ["a"]}}), "--detach")
         workspace = open_workspace(repo)
         again = run_cli("daemon", cwd=repo)
         assert (again.status, again.out) == (0, f"already running (pid {pid})\n")

@@ -61,7 +61,7 @@ def said_status(done: Cli) -> int:
 
 
 def detached(terminal: Terminal, *tasks: dict[str, object]) -> str:
-    run = terminal.json(f"wfledger run --detach {terminal.plan(*tasks)}")["run"]
+    run = terminal.json(f"wfledger run --yes --detach {terminal.plan(*tasks)}")["run"]
     assert isinstance(run, str)
     return run
 

@@ -34,7 +34,7 @@ def test_consumer_goes_on_without_what_is_skipped(terminal: Terminal, how: str) 
         {"id": "good", "command": "true"},
         {"id": "two", "command": line, "write": ["src"], "after": ["bad", "good"]},
     )
-    run = terminal.json(f"wfledger run --detach {plan}")["run"]
+    run = terminal.json(f"wfledger run --yes --detach {plan}")["run"]
     if how == "cancelled":
         terminal(f"wfledger cancel {run}.bad")
     outcome = terminal.json(f"wfledger run {run}", status=9)

@@ -40,7 +40,7 @@ class Held:
     def start(self, **streams: object) -> "subprocess.Popen[str]":
         """Start the run and return when its first task waits."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "wfledger", "run", str(self.path), "--workers", "2"],
+            [sys.executable, "-m", "wfledger", "run", "--yes", str(self.path), "--workers", "2"],
             cwd=self.repo, text=True, **({"stderr": subprocess.PIPE} | streams),  # type: ignore[call-overload]
         )  # fmt: skip
         readable, _, _ = select.select([self._seen], [], [], PATIENCE_S)

@@ -30,7 +30,7 @@ def mixed(shared: dict[str, tuple[Path, str]], seal: Path) -> tuple[Path, str]:
     if "made" not in shared:
         repo = make_repo(shared["new"][0], {"README.md": "# sample\n", "src/app.py": "VALUE = 1\n"})
         wf(repo, "init")
-        shared["made"] = repo, wf_json(repo, "run", plan(repo, MIXED), status=10)["run"]
+        shared["made"] = repo, wf_json(repo, "run", "--yes", plan(repo, MIXED), status=10)["run"]
     return shared["made"]
 
 

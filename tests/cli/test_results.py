@@ -22,7 +22,7 @@ def ready(repo: Path) -> Path:
 def test_diff_marks_what_is_out_of_scope(repo: Path) -> None:
     command = "echo 2 > src/app.py; echo 1 > stray"
     path = plan(ready(repo), {"a": {"command": command, "write": ["src"]}})
-    wf(repo, "run", path)
+    wf(repo, "run", "--yes", path)
     found = wf_json(repo, "diff", "a")
     assert {(one["path"], one["kind"], one["in_scope"]) for one in found["changed"]} == {
         ("src/app.py", "modified", True), ("stray", "added", False),
@@ -35,7 +35,7 @@ def test_diff_marks_what_is_out_of_scope(repo: Path) -> None:
 @pytest.mark.long
 def test_patch_can_be_applied(repo: Path) -> None:
     path = plan(ready(repo), {"a": {"command": "printf 'a\\r\\n' > src/app.py", "write": ["src"]}})
-    wf(repo, "run", path)
+    wf(repo, "run", "--yes", path)
     done = run_cli("diff", "a", "--patch", cwd=repo)
     git(repo, "apply", stdin=done.out.encode())
     assert (repo / "src/app.py").read_bytes() == b"a\r\n"
@@ -60,7 +60,7 @@ def test_diff_of_what_was_never_attempted(tmp_path: Path) -> None:
 @pytest.mark.requirement("WFL-CLI-008")
 def test_logs_are_made_safe_unless_raw(repo: Path) -> None:
     command = "printf 'one\\033[31m\\ntwo'"
-    wf(repo, "run", plan(ready(repo), {"a": {"command": command}}))
+    wf(repo, "run", "--yes", plan(ready(repo), {"a": {"command": command}}))
     assert wf(repo, "logs", "a").out == "one\ntwo\n"
     assert wf(repo, "logs", "a", "--raw").out == "one\x1b[31m\ntwo"
     assert wf_json(repo, "logs", "a")["text"] == "one\x1b[31m\ntwo"
@@ -78,7 +78,7 @@ def test_followed_logs_end_with_the_attempt(repo: Path, tmp_path: Path) -> None:
     os.mkfifo(gate)
     path = plan(ready(repo), {"a": {"command": f"echo begun; read line < {gate}; echo $line"}})
     argv = [sys.executable, "-m", "wfledger"]
-    run_ = subprocess.Popen([*argv, "run", str(path)], cwd=repo, stdout=subprocess.DEVNULL,
+    run_ = subprocess.Popen([*argv, "run", "--yes", str(path)], cwd=repo, stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL)  # fmt: skip
     with (
         gate.open("w") as opened,  # returns when the worker has opened its side
@@ -93,7 +93,7 @@ def test_followed_logs_end_with_the_attempt(repo: Path, tmp_path: Path) -> None:
 
 
 def test_history_tells_each_transition_in_order(repo: Path) -> None:
-    found = wf_json(repo, "run", plan(ready(repo), {"a": {"command": "true"}}))
+    found = wf_json(repo, "run", "--yes", plan(ready(repo), {"a": {"command": "true"}}))
     task_id = f"{found['run']}.a"
     moves = [
         (one["from"], one["to"])
@@ -118,7 +118,7 @@ def test_history_has_what_is_not_committed_yet(tmp_path: Path) -> None:
 
 
 def test_history_keeps_to_its_limit_with_the_newest(repo: Path) -> None:
-    wf(repo, "run", plan(ready(repo), {"a": {"command": "true"}}))
+    wf(repo, "run", "--yes", plan(ready(repo), {"a": {"command": "true"}}))
     (one,) = wf_json(repo, "history", "--limit", "1")["changes"]
     assert one["to"] == "done"
 

@@ -32,7 +32,7 @@ def test_out_of_scope_is_shown_widened_and_lands(terminal: Terminal) -> None:
     plan = terminal.plan(
         {"id": "one", "command": "echo 2 > src/app.py; echo x > notes.txt", "write": ["src"]}
     )
-    said = terminal.shell(f"wfledger run {plan}", status=10)
+    said = terminal.shell(f"wfledger run --yes {plan}", status=10)
     run = said.out.split()[1]
     task = f"{run}.one"
     command = f"wfledger widen {task} notes.txt"

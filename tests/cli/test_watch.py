@@ -35,7 +35,7 @@ def fleet(repo: Path) -> Iterator[Path]:
         "long": {"command": _LONG, "write": ["a"]},
         "later": {"command": "true", "write": ["c"], "after": ["long"]},
     })  # fmt: skip
-    argv = [sys.executable, "-m", "wfledger", "run", str(path)]
+    argv = [sys.executable, "-m", "wfledger", "run", "--yes", str(path)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(argv, cwd=repo, env=environment, **quiet) as running:
         yield repo

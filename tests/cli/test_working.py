@@ -35,7 +35,7 @@ class Held(NamedTuple):
 
 
 def submit(terminal: Terminal, *tasks: Mapping[str, Any]) -> str:
-    run = terminal.json(f"wfledger run --detach {terminal.plan(*tasks)}")["run"]
+    run = terminal.json(f"wfledger run --yes --detach {terminal.plan(*tasks)}")["run"]
     assert isinstance(run, str)
     return run
 
@@ -224,7 +224,7 @@ def test_worker_of_the_runtime_may_hand_in_by_itself(terminal: Terminal) -> None
     plan = terminal.plan(
         {"id": "one", "command": "echo 2 > src/app.py; wfledger complete", "write": ["src"]}
     )
-    run = terminal.shell(f"wfledger run {plan}").out.split()[1]
+    run = terminal.shell(f"wfledger run --yes {plan}").out.split()[1]
     assert terminal.status(f"{run}.one") == "done"
     assert files_at(terminal.root, f"wf/{run}")["src/app.py"] == "2"
 

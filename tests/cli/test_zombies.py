@@ -42,7 +42,7 @@ def zombie(tmp_path: Path) -> Zombie:
     terminal = open_terminal(tmp_path, policy=Policy(lease_s=LEASE_S))
     plan = terminal.plan({"id": "one", "command": "true", "write": ["src"],
                           "retry": {"backoff_s": 0.001, "backoff_max_s": 0.001}})  # fmt: skip
-    terminal(f"wfledger run --detach {plan}")
+    terminal(f"wfledger run --yes --detach {plan}")
     found = terminal.json("wfledger claim --worktree --worker ana")
     assert found["lease_s"] == LEASE_S
     folder = Path(found["worktree"])

@@ -37,7 +37,7 @@ _BOUNDS: Final = {
 #: Statuses that no failure has of itself: what `run` and the like end with.
 _OUTCOMES: Final = {
     0: "done",
-    6: "reserved for budgets",
+    6: "a budget is used up",
     9: "degraded: done, but for what the plan allows to be missing",
     10: "waits for a person",
 }

@@ -44,7 +44,7 @@ def _scene(folder: Path, notes: Path, work: str = "") -> tuple[Path, str]:
         f"t{n}": {"command": f"{note(notes)}; {work}echo {n} > f{n}", "write": [f"f{n}"], "retry": retry}
         for n in range(TASKS)
     }
-    return root, wf_json(root, "run", plan(notes, tasks), "--detach")["run"]
+    return root, wf_json(root, "run", "--yes", plan(notes, tasks), "--detach")["run"]
 
 
 def _scene_there(folder: Path, notes: Path) -> tuple[Path, str]:

@@ -58,7 +58,7 @@ def _scene(tmp_path: Path, *, fleet: str = "", then: str = "") -> tuple[Path, st
         for name in ("a", "b", "c")
     }
     tasks["c"]["after"] = ["a", "b"]
-    return root, wf_json(root, "run", plan(tmp_path, tasks), "--detach")["run"]
+    return root, wf_json(root, "run", "--yes", plan(tmp_path, tasks), "--detach")["run"]
 
 
 def _run(root: Path, run: str, *, env: dict[str, str] | None = None) -> processes.Cli:
@@ -203,7 +203,7 @@ class _Live:
             "a": {"command": work, "write": ["a.txt"], "retry": AT_ONCE},
             "z": {"command": note(tmp_path), "after": ["a"]},
         }
-        self.run = wf_json(self.root, "run", plan(tmp_path, tasks), "--detach")["run"]
+        self.run = wf_json(self.root, "run", "--yes", plan(tmp_path, tasks), "--detach")["run"]
         self.id = f"{self.run}.a"
 
     @contextmanager
@@ -284,7 +284,7 @@ def test_task_that_kills_its_runtime_every_time_is_blocked_in_the_end(tmp_path: 
     root = make_repo(tmp_path / "repo", {"README.md": "# sample\n"})
     wf_json(root, "init")
     deadly = {"a": {"command": "true", "retry": AT_ONCE | {"max_attempts": 2}}}
-    run = wf_json(root, "run", plan(tmp_path, deadly), "--detach")["run"]
+    run = wf_json(root, "run", "--yes", plan(tmp_path, deadly), "--detach")["run"]
     for _ in range(2):
         assert _run(root, run, env=kill_at("attempt.ended")).status == -signal.SIGKILL
     done = _run(root, run, env=kill_at("attempt.ended"))
@@ -298,7 +298,7 @@ def test_end_that_was_decided_and_not_made_is_no_loss(tmp_path: Path) -> None:
     root = make_repo(tmp_path / "repo", {"README.md": "# sample\n"})
     wf_json(root, "init")
     tasks = {"a": {"command": f"{note(tmp_path)}; echo x > a.txt", "write": ["a.txt"]}}
-    run = wf_json(root, "run", plan(tmp_path, tasks), "--detach")["run"]
+    run = wf_json(root, "run", "--yes", plan(tmp_path, tasks), "--detach")["run"]
     # The second content that is written before its move is that of the end of the attempt.
     died = _run(root, run, env=kill_at("ledger.move.content-first", 2))
     assert died.status == -signal.SIGKILL

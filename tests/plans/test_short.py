@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from tests.plans.documents import Document, config, phase, short, task
 from wfledger.core.documents import Check
+from wfledger.core.routes import ModelPolicy
+from wfledger.core.usage import Budget
 from wfledger.errors import PlanError
 from wfledger.plans import expand
 from wfledger.plans.checking import check, check_text
@@ -110,16 +112,60 @@ def test_input_may_come_from_further_back() -> None:
 
 
 @pytest.mark.requirement("WFL-PLAN-041")
+def test_budget_of_a_run_and_of_tasks_is_kept() -> None:
+    own = {"budget": {"tokens": 1000, "steps": 7, "time": "2m"}}
+    plan = check(short(task("a"), task("b", **own), budget={"usd": 1, "time": "1h"})).plan
+    assert plan is not None
+    assert (plan.budget, plan.time_s) == (Budget(usd=1), 3600)
+    one, two = (each.spec for each in plan.tasks)
+    assert (one.budget, one.limits.wall_s) == (None, None)
+    assert (two.budget, two.limits.wall_s) == (Budget(tokens=1000, steps=7), 120)
+
+
+@pytest.mark.requirement("WFL-PLAN-025")
 @pytest.mark.parametrize(
-    "field", [{"budget": {"usd": 1}}, {"budget": {"time": "1h"}}]
+    ("given", "policy"),
+    [
+        ("glm-5.2", ModelPolicy(model="glm-5.2")),
+        ("zhipu/glm-5.2", ModelPolicy(model="zhipu/glm-5.2")),
+        (
+            {"provider": "zhipu", "model": "glm-5.2", "fallbacks": ["openai/gpt-x"]},
+            ModelPolicy(provider="zhipu", model="glm-5.2", fallback_models=("openai/gpt-x",)),
+        ),
+    ],
 )
-def test_limit_that_nothing_enforces_is_refused_and_says_what_to_do(field: Document) -> None:
-    (problem,) = check(short(task("a"), **field)).errors
-    assert problem.kind == "unsupported_field"
-    assert problem.pointer == f"/{next(iter(field))}"
-    lenient = check(short(task("a"), **field), lenient=True)
-    assert lenient.ok
-    assert [warning.kind for warning in lenient.warnings] == ["unsupported_field"]
+def test_model_tools_and_what_a_model_must_do_are_kept_and_spelt_out(
+    given: Any, policy: ModelPolicy
+) -> None:
+    document = short(task("a", model=given, requires=["tool_calls"], tools=[]))
+    for plan in (check(document).plan, check(desugar(document)).plan):
+        assert plan is not None
+        spec = plan.tasks[0].spec
+        assert (spec.model, spec.requires, spec.tools) == (policy, ("tool_calls",), ())
+
+
+@pytest.mark.requirement("WFL-PLAN-021", "WFL-AUTH-004")
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"command": "true", "model": "m"}, "contradictory_fields"),
+        ({"command": "true", "tools": ["read"]}, "contradictory_fields"),
+        ({"prompt": "p", "tools": ["edit"]}, "contradictory_fields"),
+        ({"prompt": "p", "tools": ["read"], "write": ["a"]}, "contradictory_fields"),
+        ({"prompt": "p", "timeout": 5, "budget": {"time": 5}}, "contradictory_fields"),
+        ({"prompt": "p", "tools": ["fly"]}, "parse_error"),
+        ({"prompt": "p", "requires": ["magic"]}, "parse_error"),
+        ({"prompt": "p", "model": {"provider": "x"}}, "parse_error"),
+        ({"prompt": "p", "model": "a b"}, "invalid_name"),
+        ({"prompt": "p", "budget": {"usd": 0}}, "invalid_bound"),
+        ({"prompt": "p", "budget": {"usd": "many"}}, "parse_error"),
+        ({"prompt": "p", "budget": {}}, "empty_field"),
+        ({"prompt": "p", "budget": {"euros": 1}}, "unknown_field"),
+    ],
+)
+def test_what_cannot_be_meant_of_models_and_money_is_refused(fields: Document, kind: str) -> None:
+    (problem,) = check(short({"id": "a", **fields})).errors
+    assert problem.kind == kind
 
 
 def test_fields_of_the_phases_shape_are_translated_in_the_message() -> None:

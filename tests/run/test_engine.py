@@ -92,7 +92,7 @@ def test_phases_without_an_edge_meet_and_serial_tasks_keep_their_order(tmp_path:
             {"id": name, "command": note(tmp_path), "mode": "read_only"} for name in ("z", "y", "x")
         ],
     }
-    found = wf_json(root, "run", _phases(tmp_path, one, other, serial), "--workers", "3")
+    found = wf_json(root, "run", "--yes", _phases(tmp_path, one, other, serial), "--workers", "3")
     assert found["verdict"] == "succeeded"
     assert [line.partition(".")[2] for line in noted(tmp_path)] == ["z", "y", "x"]
 
@@ -244,7 +244,7 @@ def test_nothing_of_another_run_is_put_on_offer(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     root = workspace.main
     add_task(workspace, "mine", command="true", write=())
-    other = wf_json(root, "run", plan(tmp_path, {"theirs": {"command": "true"}}), "--detach")
+    other = wf_json(root, "run", "--yes", plan(tmp_path, {"theirs": {"command": "true"}}), "--detach")
     assert drive(workspace).verdict.state == "succeeded"
     (theirs,) = other["tasks"]
     assert statuses(workspace)[theirs] == "waiting"

@@ -58,7 +58,7 @@ def test_run_changes_one_line_of_what_is_the_users(tmp_path: Path) -> None:
         "c": {"command": "cat src/a.txt", "after": ["a", "b"]},
         "fails": {"command": "echo half > src/f; exit 3", "write": ["src/f"]},
     }
-    assert wf_json(root, "run", plan(tmp_path, tasks), status=10)["done"] == 3
+    assert wf_json(root, "run", "--yes", plan(tmp_path, tasks), status=10)["done"] == 3
     after = belongings(root)
     assert after.pop(str(exclude)) == (before.pop(str(exclude))[0], "", lines + b"/.wfledger\n")  # type: ignore[index]
     assert after == before
@@ -131,7 +131,7 @@ def test_nothing_that_a_worker_planted_is_run(tmp_path: Path, verify: str | None
     }  # fmt: skip
     if verify is not None:
         tasks["works"]["verify"] = verify
-    found = wf_json(root, "run", plan(tmp_path, tasks), status=10)
+    found = wf_json(root, "run", "--yes", plan(tmp_path, tasks), status=10)
     assert found["done"] == 0, found
     assert _sung(tmp_path) == []
     # Also where a person says that it may stay, nothing of ours runs it.
@@ -167,7 +167,7 @@ def test_worker_that_moves_branches_of_the_user_or_the_ledger_does_not_lose_work
         "vandal": {"command": vandal, "write": ["src/a.txt"]},
         "next": {"command": "cat src/a.txt > src/b.txt", "write": ["src/b.txt"], "after": ["vandal"]},
     }
-    found = wf_json(root, "run", plan(tmp_path, tasks), status=10)
+    found = wf_json(root, "run", "--yes", plan(tmp_path, tasks), status=10)
     assert [need["code"] for need in found["needs"]] == ["untrusted_change"]
     assert wf(root, "trust", "--restore", "--yes").status == 0
     assert wf_json(root, "run", found["run"])["verdict"] == "succeeded"

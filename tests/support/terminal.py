@@ -72,7 +72,7 @@ class Terminal:
 
     def run(self, *tasks: Mapping[str, Any], status: int = 0, **rest: Any) -> str:
         """Write a plan of *tasks*, run it, and return the run's id."""
-        run_id = self.json(f"wfledger run {self.plan(*tasks, **rest)}", status=status)["run"]
+        run_id = self.json(f"wfledger run --yes {self.plan(*tasks, **rest)}", status=status)["run"]
         assert isinstance(run_id, str)
         return run_id
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from wfledger.cli.card import card_of, show
 from wfledger.cli.common import App, emit, json_option, pass_app
 from wfledger.cli.planfiles import plan_of, read_source, say_problems
 from wfledger.cli.render import plural, say
@@ -65,6 +66,7 @@ def plan(
     found = plan_of(checked, source.name)
     picture = draw(found)
     lands, neighbours = _surroundings(app, found, target)
+    card = card_of(app.workspace, found, None) if lands is not None else None
     if as_json:
         emit(
             {
@@ -72,6 +74,7 @@ def plan(
                 **picture.as_json(),
                 "warnings": [problem.as_json() for problem in checked.warnings],
                 "target": lands,
+                "card": card.as_json() if card is not None else None,
                 "neighbours": [
                     {"run": one.run.id, "name": one.run.name, "paths": list(one.paths)}
                     for one in neighbours
@@ -82,6 +85,8 @@ def plan(
     say_problems(checked, source.name)
     _show(found, picture)
     _show_landing(found, lands)
+    if card is not None:
+        show(card)
     for one in neighbours:
         named = f" ({one.run.name})" if one.run.name else ""
         say(f"run {one.run.id}{named} has not landed and changed {_some(one.paths)}, which this "

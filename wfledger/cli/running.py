@@ -1,10 +1,12 @@
 """The verb that does the work: `run`."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from wfledger.cli.card import Asking, card_of, confirm
 from wfledger.cli.common import App, emit, json_option, pass_app, worker_name
 from wfledger.cli.failures import INTERRUPTED
 from wfledger.cli.planfiles import plan_of, read_source, say_problems
@@ -27,6 +29,7 @@ class _Order(NamedTuple):
     role: str | None
     target: str | None
     name: str
+    asking: Asking
 
 
 @click.command("run")
@@ -37,13 +40,18 @@ class _Order(NamedTuple):
 @click.option("--worker", "role", metavar="ROLE", help="Role of prompts that name none.")
 @click.option("--target", metavar="BRANCH", help="Branch that the results are for.")
 @click.option("--name", default="", help="Name of the run.")
+@click.option("--yes", is_flag=True, help="Start a new plan without asking.")
 @json_option
 @pass_app
 def run(
     app: App, *, what: str, detach: bool, lenient: bool, workers: int | None, role: str | None,
-    target: str | None, name: str, as_json: bool,
+    target: str | None, name: str, yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Run a plan, or go on with a run.
+
+    A plan that may write, starts agents that reach the network, or hands out secrets is shown on
+    one card first and waits for your yes; `--yes` gives it. Without a terminal to ask at and
+    without `--yes` nothing is submitted (exit status 2). Going on with a run asks nothing.
 
     Returns when nothing can move without a person. Ctrl-C starts nothing more and lets what runs
     come to its end; a second one stops that too. Work is always kept.
@@ -57,7 +65,8 @@ def run(
     from wfledger.run.session import Session
     from wfledger.run.slots import count_of
 
-    found = _submitted(app, what, _Order(lenient, role, target, name))
+    asking = Asking(yes, as_json, _again(click.get_current_context(), what))
+    found = _submitted(app, what, _Order(lenient, role, target, name, asking))
     if detach:
         _say_detached(app, found, as_json=as_json)
         return 0
@@ -81,6 +90,16 @@ def run(
     if outcome.interrupted and is_up(workspace):
         say(f"the daemon goes on with it; to stop it: wfledger stop {found.id}", err=True)
     return INTERRUPTED if outcome.interrupted else outcome.verdict.exit_status
+
+
+def _again(context: click.Context, what: str) -> str:
+    """Return this call as it would be typed, with `--yes`."""
+    words = ["wfledger", "run", what]
+    for option in context.command.params:
+        value = context.params.get(option.name or "")
+        if isinstance(option, click.Option) and option.name != "yes" and value:
+            words += [option.opts[0]] if value is True else [option.opts[0], str(value)]
+    return shlex.join([*words, "--yes"])
 
 
 def _submitted(app: App, what: str, order: _Order) -> Run:
@@ -113,7 +132,12 @@ def _is_file(path: Path) -> bool:
 
 def _submit(app: App, path: Path, order: _Order) -> Run:
     from wfledger.plans.checking import check_text
-    from wfledger.run.submit import Submission, submit, target_branch, unlanded_neighbours
+    from wfledger.run.submit import (
+        Submission,
+        check_submission,
+        submit,
+        unlanded_neighbours,
+    )
 
     source = read_source(path, start=app.start)
     checked = check_text(source.text, source.name, lenient=order.lenient)
@@ -130,7 +154,8 @@ def _submit(app: App, path: Path, order: _Order) -> Run:
             f"write; wfledger land {one.run.id}",
             err=True,
         )
-    _say_uncommitted(workspace, target_branch(workspace, order.target))
+    _say_uncommitted(workspace, check_submission(workspace, submission))
+    confirm(card_of(workspace, compiled, order.role), order.asking)
     return submit(workspace, submission)
 
 

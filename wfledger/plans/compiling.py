@@ -6,6 +6,7 @@ from typing import Final
 
 from wfledger.core import bounds
 from wfledger.core.documents import Gate, Limits, Retry, TaskSpec
+from wfledger.core.usage import Budget
 from wfledger.plans import naming
 from wfledger.plans.model import ConfigDoc, PhaseDoc, TaskDoc
 from wfledger.plans.ordering import ancestors
@@ -45,6 +46,10 @@ class Plan:
     warnings: tuple[Problem, ...]
     #: Must pass on every tree that lands, besides the ledger's own gate.
     gate: Gate | None = None
+    #: What all attempts together may use.
+    budget: Budget | None = None
+    #: Seconds since the first attempt, after which nothing starts.
+    time_s: float | None = None
 
 
 def compile_plan(resolved: Resolved, findings: Findings) -> Plan | None:
@@ -79,6 +84,8 @@ def _plan(
         phase_order=tuple(doc.phases[number].name for number in resolved.order),
         warnings=tuple(findings.warnings),
         gate=doc.gate,
+        budget=doc.budget.budget if doc.budget else None,
+        time_s=doc.budget.time_s if doc.budget else None,
     )
 
 
@@ -162,6 +169,10 @@ def _spec(
         role=terms.role,
         agent_type=task.agent_type,
         max_steps=task.max_steps or None,
+        model=terms.model,
+        requires=terms.requires,
+        tools=terms.tools,
+        budget=terms.budget.budget if terms.budget else None,
         write=scope.write,
         contracts=terms.contracts,
         after=edges.after,
@@ -182,7 +193,8 @@ def _spec(
 
 def _limits(task: TaskDoc, findings: Findings) -> Limits:
     limits = task.terms.limits or Limits()
-    wall = task.terms.timeout or task.timeout_secs or None
+    given = task.terms.budget.time_s if task.terms.budget else None
+    wall = task.terms.timeout or task.timeout_secs or given or None
     if wall is None:
         return limits
     if wall > bounds.MAX_SECONDS:

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, get_args
 from wfledger.core import bounds
 from wfledger.core.documents import Gate
 from wfledger.plans import fields
+from wfledger.plans.budgets import Allowance, read_budget
 from wfledger.plans.checks import read_gate
 from wfledger.plans.fields import Field, Given, Site
 from wfledger.plans.problems import Findings, Problem, quote
@@ -73,6 +74,7 @@ class ConfigDoc:
     max_concurrent: int = 4
     concurrency: int | str | None = None
     gate: Gate | None = None
+    budget: Allowance | None = None
     phases: tuple[PhaseDoc, ...] = ()
 
     @property
@@ -155,6 +157,7 @@ CONFIG: Final[fields.Shape] = {
     "max_concurrent": Field(fields.whole(8)),
     "concurrency": Field(_concurrency, optional=True),
     "gate": Field(read_gate, optional=True),
+    "budget": Field(read_budget, optional=True),
     "phases": Field(fields.many(_phase, "phase")),
 }
 

@@ -10,9 +10,16 @@ from wfledger.plans.checks import uncovered
 from wfledger.plans.model import CONFIG, PHASE, TASK, ConfigDoc, PhaseDoc, TaskDoc
 from wfledger.plans.ordering import Order, ancestors, depth_first
 from wfledger.plans.problems import Findings, Problem, join, quote
-from wfledger.plans.terms import contradictions
+from wfledger.plans.terms import contradictions, tool_contradictions
 from wfledger.plans.words import is_blank
-from wfledger.plans.writing import Scope, Writer, hint_scopes, read_scope, report_overlaps
+from wfledger.plans.writing import (
+    EVERYWHERE,
+    Scope,
+    Writer,
+    hint_scopes,
+    read_scope,
+    report_overlaps,
+)
 
 #: What other shapes call the fields of this one.
 _OTHER_NAMES: Final[Mapping[str, str]] = {
@@ -133,6 +140,8 @@ def _task_rules(task: TaskDoc, seen: set[str], findings: Findings) -> None:
         findings.error("duplicate_task", message, join(task.pointer, "id"))
     report_late(task.late, findings)
     findings.extend(contradictions(task.names, task.terms, task.pointer, task.label))
+    scope = (task.file_scope or EVERYWHERE) if task.writes else ()
+    findings.extend(tool_contradictions(task.terms, scope, task.pointer, task.label))
     for name, value in (("max_steps", task.max_steps), ("timeout_secs", task.timeout_secs)):
         if value == 0:
             message = f"`{name}` of {task.label} is 0; at least 1 is needed"

@@ -12,6 +12,7 @@ from wfledger.core import bounds
 from wfledger.core.documents import Check, Gate, Limits, Retry
 from wfledger.errors import PlanError
 from wfledger.plans import durations, fields
+from wfledger.plans.budgets import Allowance, read_budget, write_budget, write_model
 from wfledger.plans.checks import read_checks, read_gate, uncovered, write_check, write_gate
 from wfledger.plans.fields import Field, Site
 from wfledger.plans.model import AGENT_TYPES, ON_FAILURE, UNLIMITED
@@ -24,6 +25,7 @@ from wfledger.plans.terms import (
     contradictions,
     read_retry,
     split,
+    tool_contradictions,
 )
 from wfledger.plans.words import is_blank
 from wfledger.plans.writing import Writer, hint_scopes, read_scope
@@ -32,9 +34,6 @@ _OTHER_NAMES: Final[Mapping[str, str]] = {
     "file_scope": "write", "scope": "write", "depends_on": "after", "timeout_s": "timeout",
     "depends_on_results": "inputs", "timeout_secs": "timeout", "provider": "worker",
 }  # fmt: skip
-_UNSUPPORTED: Final[Mapping[str, str]] = {
-    "budget": "no limit on a whole run is enforced by this version; give tasks a `timeout`",
-}
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,7 @@ class ShortDoc:
     timeout: float | None = None
     retry: Retry | None = None
     on_failure: str = "hold"
+    budget: Allowance | None = None
     tasks: tuple[ShortTask, ...] = ()
 
 
@@ -113,6 +113,7 @@ DOCUMENT: Final[fields.Shape] = {
     "verify": Field(read_checks, optional=True),
     "max_concurrent": Field(fields.ranged(1, bounds.MAX_SLOTS), optional=True),
     "gate": Field(read_gate, optional=True),
+    "budget": Field(read_budget, optional=True),
     "timeout": Field(fields.duration, optional=True),
     "retry": Field(read_retry, optional=True),
     "on_failure": Field(fields.choice(*ON_FAILURE), optional=True),
@@ -164,13 +165,9 @@ def _document_rules(doc: ShortDoc, findings: Findings) -> None:
     if not doc.tasks and not findings.parse:
         findings.error("empty_workflow", "the plan has no tasks", "/tasks")
     report_late(doc.late, findings)
-    for name in doc.unknown:
-        if name in _UNSUPPORTED:
-            message = f"`{name}` is not enforced: {_UNSUPPORTED[name]}"
-            findings.strictly("unsupported_field", message, join("", name))
     report_unknown(
-        [name for name in doc.unknown if name not in _UNSUPPORTED], DOCUMENT, pointer="",
-        label="the plan", others=_OTHER_NAMES, findings=findings,
+        doc.unknown, DOCUMENT, pointer="", label="the plan", others=_OTHER_NAMES,
+        findings=findings,
     )  # fmt: skip
 
 
@@ -188,6 +185,7 @@ def _task_rules(doc: ShortDoc, findings: Findings) -> None:
         seen.add(task.id)
         report_late(task.late, findings)
         findings.extend(contradictions(task.names, task.terms, task.pointer, task.label))
+        findings.extend(tool_contradictions(task.terms, task.write, task.pointer, task.label))
         report_unknown(
             task.unknown, TASK, pointer=task.pointer, label=task.label,
             others=_OTHER_NAMES, findings=findings,
@@ -256,6 +254,7 @@ def _phases(doc: ShortDoc, scopes: Sequence[tuple[str, ...]]) -> dict[str, Any]:
         "description": doc.description,
         "concurrency": limit,
         "gate": write_gate(doc.gate) if doc.gate else None,
+        "budget": write_budget(doc.budget) if doc.budget else None,
         "phases": [_phase(doc, task, scope) for task, scope in zip(doc.tasks, scopes, strict=True)],
     })  # fmt: skip
 
@@ -273,7 +272,8 @@ def _ir_task(doc: ShortDoc, task: ShortTask, scope: tuple[str, ...]) -> dict[str
     terms = task.terms
     inputs = task.after if task.inputs is None else task.inputs
     retry = terms.retry or doc.retry
-    return _present({
+    tools = {} if terms.tools is None else {"tools": list(terms.tools)}
+    return tools | _present({
         "id": task.id,
         "prompt": task.prompt,
         "agent_type": task.agent_type,
@@ -295,6 +295,9 @@ def _ir_task(doc: ShortDoc, task: ShortTask, scope: tuple[str, ...]) -> dict[str
         "priority": terms.priority or None,
         "env": list(terms.env),
         "allow_no_change": terms.allow_no_change or None,
+        "model": write_model(terms.model) if terms.model else None,
+        "requires": list(terms.requires),
+        "budget": write_budget(terms.budget) if terms.budget else None,
     })  # fmt: skip
 
 
@@ -315,7 +318,9 @@ def _verify(doc: ShortDoc, task: ShortTask, scope: tuple[str, ...]) -> tuple[Che
 
 def _limits(doc: ShortDoc, terms: Terms) -> dict[str, Any] | None:
     limits = terms.limits or Limits()
-    wall = terms.timeout or limits.wall_s or (None if terms.manual else doc.timeout)
+    wall = terms.timeout or limits.wall_s
+    if not wall and not terms.manual and not (terms.budget and terms.budget.time_s):
+        wall = doc.timeout
     values = {
         "idle_s": limits.idle_s and durations.shortest(limits.idle_s),
         "output_bytes": limits.output_bytes,

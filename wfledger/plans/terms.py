@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from wfledger.core import bounds
+from wfledger.core.authority import Authority
+from wfledger.core.authority import contradictions as disagreements
 from wfledger.core.documents import Check, Limits, Retry
 from wfledger.core.records import Command
-from wfledger.plans import fields
+from wfledger.core.routes import Capability, ModelPolicy
+from wfledger.plans import budgets, fields
+from wfledger.plans.budgets import Allowance
 from wfledger.plans.checks import read_checks, read_deliverables
 from wfledger.plans.fields import BAD, Field, Site
 from wfledger.plans.problems import Problem, join, quote
@@ -73,6 +77,8 @@ def _limits(value: object, site: Site) -> Any:
     return BAD if values is BAD else Limits(**values)
 
 
+#: Of the additive fields, those that mean something for a prompt only.
+_OF_PROMPTS: Final = ("role", "worker", "model", "requires", "tools")
 #: The additive fields of a task.
 TERMS: Final[fields.Shape] = {
     "command": Field(read_command, optional=True),
@@ -91,6 +97,7 @@ TERMS: Final[fields.Shape] = {
     "priority": Field(fields.ranged(-1_000_000, 1_000_000)),
     "env": Field(fields.many(_env_name, "name")),
     "allow_no_change": Field(fields.flag),
+    **budgets.FIELDS,
 }
 
 
@@ -113,6 +120,10 @@ class Terms:
     priority: int = 0
     env: tuple[str, ...] = ()
     allow_no_change: bool = False
+    model: ModelPolicy | None = None
+    requires: tuple[Capability, ...] = ()
+    tools: tuple[str, ...] | None = None
+    budget: Allowance | None = None
 
     @property
     def starts_agent(self) -> bool:
@@ -139,6 +150,7 @@ def contradictions(names: frozenset[str], terms: Terms, pointer: str, label: str
         "timeout": "timeout" in names,
         "timeout_secs": "timeout_secs" in names,
         "limits.wall_s": terms.limits is not None and terms.limits.wall_s is not None,
+        "budget.time": terms.budget is not None and terms.budget.time_s is not None,
     }
     clashes = (
         (ways, "gives the work more than once"),
@@ -150,11 +162,21 @@ def contradictions(names: frozenset[str], terms: Terms, pointer: str, label: str
                 join(pointer, clash[-1].split(".", 1)[0]))
         for clash, what in clashes if len(clash) > 1
     ]  # fmt: skip
-    role = next((name for name in ("role", "worker") if name in names), None)
-    if role and not terms.starts_agent:
-        found.append(Problem(
-            "contradictory_fields",
-            f"{label} has a {role}, which runs prompts only, and no prompt",
-            join(pointer, role),
-        ))  # fmt: skip
+    if not terms.starts_agent:
+        found += [
+            Problem("contradictory_fields", f"{label} has {name}, which is for prompts only, and "
+                    "no prompt", join(pointer, name))
+            for name in _OF_PROMPTS if name in names
+        ]  # fmt: skip
     return found
+
+
+def tool_contradictions(
+    terms: Terms, write: tuple[str, ...], pointer: str, label: str
+) -> list[Problem]:
+    """Return what the tools of one task say against its scope (WFL-AUTH-004)."""
+    if terms.tools is None:
+        return []
+    said = disagreements(Authority(write=write, tools=frozenset(terms.tools)))
+    where = join(pointer, "tools")
+    return [Problem("contradictory_fields", f"{label}: {one}", where) for one in said]

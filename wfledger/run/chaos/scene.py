@@ -218,7 +218,7 @@ def _submit(scene: Scene, jobs: list[Job]) -> None:
     listed = [_task(scene, job) for job in jobs]
     path = scene.folder / "plan.json"
     path.write_text(json.dumps({"goal": "survive", "tasks": listed}, indent=1))
-    status, said = scene.verb("run", str(path), "--detach")
+    status, said = scene.verb("run", "--yes", str(path), "--detach")
     if status != 0:
         raise EnvironmentFailedError(f"the plan was refused: {said.get('message', said)}")
     scene.run = said["run"]

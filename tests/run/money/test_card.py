@@ -1,0 +1,103 @@
+"""What stands on the card of a plan, and when a person is asked (spec 66, WFL-CARD)."""
+
+from typing import Any
+
+import pytest
+
+from tests.plans.documents import short
+from wfledger.plans.checking import check
+from wfledger.run.config.fleetfile import load
+from wfledger.run.money.card import LISTED, Card, Circumstances, card_for
+
+FLEET = """
+[env]
+pass = ["HOME_MADE", "BUILD_TOKEN", "SECRET_*"]
+[worktree]
+setup = "make deps"
+[defaults]
+role = "coder"
+[role.coder]
+model = "deepseek/deepseek-v4-pro"
+budget = { tokens = 9000 }
+[role.reviewer]
+argv = ["review", "{prompt}"]
+pass = ["GH_TOKEN"]
+[role.boxed]
+argv = ["think", "{prompt}"]
+sandbox = "bwrap"
+network = false
+"""
+MODEL = {"prompt": "do it"}
+
+
+def card(*tasks: dict[str, Any], fleet: str = FLEET, **top: Any) -> Card:
+    listed = [{"id": f"t{number}", **fields} for number, fields in enumerate(tasks)]
+    plan = check(short(*listed, **top)).plan
+    assert plan is not None
+    return card_for(plan, Circumstances(load(fleet), gates=("make gate",)))
+
+
+@pytest.mark.requirement("WFL-CARD-001")
+def test_card_names_everything_that_a_plan_would_do() -> None:
+    found = card(
+        {"command": "make a", "write": ["a"], "env": ["DEPLOY_KEY"]},
+        {"command": ["make", "a b"]},
+        {"command": "make a", "verify": "make check"},
+        {**MODEL, "write": ["b"], "budget": {"usd": 1}},
+        {"prompt": "look", "worker": "reviewer"},
+        budget={"usd": 10, "time": "20m"},
+    )
+    assert [(one.role, one.who, one.tasks) for one in found.workers] == [
+        ("coder", "deepseek/deepseek-v4-pro", 1), ("reviewer", "review", 1),
+    ]
+    assert (found.tasks, found.writers, found.writes.shown) == (5, 2, ("a", "b"))
+    assert found.commands.shown == ("make a", "make 'a b'")
+    assert found.checks.shown == ("make check", "make gate", "make deps")
+    assert found.secrets == ("BUILD_TOKEN", "DEEPSEEK_API_KEY", "DEPLOY_KEY", "GH_TOKEN")
+    assert found.caps.shown == (
+        "the run: $10.00", "the run: 1200 s", "an attempt of coder: 9000 tokens", "one task: $1.00",
+    )
+    assert (found.network, found.sandbox) == (True, "none")
+
+
+@pytest.mark.requirement("WFL-CARD-001")
+def test_a_long_list_is_counted_and_not_all_shown() -> None:
+    found = card(*({"command": f"make {number}"} for number in range(LISTED + 5))).commands
+    assert (len(found.shown), found.count) == (LISTED, LISTED + 5)
+
+
+@pytest.mark.requirement("WFL-CARD-002")
+@pytest.mark.parametrize(
+    ("task", "top", "asks"),
+    [
+        ({"command": "make"}, {}, False),
+        ({"command": "make", "write": ["a"]}, {}, True),
+        ({"command": "make", "env": ["A_TOKEN"]}, {}, True),
+        ({"command": "make", "env": ["COLOUR"]}, {}, False),
+        ({"command": "make"}, {"budget": {"usd": 1}}, True),
+        ({"command": "make"}, {"budget": {"time": 60}}, False),
+        ({"prompt": "p", "worker": "boxed"}, {}, False),
+        ({"prompt": "p", "worker": "reviewer"}, {}, True),
+        (MODEL, {}, True),
+        ({"manual": True}, {}, False),
+        ({"command": "make", "verify": {"kind": "task", "prompt": "judge"}}, {}, True),
+    ],
+)
+def test_it_asks_exactly_where_something_is_at_stake(
+    task: dict[str, Any], top: dict[str, Any], *, asks: bool
+) -> None:
+    fleet = FLEET.replace('"BUILD_TOKEN", ', "")
+    assert bool(card(task, fleet=fleet, **top).asks) is asks
+
+
+@pytest.mark.requirement("WFL-CARD-004")
+def test_cost_is_a_range_where_prices_are_known_and_else_unknown_by_name() -> None:
+    known = card(MODEL).cost
+    assert 0 < known.low <= known.high
+    assert card({**MODEL, "budget": {"usd": 0.001}}).cost.high == 0.001
+    assert card(MODEL, MODEL, budget={"usd": 0.0001}).cost.high == 0.0001
+    mixed = card(MODEL, {"prompt": "look", "worker": "reviewer"}).cost
+    assert mixed.unknown == ("review",)
+    assert mixed.as_json() == {"low_usd": None, "high_usd": None, "unknown": ["review"]}
+    assert "unknown: no price is known of review" in str(mixed)
+    assert str(card({"command": "make"}).cost) == "nothing"

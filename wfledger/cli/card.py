@@ -1,0 +1,93 @@
+"""The card that `run FILE` shows before it submits anything, and its question (spec 66)."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from wfledger.cli.render import plural, say, table
+from wfledger.errors import UnconfirmedError
+
+if TYPE_CHECKING:
+    from wfledger.plans.compiling import Plan
+    from wfledger.run.money.card import Card, Listed
+    from wfledger.run.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a person may be asked."""
+
+    #: The answer was given with the call.
+    yes: bool
+    #: Standard output is for a program, which can be asked nothing.
+    as_json: bool
+    #: The same call with the answer.
+    again: str
+
+
+def card_of(workspace: "Workspace", plan: "Plan", role: str | None) -> "Card":
+    """Return the card of *plan* in this repository."""
+    from wfledger.run.money.card import Circumstances, card_for
+
+    gate = workspace.policy().gate
+    gates = (gate.command,) if gate is not None else ()
+    return card_for(plan, Circumstances(workspace.fleet(), role, gates))
+
+
+def confirm(card: "Card", asking: Asking) -> None:
+    """Show *card* where it needs a yes, and get it; raises `UnconfirmedError` without."""
+    if not card.asks:
+        return
+    show(card, err=True)
+    if asking.yes:
+        return
+    if asking.as_json or not sys.stdin.isatty():
+        raise UnconfirmedError(
+            f"a person is to say yes first ({', '.join(card.asks)}); nothing was submitted",
+            hint=asking.again, card=card.as_json(),
+        )
+    if not click.confirm("start it?", default=False, err=True):
+        raise UnconfirmedError("not confirmed; nothing was submitted", hint=asking.again)
+
+
+def show(card: "Card", *, err: bool = False) -> None:
+    """Print *card*."""
+    say(f"the plan has {plural(card.tasks, 'task')}:", err=err)
+    for line in table(_rows(card), indent="  "):
+        say(line, err=err)
+
+
+def _rows(card: "Card") -> list[tuple[str, str]]:
+    rows = [
+        ("agents", f"{one.tasks} x {one.role}: {one.who}{_kept(one.sandbox, network=one.network)}")
+        for one in card.workers
+    ]
+    rows += [("may write", f"{_some(card.writes)} ({plural(card.writers, 'task')})")] * bool(
+        card.writers
+    )
+    rows += [("commands", line) for line in _lines(card.commands)]
+    rows += [("checks", line) for line in _lines(card.checks)]
+    sandbox = "" if card.sandbox == "none" else f" (commands and checks in {card.sandbox})"
+    rows.append(("sandbox", "no" if card.sandbox == "none" else f"yes{sandbox}"))
+    rows.append(("network", "yes" if card.network else "no"))
+    rows.append(("secrets", ", ".join(card.secrets) or "none"))
+    rows.append(("cost", str(card.cost)))
+    rows += [("cap", line) for line in _lines(card.caps)] or [("cap", "none")]
+    return rows
+
+
+def _kept(sandbox: str, *, network: bool) -> str:
+    kept = "no sandbox" if sandbox == "none" else f"in {sandbox}"
+    return f" ({kept}{'' if network else ', no network'})"
+
+
+def _lines(listed: "Listed") -> Sequence[str]:
+    rest = listed.count - len(listed.shown)
+    return [*listed.shown, *([f"and {rest} more"] if rest else [])]
+
+
+def _some(listed: "Listed") -> str:
+    return ", ".join(_lines(listed))

@@ -1,0 +1,240 @@
+"""What a plan would do, on one card, before any of it is submitted (spec 66, WFL-CARD-001).
+
+Who is started and how often, what they may write and run, what they reach and are trusted with,
+what it may cost. Pure: a plan, a fleet and prices in, facts out.
+"""
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from wfledger.core.documents import TaskSpec
+from wfledger.core.records import Command
+from wfledger.core.routes import ModelPolicy
+from wfledger.core.text import clean_line
+from wfledger.core.usage import Budget
+from wfledger.plans.compiling import Plan
+from wfledger.run.config.confinement import UNCONFINED, Confinement
+from wfledger.run.config.providers import Price
+from wfledger.run.config.roles import Fleet, Role
+from wfledger.run.money.estimates import Asked, Estimate, dollars, estimate
+from wfledger.run.money.prices import key_of, price_of
+from wfledger.run.processes.environment import looks_secret
+
+#: Of scopes, commands and caps, how many are listed; all are counted.
+LISTED: Final = 12
+_WIDTH: Final = 120
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Agents of one role that the plan starts."""
+
+    role: str
+    #: Its model, its adapter or its program.
+    who: str
+    tasks: int
+    sandbox: str
+    network: bool
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The first of many texts, and how many there are."""
+
+    shown: tuple[str, ...]
+    count: int
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything that a person is asked about."""
+
+    tasks: int
+    workers: tuple[Workers, ...]
+    #: Tasks that may write, and what.
+    writers: int
+    writes: Listed
+    #: Commands of tasks, then of checks, of the gate and of the preparation of worktrees.
+    commands: Listed
+    checks: Listed
+    #: How commands, checks, gate and preparation are kept apart.
+    sandbox: str
+    #: Whether anything that is started may reach the network.
+    network: bool
+    #: Names, never values.
+    secrets: tuple[str, ...]
+    cost: Estimate
+    caps: Listed
+    #: Why a person is asked; empty: it starts without.
+    asks: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the shape that `plan --json` and a refused `run --json` print."""
+        return {**asdict(self), "cost": self.cost.as_json()}
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a card needs to know besides the plan."""
+
+    fleet: Fleet
+    #: Role of prompts that name none.
+    role: str | None = None
+    #: Commands that every landing has to pass: the ledger's gate.
+    gates: tuple[Command, ...] = ()
+
+
+def card_for(plan: Plan, around: Circumstances) -> Card:
+    """Return the card of *plan*."""
+    specs = [task.spec for task in plan.tasks]
+    agents = list(_agents(specs, around))
+    workers = _workers(agents)
+    boxed = around.fleet.confinement
+    starts = any(spec.command is not None for spec in specs)
+    secrets = _secrets(specs, agents, around)
+    asked = [
+        Asked(one.who, one.price, one.budget) for one in agents if one.confinement.network
+    ]  # fmt: skip
+    card = Card(
+        tasks=len(specs),
+        workers=workers,
+        writers=sum(1 for spec in specs if spec.writes),
+        writes=_listed(pattern for spec in specs for pattern in spec.write),
+        commands=_listed(text_of(spec.command) for spec in specs if spec.command is not None),
+        checks=_listed(_checks(plan, specs, around)),
+        sandbox=boxed.sandbox,
+        network=any(one.network for one in workers) or (starts and boxed.network),
+        secrets=secrets,
+        cost=estimate(asked, plan.budget),
+        caps=_listed(_caps(plan, specs, agents, around.fleet)),
+        asks=(),
+    )
+    return _asking(card, plan)
+
+
+def text_of(command: Command) -> str:
+    """Return a command as it would be typed, on one line."""
+    return clean_line(command if isinstance(command, str) else shlex.join(command), _WIDTH)
+
+
+def _asking(card: Card, plan: Plan) -> Card:
+    """Return *card* with the reasons to ask (WFL-CARD-002)."""
+    reasons = []
+    if card.writers:
+        reasons.append("it may write")
+    if any(one.network for one in card.workers):
+        reasons.append("agents use the network, and money")
+    if card.secrets:
+        reasons.append("it hands out secrets")
+    if plan.budget is not None and plan.budget.usd is not None and not reasons:
+        reasons.append("it has a budget of money")
+    return replace(card, asks=tuple(reasons))
+
+
+@dataclass(frozen=True)
+class _Agent:
+    """One prompt and who runs it."""
+
+    role: str
+    who: str
+    confinement: Confinement
+    pass_names: tuple[str, ...]
+    key: str | None
+    price: Price | None
+    budget: Budget
+
+
+def _agents(specs: Iterable[TaskSpec], around: Circumstances) -> Iterator[_Agent]:
+    for spec in specs:
+        if spec.prompt is not None and spec.command is None and not spec.manual:
+            yield _agent(spec, spec.role, around)
+        for check in spec.verify:
+            if check.kind == "task" and check.prompt is not None:
+                yield _agent(spec.but(model=None, budget=None), check.role or spec.role, around)
+
+
+def _agent(spec: TaskSpec, wanted: str | None, around: Circumstances) -> _Agent:
+    name = wanted or around.role or around.fleet.default_role or "?"
+    role = next((one for one in around.fleet.roles if one.name == name), None)
+    if role is None:
+        return _Agent(name, name, UNCONFINED, (), None, None, spec.budget or Budget())
+    policy = spec.model or role.model
+    budget = (spec.budget or Budget()).within(role.budget)
+    return _Agent(
+        role=name, who=_who(role, policy), confinement=role.confinement,
+        pass_names=role.pass_names, key=key_of(policy, around.fleet) if policy else None,
+        price=price_of(policy, around.fleet) if policy else None, budget=budget,
+    )  # fmt: skip
+
+
+def _who(role: Role, policy: ModelPolicy | None) -> str:
+    """Return how people know who runs a prompt: `codex (zhipu/glm-5.2)`, `zhipu/glm-5.2`."""
+    model = None
+    if policy is not None and policy.model is not None:
+        model = f"{policy.provider}/{policy.model}" if policy.provider else policy.model
+    if role.adapter is not None:
+        return f"{role.adapter} ({model})" if model else role.adapter
+    return model or clean_line(role.argv[0] if role.argv else role.name, _WIDTH)
+
+
+def _workers(agents: Iterable[_Agent]) -> tuple[Workers, ...]:
+    groups = Counter(
+        (one.role, one.who, one.confinement.sandbox, one.confinement.network) for one in agents
+    )
+    return tuple(
+        Workers(role, who, tasks, sandbox, network)
+        for (role, who, sandbox, network), tasks in groups.items()
+    )
+
+
+def _listed(texts: Iterable[str]) -> Listed:
+    every = tuple(dict.fromkeys(texts))
+    return Listed(every[:LISTED], len(every))
+
+
+def _checks(plan: Plan, specs: Iterable[TaskSpec], around: Circumstances) -> Iterator[str]:
+    for spec in specs:
+        yield from (text_of(check.command) for check in spec.verify if check.command is not None)
+    gates = (*around.gates, *([plan.gate.command] if plan.gate else []))
+    yield from (text_of(gate) for gate in gates)
+    if around.fleet.worktree.setup is not None:
+        yield text_of(around.fleet.worktree.setup)
+
+
+def _secrets(
+    specs: Sequence[TaskSpec], agents: Sequence[_Agent], around: Circumstances
+) -> tuple[str, ...]:
+    """Return the names of secrets that anybody is given; a pattern never gives one away."""
+    names = {name for name in around.fleet.env_pass if looks_secret(name)}
+    names |= {name for spec in specs for name in spec.env if looks_secret(name)}
+    for agent in agents:
+        names |= {name for name in agent.pass_names if looks_secret(name)}
+        names |= {agent.key} if agent.key is not None else set()
+    return tuple(sorted(name for name in names if not name.endswith("*")))
+
+
+def _caps(
+    plan: Plan, specs: Iterable[TaskSpec], agents: Iterable[_Agent], fleet: Fleet
+) -> Iterator[str]:
+    if plan.budget is not None:
+        yield f"the run: {budget_text(plan.budget)}"
+    if plan.time_s is not None:
+        yield f"the run: {plan.time_s:g} s"
+    used = {agent.role for agent in agents}
+    for role in fleet.roles:
+        if role.budget is not None and role.name in used:
+            yield f"an attempt of {role.name}: {budget_text(role.budget)}"
+    of_tasks = Counter(budget_text(spec.budget) for spec in specs if spec.budget is not None)
+    for text, count in of_tasks.items():
+        yield f"each of {count} tasks: {text}" if count > 1 else f"one task: {text}"
+
+
+def budget_text(budget: Budget) -> str:
+    """Return a budget for people: `$10.00, 200000 tokens, 40 steps`."""
+    parts = [dollars(budget.usd)] if budget.usd is not None else []
+    parts += [f"{budget.tokens} tokens"] if budget.tokens is not None else []
+    parts += [f"{budget.steps} steps"] if budget.steps is not None else []
+    return ", ".join(parts) or "without limit"

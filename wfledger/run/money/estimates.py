@@ -1,0 +1,113 @@
+"""What agents and models may cost, before they start: a range, or unknown and why (spec 66).
+
+A guess at the tokens of one attempt times the price of its model. Where no price is known there is
+no number: a range that leaves somebody out would be read as the whole.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from wfledger.core.usage import Budget
+from wfledger.run.config.providers import Price
+
+_MILLION: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Tokens of one attempt by kind."""
+
+    input: int
+    cache_read: int
+    output: int
+
+    @property
+    def tokens(self) -> int:
+        """All of them."""
+        return self.input + self.cache_read + self.output
+
+
+#: A small change: some files read, an edit, one run of the tests.
+LOW: Final = Guess(input=10_000, cache_read=20_000, output=2_000)
+#: A long session: a hundred steps, each of which sends again what was said before.
+HIGH: Final = Guess(input=200_000, cache_read=2_000_000, output=50_000)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One attempt that is to be paid for."""
+
+    #: Its model or program, as people know it.
+    who: str
+    #: None: nobody here knows it.
+    price: Price | None
+    budget: Budget = field(default_factory=Budget)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Dollars that one attempt of each task may cost."""
+
+    low: float = 0.0
+    high: float = 0.0
+    #: Whose cost nobody knows.
+    unknown: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        if not self.unknown:
+            return f"{dollars(self.low)} to {dollars(self.high)}" if self.high else "nothing"
+        known = f"at least {dollars(self.low)}; the rest is " if self.low else ""
+        return f"{known}unknown: no price is known of {', '.join(self.unknown)}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the shape that `plan --json` prints; what is not known is null."""
+        known = not self.unknown
+        return {
+            "low_usd": round(self.low, 4) if known else None,
+            "high_usd": round(self.high, 4) if known else None,
+            "unknown": list(self.unknown),
+        }
+
+
+def estimate(asked: Iterable[Asked], cap: Budget | None = None) -> Estimate:
+    """Return what all of *asked* may cost, at most what budgets allow."""
+    low = high = 0.0
+    unknown: dict[str, None] = {}
+    for one in asked:
+        least, most = (_cost(guess, one) for guess in (LOW, HIGH))
+        if least is None or most is None:
+            unknown[one.who] = None
+            continue
+        # Under a cap the mix of the longer session may be the cheaper one.
+        low, high = low + min(least, most), high + max(least, most)
+    most_usd = cap.usd if cap is not None and cap.usd is not None else float("inf")
+    return Estimate(min(low, most_usd), min(high, most_usd), tuple(unknown))
+
+
+def cost(price: Price, guess: Guess) -> float | None:
+    """Return the dollars of *guess*; None where a kind of it has no price.
+
+    What was cached is charged as fresh input where no price for it is known: never too little.
+    """
+    cached = price.input if price.cache_read is None else price.cache_read
+    if price.input is None or cached is None or price.output is None:
+        return None
+    total = guess.input * price.input + guess.cache_read * cached + guess.output * price.output
+    return total / _MILLION
+
+
+def _cost(guess: Guess, asked: Asked) -> float | None:
+    whole = None if asked.price is None else cost(asked.price, guess)
+    if whole is None:
+        return None
+    limit = asked.budget.tokens
+    if limit is not None and limit < guess.tokens:
+        whole *= limit / guess.tokens
+    return whole if asked.budget.usd is None else min(whole, asked.budget.usd)
+
+
+def dollars(amount: float) -> str:
+    """Return *amount* for people: cents, or as many digits as a small amount needs."""
+    return f"${amount:.2f}" if amount >= 0.1 or amount == 0 else f"${amount:.4f}"

@@ -1,0 +1,37 @@
+"""What is known of the model that a policy names: its provider, its price, its provider's key."""
+
+from wfledger.core.routes import ModelPolicy
+from wfledger.run.config.providers import Model, Price, Provider
+from wfledger.run.config.roles import Fleet
+
+
+def place_of(policy: ModelPolicy, fleet: Fleet) -> tuple[Provider | None, str | None]:
+    """Return the provider and the bare name of a policy's own model, as far as they are known."""
+    name = policy.model
+    if policy.provider is not None:
+        return fleet.provider(policy.provider), name
+    head, slash, tail = (name or "").partition("/")
+    found = fleet.provider(head) if slash else None
+    if found is not None:
+        return found, tail
+    having = [one for one in fleet.providers if any(model.name == name for model in one.models)]
+    return (having[0] if len(having) == 1 else None), name
+
+
+def price_of(policy: ModelPolicy, fleet: Fleet) -> Price | None:
+    """Return the price of a policy's own model; None where nobody says it."""
+    provider, name = place_of(policy, fleet)
+    model = None if provider is None else _model(provider, name)
+    if model is None or model.price == Price():
+        return None
+    return model.price
+
+
+def key_of(policy: ModelPolicy, fleet: Fleet) -> str | None:
+    """Return the variable that holds the key of a policy's provider; None: it wants none."""
+    provider, _ = place_of(policy, fleet)
+    return None if provider is None else provider.key
+
+
+def _model(provider: Provider, name: str | None) -> Model | None:
+    return next((model for model in provider.models if model.name == name), None)
