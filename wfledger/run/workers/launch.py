@@ -11,7 +11,7 @@ from typing import Protocol
 
 from wfledger.core.documents import Limits, Result, Task
 from wfledger.core.routes import Routed
-from wfledger.core.usage import Usage
+from wfledger.core.usage import Budget, Usage
 from wfledger.run.attempts.desk import Desk
 from wfledger.run.config.confinement import Confinement
 from wfledger.run.config.roles import Fleet
@@ -35,6 +35,8 @@ class Assignment:
     log: Path
     #: The model that it was given; None where none is needed.
     route: Routed | None = None
+    #: What this attempt may use: what is left of its task, its run and its provider, and its role's.
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Launch:
     writable: tuple[Path, ...] = ()
     #: Descriptors that it inherits; the attempt closes them when it has been started.
     keep_open: tuple[int, ...] = ()
+    #: Blotted out of its output, besides the values of its variables whose names look secret.
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
