@@ -1,0 +1,1 @@
+"""From a goal to a plan, and from a plan to the goal: drafts, rounds, judges."""
