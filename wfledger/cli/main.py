@@ -75,6 +75,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "import": Verb("exchange", "Take over another tracker's tasks."),
         "export": Verb("exchange", "Write every task out, one to a line."),
         "completion": Verb("shells", "Print a shell's completion script."),
+        "adapter": Verb("adapters", "List, show and test adapters of agents."),
         "torture": Verb("torture", "Torture a scratch fleet, and check what must hold."),
     },
 }

@@ -42,6 +42,11 @@ def fleet(workspace: Workspace) -> "Fleet":
     return _load(ours, _vouched(workspace, fingerprints.machine_name()))
 
 
+def fleet_text(workspace: Workspace) -> str:
+    """Return fleet.toml as it stands, to take a table of it elsewhere; raises as `fleet` does."""
+    return _vouched(workspace, f"{LEDGER}fleet.toml").decode("utf-8", "replace")
+
+
 def known_fleet(workspace: Workspace) -> "Fleet":
     """Return fleet.toml as it is known to be good, whatever it is now; empty if that is not kept.
 
