@@ -177,7 +177,7 @@ class ClaimNote(Record):
 class Hold(Record):
     """Why a waiting task waits, beyond its dependencies and scope."""
 
-    #: `backoff`, `released`, `withdrawn`, `paused`, `verifier`.
+    #: `backoff`, `released`, `withdrawn`, `paused`, `verifier`, `provider`.
     code: str
     reason: str = ""
     #: Not before this moment (UTC, ISO 8601).
@@ -320,7 +320,8 @@ class Failure(Record):
     """Why an attempt failed, by class and by source, never by prose."""
 
     #: task, transport, lost, environment, timeout, idle, silence, stopped, no_change, question,
-    #: read_only_violation, out_of_scope, verification, conflict, gate
+    #: read_only_violation, out_of_scope, verification, conflict, gate, auth, quota, request,
+    #: content, budget
     failure_class: str = Field(alias="class")
     source: Literal["transport", "task", "verification", "merge", "runtime"]
     message: str = ""
@@ -405,8 +406,10 @@ class Run(Record):
     max_concurrent: int | None = None
     #: What all of its attempts together may use.
     budget: Budget | None = None
-    #: Wall time since its first attempt, after which nothing of it starts.
+    #: Wall time since `started`, after which nothing of it starts.
     time_s: Seconds | None = None
+    #: When its first task was put on offer; kept where there is a `time_s`.
+    started: str | None = None
     #: The task whose worker started this run; its authority bounds the run's.
     parent: Id | None = None
     depth: int | None = Field(default=None, ge=0)

@@ -70,6 +70,8 @@ class Spent:
     attempts: int = 0
     usd: Dollars = 0.0
     tokens: int = 0
+    #: Answers of models.
+    steps: int = 0
     #: Attempts whose money, or whose tokens, nobody knows.
     unpriced: int = 0
     uncounted: int = 0
@@ -82,8 +84,36 @@ def total(usages: Iterable[Usage | None]) -> Spent:
     tokens = [n for one in found if one is not None and (n := one.tokens) is not None]
     return Spent(
         attempts=len(found), usd=sum(costs), tokens=sum(tokens),
+        steps=sum(one.requests or 0 for one in found if one is not None),
         unpriced=len(found) - len(costs), uncounted=len(found) - len(tokens),
     )  # fmt: skip
+
+
+def used_up(budget: Budget, spent: Spent) -> str | None:
+    """Return which limit has been reached, with both numbers; None where there is some left.
+
+    What nobody knows of counts for nothing here, and is said.
+    """
+    for name, noun in (("usd", "dollars"), ("tokens", "tokens"), ("steps", "answers")):
+        limit, used = getattr(budget, name), getattr(spent, name)
+        if limit is not None and used >= limit:
+            both = f"${used:.2f} of ${limit:.2f}" if name == "usd" else f"{used} of {limit} {noun}"
+            return f"{both} used{_unknown(name, spent)}"
+    return None
+
+
+def left_of(budget: Budget, spent: Spent) -> Budget:
+    """Return what *spent* leaves of *budget*, which it has not used up."""
+    left = {
+        name: getattr(budget, name) - getattr(spent, name)
+        for name in ("usd", "tokens", "steps") if getattr(budget, name) is not None
+    }  # fmt: skip
+    return budget.but(**left)
+
+
+def _unknown(name: str, spent: Spent) -> str:
+    count = {"usd": spent.unpriced, "tokens": spent.uncounted}.get(name, 0)
+    return f" (and {count} attempts of which nobody knows)" if count else ""
 
 
 def _least(values: "Iterable[NumberT | None]") -> "NumberT | None":

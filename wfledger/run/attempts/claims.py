@@ -14,6 +14,7 @@ from wfledger.core.documents import Attempt, Hold, Result, Task
 from wfledger.core.statuses import Actor, Status
 from wfledger.core.verification import may_be_verifier
 from wfledger.errors import NothingToClaimError, PausedError, StaleError
+from wfledger.run.money import spending
 from wfledger.run.pausing import pause_of
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
@@ -191,6 +192,7 @@ def release(
         entry = held_entry(workspace, task_id, token)
         kept = None
         if result is not None:
+            result = spending.note(workspace, entry.task, result)
             changes.put_result(result)
             kept = result.head if result.head != result.base else None
         attempt = closed(workspace, entry.task, "released", reason, kept=kept)

@@ -16,11 +16,16 @@ from wfledger.errors import StaleError
 from wfledger.run.attempts import phases
 from wfledger.run.attempts.claims import closed
 from wfledger.run.attempts.requests import is_given_up
+from wfledger.run.money import meters, spending
 from wfledger.run.workspace import Workspace
 
 
 def failure(failure_class: str, message: str) -> Failure:
-    """Return a failure of a class, with the source that it is counted under."""
+    """Return a failure of a class, with the source that it is counted under.
+
+    A rate limit or an overload that nothing helped against is `transport`.
+    """
+    failure_class = outcome.PASSING.get(failure_class, failure_class)
     source = outcome.SOURCES.get(failure_class, "task")
     return Failure(failure_class=failure_class, source=source, message=message[:1000])
 
@@ -47,6 +52,9 @@ def close(
     ended = _close(workspace, result, by=by, actor=actor, left=left)
     # Its landing may have begun already, and says so in the same place.
     phases.forget(workspace, result.task, result.attempt, unless=LANDING)
+    meters.forget(
+        meters.path_of(workspace.ledger.layout.local, result.task, result.attempt)
+    )
     return ended
 
 
@@ -63,6 +71,7 @@ def _close(
                 hint=f"wfledger why {task.id}",
                 task=task.id,
             )
+        result = spending.note(workspace, task, result)
         changes.put_result(result)
         end = ending(workspace, task, result, actor=actor, left=left)
         return changes.move(task.id, end.status, actor=end.actor, why=end.why, **end.changes)

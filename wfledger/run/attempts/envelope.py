@@ -57,7 +57,8 @@ def parse_envelope(raw: bytes, *, task_id: str, attempt: int) -> Result:
         if isinstance(data.get("failure"), dict):
             data["failure"] = _bounded_failure(data["failure"])
     result = parse(Result, canonical_json(data), limit=bounds.RESULT_BYTES)
-    return result.but(summary=result.summary[: bounds.SUMMARY_CHARS])
+    usage = result.usage and result.usage.but(source="agent")  # whoever says it of himself
+    return result.but(summary=result.summary[: bounds.SUMMARY_CHARS], usage=usage)
 
 
 def _bounded_failure(given: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from wfledger.run.attempts.requests import request_end
 from wfledger.run.byhand.filework import Handed
 from wfledger.run.byhand.newcomers import Newcomer
 from wfledger.run.byhand.submitted import SUBMITTED
+from wfledger.run.money import spending
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.store.replay import Known
@@ -132,6 +133,7 @@ class Hand:
         if result.failure is None and copy.status is not Status.MERGING:
             # Moved to where the finished do not go: what was asked for by the move counts.
             return self._without_result(copy, task, result)
+        result = spending.note(self.workspace, task, result)
         self.changes.put_result(result)
         return ending(self.workspace, task, result)
 
@@ -139,6 +141,7 @@ class Hand:
         said = "given back by files" if copy.status is Status.WAITING else "moved to blocked/"
         empty = result or Result(task=task.id, attempt=task.attempt, status="failed")
         given = empty.but(status="failed", failure=failure("task", said))
+        given = spending.note(self.workspace, task, given)
         self.changes.put_result(given)
         if copy.status is Status.WAITING:
             return released(self.workspace, task, given, why=said)

@@ -20,7 +20,7 @@ from wfledger.store.layout import split_attempt
 from wfledger.store.locks import is_alive
 
 #: Folders whose files nobody needs once the attempt is over, and what stands before the name.
-_SPENT: Final = {"tokens": "", "beats": "", "phases": "", "live": "", "index": "stop-"}
+_SPENT: Final = {"tokens": "", "beats": "", "phases": "", "meters": "", "live": "", "index": "stop-"}
 #: Seconds for which a file of `live/` is left alone: whoever looks at it may have it open.
 _SETTLE_S: Final = 3600.0
 

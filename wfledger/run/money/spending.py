@@ -1,0 +1,215 @@
+"""What has been used, attempt by attempt: those that are over, and what meters say of the others.
+
+A line is added for each attempt of an agent or a model before its end is recorded, so that none is
+missing after a crash; the last line of an attempt counts. Commands that say nothing of usage add
+nothing, so that a ledger of commands pays nothing for it. Where the file is missing it is made anew
+from the results.
+"""
+
+import json
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from wfledger.core.documents import Result, Task
+from wfledger.core.routes import Routed
+from wfledger.core.usage import Spent, Usage, total
+from wfledger.errors import WfledgerError
+from wfledger.run.money import meters
+from wfledger.run.workspace import Workspace
+from wfledger.store import atomic
+from wfledger.store.layout import run_of
+
+_FILE: Final = "usage.jsonl"
+#: Ends of attempts in which no worker was started.
+_UNBEGUN: Final = frozenset({"environment", "spec_changed", "stopped", "auth", "quota"})
+
+
+@dataclass(frozen=True)
+class Used:
+    """What one attempt has used."""
+
+    task: str
+    attempt: int
+    #: None: nobody knows anything.
+    usage: Usage | None
+    provider: str | None = None
+    model: str | None = None
+    #: The adapter of an agent, or the role of a program.
+    agent: str | None = None
+
+    @property
+    def account(self) -> str | None:
+        """Whose money it is: of its provider, or of the agent's own account."""
+        return self.provider or self.agent
+
+    @property
+    def who(self) -> str:
+        """How people know who it was: the agent and its model, as far as they are known."""
+        model = "/".join(part for part in (self.provider, self.model) if part)
+        if self.agent is None or not model:
+            return self.agent or model or "unknown"
+        return f"{self.agent} ({model})"
+
+
+class Spending:
+    """Reads what was added since the last look, and the meters of what runs."""
+
+    def __init__(self, local: Path) -> None:
+        self._local = local
+        self._path = local / "index" / _FILE
+        self._at = 0
+        self._file: tuple[int, int] | None = None
+        self._over: dict[tuple[str, int], Used] = {}
+        self._live: dict[tuple[str, int], Used] = {}
+
+    def look(self, running: Callable[[str, int], bool] | None = None) -> "Spending":
+        """Look again; *running* says of an attempt whether its meter counts. Returns itself.
+
+        Without it, that of every attempt which has no result yet counts.
+        """
+        try:
+            with self._path.open("rb") as file:
+                facts = os.fstat(file.fileno())
+                if self._file != (facts.st_dev, facts.st_ino) or facts.st_size < self._at:
+                    self._file, self._at = (facts.st_dev, facts.st_ino), 0
+                    self._over.clear()
+                file.seek(self._at)
+                raw = file.read()
+        except FileNotFoundError:
+            raw = b""
+        whole = raw[: raw.rfind(b"\n") + 1]
+        self._at += len(whole)
+        for one in filter(None, map(_read_line, whole.splitlines())):
+            known = self._over.get((one.task, one.attempt))
+            # Who finished what a crash has cut short may know less than was said before.
+            if one.usage is not None or known is None:
+                self._over[one.task, one.attempt] = one
+        self._live = {
+            (name.task_id, name.attempt): _of(name.task_id, name.attempt, meter.usage, meter.route)
+            for name, meter in meters.written(self._local)
+            if (name.task_id, name.attempt) not in self._over
+            and (running is None or running(name.task_id, name.attempt))
+        }  # fmt: skip
+        return self
+
+    def attempts(self) -> Iterator[Used]:
+        """Yield every attempt that is known of."""
+        yield from self._over.values()
+        yield from self._live.values()
+
+    def of_runs(self, runs: Collection[str], *, but: tuple[str, int] | None = None) -> Spent:
+        """Return what the attempts of *runs* have used together, without that of one."""
+        return self._sum(one for one in self.attempts() if run_of(one.task) in runs
+                         and (one.task, one.attempt) != but)  # fmt: skip
+
+    def of_task(self, task_id: str) -> Spent:
+        """Return what all attempts of a task have used."""
+        return self._sum(one for one in self.attempts() if one.task == task_id)
+
+    def of_account(self, name: str) -> Spent:
+        """Return what was used of a provider, or of an agent's own account."""
+        return self._sum(one for one in self.attempts() if one.account == name)
+
+    def _sum(self, found: Iterable[Used]) -> Spent:
+        return total(one.usage for one in found)
+
+
+def note(workspace: Workspace, task: Task, result: Result) -> Result:
+    """Add the end of an attempt, durably; returns *result* with what its meter knows.
+
+    Called under the ledger's lock, before the end is recorded. Raises `OSError`.
+    """
+    layout = workspace.ledger.layout
+    meter = meters.path_of(layout.local, result.task, result.attempt)
+    if result.usage is None and (metered := meters.read(meter)) is not None:
+        result = result.but(usage=metered.usage, route=result.route or metered.route)
+    used = used_by(task, result)
+    if used is not None:
+        path = layout.local / "index" / _FILE
+        if not path.exists() and (layout.root / "results").exists():
+            make_anew(workspace)
+        _append(path, _line(used))
+    return result
+
+
+def used_by(task: Task, result: Result) -> Used | None:
+    """Return what the end of an attempt counts as; None where it used nothing of anybody's."""
+    is_agent = task.spec.prompt is not None and task.spec.command is None and not task.spec.manual
+    why = result.failure.failure_class if result.failure else None
+    begun = result.confined is not None or why not in _UNBEGUN
+    if result.usage is None and not (is_agent and begun):
+        return None
+    role = task.spec.role if is_agent else None
+    return _of(result.task, result.attempt, result.usage, result.route, role)
+
+
+def _of(
+    task_id: str, attempt: int, usage: Usage | None, route: Routed | None,
+    role: str | None = None,
+) -> Used:  # fmt: skip
+    if route is None:
+        return Used(task_id, attempt, usage, agent=role)
+    return Used(task_id, attempt, usage, route.provider, route.model, route.adapter)
+
+
+def make_anew(workspace: Workspace) -> None:
+    """Write the file from the results; called under the ledger's lock."""
+    layout = workspace.ledger.layout
+    found = [used for used in _results(workspace) if used is not None]
+    raw = b"".join(_line(used) for used in found)
+    atomic.replace(layout.local / "index" / _FILE, raw, tmp=layout.tmp)
+
+
+def ensure(workspace: Workspace) -> None:
+    """Make the file where it is missing, so that nobody has to read every result for it."""
+    layout = workspace.ledger.layout
+    if not (layout.local / "index" / _FILE).exists():
+        with workspace.ledger.locks.hold("ledger"):
+            make_anew(workspace)
+
+
+def _results(workspace: Workspace) -> Iterator[Used | None]:
+    ledger = workspace.ledger
+    try:
+        folders = sorted(path.name for path in (ledger.layout.root / "results").iterdir())
+    except FileNotFoundError:
+        return
+    for name in folders:
+        try:
+            entry = ledger.find(name)
+        except (WfledgerError, ValueError):
+            continue
+        for attempt in range(1, entry.task.attempt + 1) if entry is not None else ():
+            result = ledger.result(name, attempt)
+            if entry is not None and result is not None:
+                yield used_by(entry.task, result)
+
+
+def _line(used: Used) -> bytes:
+    facts: dict[str, Any] = {**vars(used)}
+    facts["usage"] = used.usage and used.usage.model_dump(mode="json", exclude_none=True)
+    return b"\n" + json.dumps(facts, separators=(",", ":")).encode() + b"\n"
+
+
+def _read_line(line: bytes) -> Used | None:
+    """Return what a line says; nothing for one that a crash has cut."""
+    if not line.strip():
+        return None
+    try:
+        facts = json.loads(line)
+        usage = facts.pop("usage")
+        return Used(usage=None if usage is None else Usage(**usage), **facts)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _append(path: Path, line: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        atomic.write_all(descriptor, line)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
