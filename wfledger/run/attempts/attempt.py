@@ -14,6 +14,7 @@ from typing import Final
 from wfledger import faults
 from wfledger.core.documents import Result, Task
 from wfledger.core.records import canonical
+from wfledger.core.routes import Routed
 from wfledger.core.states import State
 from wfledger.errors import BusyError, PausedError, StaleError, WfledgerError
 from wfledger.run.attempts import phases, worktrees
@@ -40,6 +41,7 @@ from wfledger.run.pausing import alarm_of
 from wfledger.run.processes.sandbox import require
 from wfledger.run.refnames import keep_ref
 from wfledger.run.service.exhaustion import ran_out
+from wfledger.run.workers.confining import confinement_of
 from wfledger.run.workers.launch import Assignment
 from wfledger.run.workspace import Workspace
 from wfledger.store.locks import LiveLock
@@ -58,10 +60,15 @@ Report = Callable[[str, str], None]
 
 
 def run_attempt(
-    workspace: Workspace, claim: Claim, *, live: LiveLock, stop: threading.Event, report: Report
-) -> None:
-    """Carry out an attempt to its recorded end. *live* is released at the end."""
+    workspace: Workspace, claim: Claim, *, live: LiveLock, stop: threading.Event, report: Report,
+    route: Routed | None = None,
+) -> None:  # fmt: skip
+    """Carry out an attempt to its recorded end. *live* is released at the end.
+
+    *route* says which model works on it, where it needs one.
+    """
     attempt = _Attempt(workspace, claim, stop, report)
+    attempt.route = route
     try:
         attempt.carry_out()
     except StaleError as error:
@@ -79,6 +86,7 @@ class _Attempt:
         self.task: Task = claim.task
         self.stop = stop
         self.report = report
+        self.route: Routed | None = None
         self.name = workspace.ledger.layout.attempt_name(self.task.id, claim.attempt)
         self.tenure = Tenure(workspace, self.task.id, claim.attempt)
         self.desk = Desk(workspace.state / f"{self.name}.desk")
@@ -188,7 +196,7 @@ class _Attempt:
 
     def _place(self) -> Place:
         self._says(State.STARTING, "makes a worktree")
-        require(vouching.fleet(self.workspace).confinement_for(self.task.spec))
+        require(confinement_of(vouching.fleet(self.workspace), self.task.spec))
         return worktrees.make_for(self.workspace, self.task, self.claim.attempt)
 
     def _work(self, place: Place) -> Result:
@@ -206,7 +214,7 @@ class _Attempt:
         self._says(State.RUNNING, "runs")
         result = work(self._assignment(place, fleet), self._watch())
         faults.point("attempt.ended")
-        confined = fleet.confinement_for(self.task.spec).noted(place.isolation)
+        confined = confinement_of(fleet, self.task.spec).noted(place.isolation)
         reason = requested(self.workspace, self.task.id, self.claim.attempt)
         if result.failure is not None and result.failure.failure_class == "stopped" and reason:
             result = result.but(failure=failure("stopped", f"stopped: {reason}"))
@@ -215,8 +223,9 @@ class _Attempt:
     def _assignment(self, place: Place, fleet: Fleet) -> Assignment:
         log = self.workspace.ledger.layout.log(self.task.id, self.claim.attempt)
         return Assignment(
-            self.workspace, self.task, self.claim.attempt, place.folder, self.desk, fleet, log
-        )
+            self.workspace, self.task, self.claim.attempt, place.folder, self.desk, fleet, log,
+            self.route,
+        )  # fmt: skip
 
     def _watch(self) -> Watch:
         def says(text: str) -> None:

@@ -10,19 +10,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from wfledger.clock import iso
+from wfledger.core.breaking import TERMINAL
 from wfledger.core.documents import Limits, Result
 from wfledger.run.attempts.closing import failure
 from wfledger.run.attempts.commanding import TAG, tag_for
 from wfledger.run.attempts.tenure import Tenure
-from wfledger.run.processes.environment import build
+from wfledger.run.money import breakers
+from wfledger.run.processes.environment import build, secrets_of
 from wfledger.run.processes.holders import end_holders
 from wfledger.run.processes.process import Ended, Job, ProcessLimits, run_job
 from wfledger.run.processes.sandbox import sandbox_for
 from wfledger.run.workers.choosing import kind_for
-from wfledger.run.workers.launch import Assignment, Launch
+from wfledger.run.workers.launch import Assignment, Ending, Launch
+from wfledger.run.workers.routing import Router
 from wfledger.store.locks import LiveLock
+
+#: Failures of a worker whose model has answered.
+_ANSWERED: Final = frozenset({"task", "no_change", "question", "content", "budget"})
 
 
 @dataclass(frozen=True)
@@ -47,10 +54,13 @@ def work(given: Assignment, watch: Watch) -> Result:
     clock = given.workspace.clock
     began, tries = clock.elapsed(), 0
     while True:
+        if (refused := _refused(given)) is not None:
+            return refused
         tries += 1
         ended, is_free = _run(given, watch, launch, spent_s=clock.elapsed() - began)
         ending = kind.read_end(given, ended, tries)
         result = ending.result.but(route=given.route)
+        _note(given, ending)
         if not is_free:
             alive = failure("environment", "a process of it does not end")
             return result.but(status="failed", failure=alive)
@@ -60,6 +70,37 @@ def work(given: Assignment, watch: Watch) -> Result:
         if watch.stop.wait(ending.wait_s):
             return result
         launch = ending.again
+
+
+def _refused(given: Assignment) -> Result | None:
+    """Return the end of an attempt whose provider has refused everybody since it was claimed.
+
+    Else what was claimed before that would start after it (WFL-ROUTE-022).
+    """
+    shut = breakers.shut_now(given.workspace, _account(given))
+    if shut is None or shut.opened.kind not in TERMINAL:
+        return None
+    return Result(
+        task=given.task.id, attempt=given.attempt, status="failed", route=given.route,
+        failure=failure(shut.opened.kind, shut.reason),
+    )  # fmt: skip
+
+
+def _note(given: Assignment, ending: Ending) -> None:
+    """Remember what a provider did, before the task can be given to anybody again."""
+    account = _account(given)
+    if account is None:
+        return
+    if ending.trouble is not None:
+        breakers.note(given.workspace, account, ending.trouble)
+    elif ending.result.failure is None or ending.result.failure.failure_class in _ANSWERED:
+        breakers.succeeded(given.workspace, account)
+
+
+def _account(given: Assignment) -> str | None:
+    if given.route is None:
+        return None
+    return Router(given.workspace, given.fleet).account(given.route)
 
 
 def _run(
@@ -98,8 +139,10 @@ def _job(
     extra = {**launch.env, **_variables(given, watch, limits), TAG: tag}
     passed = (*given.fleet.env_pass, *spec.env, *launch.pass_names)
     own: tuple[Path, ...] = (given.folder, given.desk.folder, *launch.writable)
+    environment = build(passed, extra, given.folder)
     return Job(
-        argv=launch.argv, cwd=given.folder, env=build(passed, extra, given.folder),
+        argv=launch.argv, cwd=given.folder, env=environment,
+        secrets=(*launch.secrets, *secrets_of(environment)),
         output=given.log, limits=limits, tag=tag,
         keep_open=(tree.descriptor, *launch.keep_open),
         sandbox=sandbox_for(workspace, launch.confinement, own),

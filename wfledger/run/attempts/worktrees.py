@@ -19,6 +19,7 @@ from wfledger.errors import EnvironmentFailedError
 from wfledger.run.config.confinement import UNCONFINED, Confinement, Isolation, Sandboxed
 from wfledger.run.guard import vouching
 from wfledger.run.refnames import keep_ref, try_branch
+from wfledger.run.workers.confining import confinement_of
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.vcs import clone, worktree
@@ -107,7 +108,7 @@ def make(
     path = str(workspace.state / name)
     place = Place(
         name, path, base, branch, purpose, ignore=outset.ignore,
-        isolation=confinement.isolation, sandbox=confinement.sandbox, network=confinement.network,
+        isolation=confinement.isolation, sandbox=confinement.settled, network=confinement.network,
     )  # fmt: skip
     remember(workspace, place)
     faults.point("worktree.recorded")
@@ -147,7 +148,7 @@ def make_for(workspace: Workspace, task: Task, attempt: int) -> Place:
         raise EnvironmentFailedError(f"the branch {run.branch} is gone", branch=run.branch)
     name = workspace.ledger.layout.attempt_name(task.id, attempt)
     branch = try_branch(task.id, attempt) if task.spec.writes else None
-    confinement = vouching.fleet(workspace).confinement_for(task.spec)
+    confinement = confinement_of(vouching.fleet(workspace), task.spec)
     return make(
         workspace, name, base=base, branch=branch, purpose="attempt", confinement=confinement
     )

@@ -132,6 +132,8 @@ class Adapter:
     argv: tuple[str, ...]
     #: How it is started again with its session; empty where it cannot.
     resume: tuple[str, ...] = ()
+    #: Seconds before the first of these; twice that before the second.
+    resume_wait_s: float = 5.0
     title: str = ""
     #: How a person installs it.
     install: str | None = None
@@ -195,6 +197,7 @@ def read_adapter(table: Reader, name: str) -> Adapter:
     found = Adapter(
         name=name,
         argv=_arguments(table, "argv", given), resume=_arguments(table, "resume", given),
+        resume_wait_s=table.seconds("resume_wait") or Adapter.resume_wait_s,
         title=table.text("title") or "",
         install=table.text("install"), version=table.strings("version"),
         dialects=cast("tuple[Dialect, ...]", table.each("dialects", _none_of(DIALECTS))),
@@ -226,7 +229,7 @@ def read_signs(table: Reader, key: str) -> tuple[Sign, ...]:
         elif (problem := _pattern_problem(match)) is not None:
             inner.wrong("match", problem)
         else:
-            signs.append(Sign(match, cast("Trouble", kind)))
+            signs.append(Sign(match, kind))
     return tuple(signs)
 
 

@@ -47,7 +47,7 @@ def read_role(table: Reader, name: str, defaults: Confinement) -> Role:
         limits=_read_limits(table),
         slots=table.integer("slots"),
         max_steps=table.integer("max_steps", high=1_000_000),
-        confinement=read_confinement(table, defaults),
+        confinement=read_confinement(table, defaults, is_agent=adapter is not None),
     )
 
 

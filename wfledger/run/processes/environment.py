@@ -19,7 +19,7 @@ _SECRET: Final = re.compile(
 _GUARDED: Final = re.compile(r"GIT_|SSH_AUTH_SOCK\Z|WFLEDGER_")
 #: A shorter value is too likely to be an ordinary word of the output.
 _MIN_SECRET: Final = 8
-_REDACTED: Final = "[redacted]"
+REDACTED: Final = "[redacted]"
 #: Forms that issuers give their tokens so that they can be recognised.
 _TOKENS: Final = re.compile(
     r"\b(?:sk-[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}"
@@ -96,5 +96,5 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     # The longest first: one secret may be a part of another.
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _MIN_SECRET:
-            text = text.replace(secret, _REDACTED)
-    return _TOKENS.sub(_REDACTED, text)
+            text = text.replace(secret, REDACTED)
+    return _TOKENS.sub(REDACTED, text)

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wfledger.core.text import clean_line
@@ -49,6 +49,8 @@ class Job:
     keep_open: tuple[int, ...] = ()
     #: What it runs in; None for nothing.
     sandbox: Sandbox | None = None
+    #: Blotted out of its output before any of it is written.
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 def start(job: Job) -> tuple["subprocess.Popen[bytes]", int, int | None]:

@@ -9,10 +9,12 @@ end of file decides nothing, and it is closed when the process tree is gone.
 
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+
+from wfledger.run.processes.environment import REDACTED
 
 _CHUNK: Final = 64 * 1024
 #: Bytes read before the other descriptors are looked at again.
@@ -21,14 +23,45 @@ _MARKER: Final = "\n[wfledger: {:>16} bytes of output were dropped here]\n"
 _MARKER_BYTES: Final = len(_MARKER.format(0))
 
 
+class _Blotting:
+    """Blots secrets out of a stream of bytes, also those that arrive in pieces."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        # The longest first: one secret may be a part of another.
+        given = sorted(set(secrets), key=len, reverse=True)
+        self._secrets = [one for text in given if (one := text.encode("utf-8", "surrogateescape"))]
+        self._begun = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what may be written now: what could be the beginning of a secret waits."""
+        if not self._secrets:
+            return data
+        data = self._begun + data
+        for secret in self._secrets:
+            data = data.replace(secret, REDACTED.encode())
+        held = max(self._held(data, secret) for secret in self._secrets)
+        self._begun = data[len(data) - held :]
+        return data[: len(data) - held]
+
+    def rest(self) -> bytes:
+        """Return what has waited for nothing."""
+        rest, self._begun = self._begun, b""
+        return rest
+
+    def _held(self, data: bytes, secret: bytes) -> int:
+        longest = min(len(secret) - 1, len(data))
+        return next((n for n in range(longest, 0, -1) if data.endswith(secret[:n])), 0)
+
+
 class BoundedLog:
-    """A file that keeps the first and the last half of *limit* bytes.
+    """A file that keeps the first and the last half of *limit* bytes, and none of *secrets*.
 
     It is readable at every moment. It never holds more than 1.5 times *limit* plus one line, and at
     most *limit* plus that line once it is finished. A full disk loses output, never the job.
     """
 
-    def __init__(self, path: Path, limit: int) -> None:
+    def __init__(self, path: Path, limit: int, secrets: Iterable[str] = ()) -> None:
+        self._blotting = _Blotting(secrets)
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         self._file = os.open(path, flags, 0o600)
         self._half = max(limit // 2, 1)
@@ -42,6 +75,9 @@ class BoundedLog:
     def feed(self, data: bytes) -> None:
         """Take the next bytes of output."""
         self.total += len(data)
+        self._take(self._blotting.feed(data))
+
+    def _take(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
             if self._tail and len(view) >= self._half:
@@ -58,6 +94,7 @@ class BoundedLog:
 
     def finish(self) -> None:
         """Bring the file to its final length and close it."""
+        self._take(self._blotting.rest())
         start = self._tail or self._half
         if self._size > start + self._half:
             self._compact()

@@ -203,7 +203,7 @@ def run_job(
         return _not_started("stopped", "stopped before it was started", 0.0)
     become_subreaper()
     try:
-        log = BoundedLog(job.output, job.limits.output_bytes)
+        log = BoundedLog(job.output, job.limits.output_bytes, job.secrets)
     except OSError as error:
         raise EnvironmentFailedError(
             f"the output file {job.output} cannot be made: {error}"

@@ -25,7 +25,7 @@ PROGRAM: Final = "bwrap"
 VARIABLES: Final = {"WFLEDGER_SANDBOX": PROGRAM, "TMPDIR": "/tmp"}  # noqa: S108
 _PROBE_S: Final = 20.0
 #: Private: what other programs of the machine put there, their sockets first, leads out.
-_PRIVATE: Final = ("/tmp", "/var/tmp", "/run")  # noqa: S108 - of the sandbox alone
+PRIVATE: Final = ("/tmp", "/var/tmp", "/run")  # noqa: S108 - of the sandbox alone
 #: Parts of /run without which programs of some systems do not start.
 _OF_RUN: Final = (
     "/run/current-system", "/run/booted-system", "/run/wrappers", "/run/opengl-driver",
@@ -66,12 +66,15 @@ def sandbox_for(
     Raises `EnvironmentFailedError` where this machine has none, or where what should be writable
     is not there or belongs to the ledger: nothing runs less shut in than was asked for.
     """
-    if confinement.sandbox == "none":
+    if confinement.sandbox != PROGRAM:
         return None
     require(confinement)
     layout = workspace.ledger.layout
     mounts: dict[Path, _Kind] = {}
-    shown = (*_OF_RUN, *(_NAMES if confinement.network else ()), str(Path.home()))
+    shown = (
+        *_OF_RUN, *(_NAMES if confinement.network else ()), *confinement.readable,
+        str(Path.home()),
+    )  # fmt: skip
     mounts |= {_real(path): "read" for path in shown if Path(path).exists()}
     mounts |= {_real(path): "hide" for path in confinement.hidden if _real(path).exists()}
     guarded = [workspace.common_dir, layout.root, workspace.state, workspace.main]
@@ -96,7 +99,7 @@ def require(confinement: Confinement) -> None:
 
 def trouble(confinement: Confinement) -> str | None:
     """Return why the sandbox that is asked for cannot be had here, or None."""
-    return _probe(network=confinement.network) if confinement.sandbox != "none" else None
+    return _probe(network=confinement.network) if confinement.sandbox == PROGRAM else None
 
 
 def unavailable(fleet: Fleet) -> Iterator[str]:
@@ -136,7 +139,7 @@ def _base(*, network: bool) -> tuple[str, ...]:
     ]  # fmt: skip
     if not network:
         words.append("--unshare-net")
-    for folder in _PRIVATE:
+    for folder in PRIVATE:
         if Path(folder).is_dir() and not Path(folder).is_symlink():
             words += ["--tmpfs", folder]
     return tuple(words)

@@ -1,0 +1,54 @@
+"""The result that an agent hands in: its file, its structured output, or a block at the end.
+
+In this order; the first that is an envelope counts. Anything else that it says is a summary for
+people, and nothing is decided by it.
+"""
+
+import json
+import re
+from typing import Any, Final
+
+from wfledger.core import bounds
+from wfledger.core.documents import Result
+from wfledger.errors import WfledgerError
+from wfledger.run.agents.matching import last
+from wfledger.run.agents.transcript import Transcript
+from wfledger.run.agents.verdicts import final_text
+from wfledger.run.attempts.envelope import Envelope, parse_envelope, read_envelope
+from wfledger.run.config.adapters import Adapter
+from wfledger.run.workers.launch import Assignment
+
+_FENCED: Final = re.compile(r"^```(?:json)?[ \t]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
+_STATUSES: Final = frozenset({"succeeded", "no_change", "blocked", "failed"})
+
+
+def envelope_of(given: Assignment, adapter: Adapter, transcript: Transcript) -> Envelope:
+    """Return what the agent says of its work."""
+    found = read_envelope(given.desk.result, task_id=given.task.id, attempt=given.attempt)
+    said = final_text(adapter, transcript)
+    if not found.given:
+        candidates = [last(transcript.events, adapter.ends.result), *_FENCED.findall(said)[-1:]]
+        parsed = (_envelope(given, one) for one in candidates)
+        found = next((one for one in parsed if one is not None), found)
+    if found.result.summary:
+        return found
+    summary = said.strip()[: bounds.SUMMARY_CHARS]
+    return Envelope(found.result.but(summary=summary), found.problem, found.given)
+
+
+def _envelope(given: Assignment, value: object) -> Envelope | None:
+    """Return *value* as an envelope; None where it is none: then it is only something said."""
+    data: Any = value
+    if isinstance(value, str):
+        try:
+            data = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    if not isinstance(data, dict) or data.get("status") not in _STATUSES or "summary" not in data:
+        return None
+    raw = json.dumps(data).encode()
+    try:
+        result: Result = parse_envelope(raw, task_id=given.task.id, attempt=given.attempt)
+    except WfledgerError:
+        return None
+    return Envelope(result, None, given=True)

@@ -1,0 +1,65 @@
+"""What kind of trouble an agent's error is: by the status it names, else by its words."""
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from wfledger.run.config.adapters import Adapter, Sign, Trouble, read_signs
+from wfledger.run.config.settings import Reader, read_toml
+
+_FILE: Final = Path(__file__).with_name("signs.toml")
+_STATUSES: Final[dict[int, Trouble]] = {
+    401: "auth", 402: "quota", 403: "auth", 408: "transport", 429: "rate",
+}  # fmt: skip
+#: Words of a server that say more than its status does.
+_ABOVE_STATUS: Final = frozenset({"quota", "content"})
+_LATER: Final = re.compile(
+    r"(?:retry[-_ ]after|(?:try|retry) again in|retrying in)\D{0,6}(\d+(?:\.\d+)?) ?(ms|s|m|h)?\b",
+    re.IGNORECASE,
+)
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def kind_of(adapter: Adapter, said: str, status: int | None = None) -> Trouble | None:
+    """Return what kind of trouble an error is; None where nothing says so."""
+    own = named(adapter.signs, said)
+    if own is not None:
+        return own
+    found = named(common(), said)
+    if status is None or found in _ABOVE_STATUS:
+        return found
+    if status in _STATUSES:
+        return _STATUSES[status]
+    if status >= 500:
+        return "overload"
+    return "request" if status >= 400 else found
+
+
+def named(signs: Iterable[Sign], said: str) -> Trouble | None:
+    """Return the kind of the first of *signs* that *said* bears."""
+    for sign in signs:
+        if _compiled(sign.match).search(said):
+            return sign.kind
+    return None
+
+
+def retry_after_s(said: str) -> float | None:
+    """Return the seconds that an error asks to wait."""
+    match = _LATER.search(said)
+    return float(match[1]) * _UNITS[(match[2] or "s").lower()] if match else None
+
+
+@cache
+def common() -> tuple[Sign, ...]:
+    """Return the signs that hold for every agent."""
+    top = Reader(read_toml(_FILE.read_text("utf-8"), source=str(_FILE)), source=str(_FILE))
+    signs = read_signs(top, "errors")
+    top.close()
+    return signs
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE | re.MULTILINE)
