@@ -5,12 +5,13 @@ knowledge (spec 40, "Admission"). All patterns of a task are taken together or n
 deadlock.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from wfledger.core.bounds import WINDOW_MIN
 from wfledger.core.documents import Task
+from wfledger.core.routes import NoRoute
 from wfledger.core.scopes import Pattern, collide, parse_all
 
 _WHOLE: Final = "**"
@@ -41,12 +42,13 @@ class Obstacle:
     """Why a task may not start: who is in the way, and over what."""
 
     kind: Literal[
-        "scope", "contract", "reserved", "limit", "run_limit", "class_limit", "role_limit"
+        "scope", "contract", "reserved", "limit", "run_limit", "class_limit", "role_limit",
+        "provider",
     ]
     holder: str | None = None
     left: str | None = None
     right: str | None = None
-    #: A path that both would write, the label, or whose limit it is.
+    #: A path that both would write, the label, whose limit it is, or why no model takes it.
     witness: str | None = None
 
     def __str__(self) -> str:
@@ -59,6 +61,8 @@ class Obstacle:
             return f"{said}; it and {self.left} both cover {self.witness}"
         if self.kind == "contract":
             return f"{self.holder} holds the label {self.witness}"
+        if self.kind == "provider":
+            return str(self.witness)
         return {
             "limit": "enough offers are open already, and every slot is taken",
             "run_limit": "the run's max_concurrent is reached",
@@ -94,6 +98,10 @@ class Room:
     manual: int = WINDOW_MIN
     #: The role that runs a prompt which names none.
     default_role: str | None = None
+    #: Of accounts with providers of models; those at work hold their slots already.
+    accounts: dict[str, int] = field(default_factory=dict)
+    #: Which account a task would use while these are full, or why it has none; None: it needs none.
+    route: Callable[[Task, frozenset[str]], str | NoRoute | None] | None = None
 
     def is_full(self, task: Task) -> bool:
         """Whether no more like *task* go on offer, whatever it is."""
@@ -108,6 +116,9 @@ class Room:
         for kind, room, name in self._kinds(task):
             if room.get(name, 1) <= 0:
                 return Obstacle(kind, witness=name)
+        account = self._account(task)
+        if isinstance(account, NoRoute):
+            return Obstacle("provider", witness=account.message)
         return None
 
     def take(self, task: Task) -> None:
@@ -118,6 +129,9 @@ class Room:
             self.manual -= 1
         else:
             self.total -= 1
+        account = self._account(task)
+        if isinstance(account, str) and account in self.accounts:
+            self.accounts[account] -= 1
         self.take_limits(task)
 
     def take_limits(self, task: Task) -> None:
@@ -125,6 +139,10 @@ class Room:
         for _, room, name in self._kinds(task):
             if name in room:
                 room[name] -= 1
+
+    def _account(self, task: Task) -> str | NoRoute | None:
+        full = frozenset(name for name, left in self.accounts.items() if left <= 0)
+        return self.route(task, full) if self.route is not None else None
 
     def _kinds(self, task: Task) -> Iterator[tuple[Limited, dict[str, int], str]]:
         spec = task.spec

@@ -17,6 +17,7 @@ FINAL_CODES: Final = frozenset(
     {
         "exhausted", "task", "timeout", "idle", "silence", "no_change", "out_of_scope",
         "verification", "conflict", "gate", "read_only_violation", "dependency_cancelled",
+        "request", "content", "budget",
     }
 )
 

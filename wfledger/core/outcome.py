@@ -31,7 +31,16 @@ SOURCES: Final[dict[str, Literal["transport", "task", "verification", "merge", "
     "environment": "runtime",
     "stopped": "runtime",
     "spec_changed": "runtime",
+    "auth": "runtime",
+    "quota": "runtime",
+    "request": "task",
+    "content": "task",
+    "budget": "task",
 }
+#: What a provider refuses everybody: no word about the task, which waits until that is over.
+PROVIDER: Final = frozenset({"auth", "quota"})
+#: What passes by itself, as workers name it -> the class that it is counted under.
+PASSING: Final = {"rate": "transport", "overload": "transport"}
 
 #: Failure class -> the verb that lifts the block; `retry` where nothing is said.
 _VERBS: Final = {
@@ -61,9 +70,10 @@ class Next:
 def counted_attempts(task: Task) -> int:
     """Return how many failed attempts count towards the limit.
 
-    Attempts that a person has forgiven (`retry`), released, or stopped do not.
+    Attempts that a person has forgiven (`retry`), released, or stopped do not, nor do those that a
+    provider has refused.
     """
-    free = {"succeeded", "released", "stopped", "environment", "spec_changed"}
+    free = {"succeeded", "released", "stopped", "environment", "spec_changed", *PROVIDER}
     return sum(1 for a in task.attempts if a.number > task.forgiven and a.outcome not in free)
 
 
@@ -77,7 +87,10 @@ def after_failure(task: Task, failure_class: str, message: str, *, now: datetime
     """Return what follows a failure of *task*, whose document counts the attempt already.
 
     Only classes of the task's `retry.on` lead to another attempt by themselves (WFL-RESULT-020).
+    A provider's refusal leads back to waiting, for any provider that is open (WFL-ROUTE-020).
     """
+    if failure_class in PROVIDER:
+        return Next(Status.WAITING, hold=Hold(code="provider", reason=message))
     if failure_class in task.spec.retry.on:
         failures = counted_attempts(task)
         if failures < task.spec.retry.max_attempts:

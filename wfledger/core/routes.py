@@ -109,8 +109,10 @@ class Wish:
     policy: ModelPolicy | None = None
     default: ModelPolicy | None = None
     required: frozenset[Capability] = frozenset()
-    #: The adapter of an agent, whose own account serves what names no provider.
+    #: The adapter of an agent.
     adapter: str | None = None
+    #: Whether it has an account of its own, which serves what names no provider.
+    has_account: bool = False
 
     @property
     def chosen(self) -> ModelPolicy | None:
@@ -122,7 +124,7 @@ def candidates(wish: Wish) -> tuple[Candidate, ...] | NoRoute:
     """Return every candidate of *wish*, in order; all are built before any is tried."""
     policy = wish.chosen
     if policy is None:
-        if wish.adapter is not None:
+        if wish.has_account:
             return (Candidate(None, None),)
         named = f"the role {wish.role}" if wish.role else "nobody"
         return NoRoute("MissingPolicy", f"the task names no model, and {named} has none")
@@ -132,7 +134,7 @@ def candidates(wish: Wish) -> tuple[Candidate, ...] | NoRoute:
     for name in (policy.model, *policy.fallback_models):
         provider, slash, model = name.partition("/")
         one = Candidate(provider, model) if slash else Candidate(policy.provider, name)
-        if one.provider is None and wish.adapter is None:
+        if one.provider is None and not wish.has_account:
             return NoRoute("MissingFallbackProvider", f"{name} names no provider")
         found.append(one)
     return tuple(found)

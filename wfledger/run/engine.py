@@ -31,7 +31,6 @@ from wfledger.run.attempts.recovery import recover_lost, sweep_worktrees
 from wfledger.run.attempts.requests import requested
 from wfledger.run.beating import Heart
 from wfledger.run.commit import commit_journal
-from wfledger.run.config.roles import Fleet
 from wfledger.run.looks.notifying import Notifier
 from wfledger.run.looks.view import View, run_verdict
 from wfledger.run.merger.landings import Landings
@@ -43,6 +42,7 @@ from wfledger.run.processes.memory import give_back
 from wfledger.run.processes.threads import in_thread
 from wfledger.run.scheduler import Scheduler, Step
 from wfledger.run.service.instance import is_up
+from wfledger.run.shares import Share, Shares
 from wfledger.run.slots import Slots
 from wfledger.run.workspace import Workspace
 from wfledger.store.locks import LiveLock
@@ -64,7 +64,7 @@ class _Running:
 
     task: Task
     stop: threading.Event
-    slots: tuple[LiveLock, ...]
+    share: Share
     future: "Future[None]"
 
 
@@ -158,7 +158,7 @@ class Engine:
         for task_id, running in list(self._running.items()):
             if running.future.done():
                 del self._running[task_id]
-                _release(running.slots)
+                running.share.release()
                 error = running.future.exception()
                 failed += [(task_id, error)] if error is not None else []
                 self._has_ended = True
@@ -232,7 +232,9 @@ class Engine:
         if not self._slots.has_room():
             return
         self._heart.start()
-        fleet = self.workspace.fleet()
+        shares = Shares(
+            self.workspace, self.workspace.fleet(), heart=self._heart, most=self._slots.count
+        )
         for task in self._offers():
             shortage = self._gauge.reason()
             if shortage is not None:
@@ -241,32 +243,20 @@ class Engine:
             slot = self._slots.take()
             if slot is None:
                 return
-            slots = self._with_role_slot(task, fleet, slot)
+            share = shares.take(task, slot)
             started = False
             try:
-                started = slots is not None and self._start(task, slots)
+                started = share is not None and self._start(task, share)
             finally:
                 if not started:
-                    _release(slots or (slot,))
-
-    def _with_role_slot(
-        self, task: Task, fleet: Fleet, slot: LiveLock
-    ) -> tuple[LiveLock, ...] | None:
-        """Return *slot* and one of the role, where that has a limit; None when none is free."""
-        name = task.spec.role or fleet.default_role
-        role = next((one for one in fleet.roles if one.name == name), None)
-        if role is None or role.slots is None or task.spec.prompt is None:
-            return (slot,)
-        kind = f"role-{role.name}"
-        own = Slots(self.workspace, role.slots, kind=kind, heart=self._heart).take()
-        return (slot, own) if own is not None else None
+                    (share or Share((slot,), None)).release()
 
     def _offers(self) -> list[Task]:
         offers = self._scheduler.tasks(Status.PENDING, run=self.run_id)
         ordered = sorted(offers, key=lambda task: (-task.spec.priority, task.created, task.id))
         return [task for task in ordered if not task.spec.manual]
 
-    def _start(self, task: Task, slots: tuple[LiveLock, ...]) -> bool:
+    def _start(self, task: Task, share: Share) -> bool:
         """Claim *task* and give it a thread; the live lock comes before the claim.
 
         So a claim of ours is never seen without the lock that says whether we live.
@@ -294,14 +284,15 @@ class Engine:
             raise
         stop = threading.Event()
         work = partial(
-            run_attempt, self.workspace, claimed, live=live, stop=stop, report=self._report
-        )
+            run_attempt, self.workspace, claimed, live=live, stop=stop, report=self._report,
+            route=share.route,
+        )  # fmt: skip
         try:
             future = in_thread(f"attempt-{task.id}", work, then=self.wake.set)
         except RuntimeError as error:
             live.release()  # it is recovered as a lost one
             raise EnvironmentFailedError(f"no thread for {task.id}: {error}") from error
-        self._running[task.id] = _Running(claimed.task, stop, slots, future)
+        self._running[task.id] = _Running(claimed.task, stop, share, future)
         return True
 
     # -- until nothing moves ---------------------------------------------------------------------
@@ -379,13 +370,8 @@ class Engine:
         self._landings.wait()
         wait([running.future for running in self._running.values()])
         for running in self._running.values():
-            _release(running.slots)
+            running.share.release()
         self._running.clear()
         self._heart.close()
         self._commit_journal()
         self._notifier.close(self._step)
-
-
-def _release(slots: tuple[LiveLock, ...]) -> None:
-    for slot in slots:
-        slot.release()

@@ -22,6 +22,7 @@ from wfledger.core.graph import (
     readiness,
 )
 from wfledger.core.policy import Policy
+from wfledger.core.routes import NoRoute
 from wfledger.core.scopes import parse_all
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import InvalidPatternError, StaleError, TransitionError
@@ -31,6 +32,7 @@ from wfledger.run.liveness import Observations
 from wfledger.run.looks.view import Cache, View, held_by_verifiers
 from wfledger.run.merger.verifiers import end_unwanted, is_wanted
 from wfledger.run.pausing import Pause, pause_of
+from wfledger.run.workers.routing import Router, stuck_for
 from wfledger.run.workspace import Workspace
 from wfledger.store.transaction import Transaction
 
@@ -125,8 +127,9 @@ class Scheduler:
         step.view = self.look(runs)
         self._cache.forget_others()
         step.on_person = waiting_on_person(
-            step.view, self.open_runs(), pause=pause, offers=one.offers
-        )
+            step.view, self.open_runs(), pause=pause, offers=one.offers,
+            router=Router(self._workspace, one.fleet),
+        )  # fmt: skip
         return step
 
     def _hot_again(self, view: View) -> View:
@@ -152,8 +155,9 @@ class _Pass:
         self._standings = view.standings()
         self._now = workspace.clock.now()
         self.paused = False
+        self.fleet = workspace.fleet()
         #: What workers here can do.
-        self.offers = workspace.fleet().offers
+        self.offers = self.fleet.offers
         self.finished = Step(view)
 
     def fold_claims(self) -> None:
@@ -286,13 +290,17 @@ class _Pass:
 
     def promote(self, ready: list[tuple[Task, Readiness]], *, slots: int) -> None:
         """Put on offer what may start, up to the window; withdraw what stands in the way."""
+        router = Router(self._workspace, self.fleet, with_keys=False)
         for task in self._view.tasks[Status.PENDING]:
             run = self._runs.get(task.run)
             missing = lacking(task, self.offers)
+            route = router.route(task.spec)
             if self.paused or (run is not None and run.state == "paused"):
                 self._withdraw(task, "paused")
             elif missing:
                 self._withdraw(task, f"no worker offers {', '.join(missing)} any more")
+            elif isinstance(route, NoRoute):
+                self._withdraw(task, route.message)
         if self.paused:
             return
         absent = {task.id: found.missing for task, found in ready}
@@ -353,10 +361,12 @@ def admission(
 ) -> Admission:  # fmt: skip
     """Return which of *tasks*, whose dependencies are settled, may go on offer; changes nothing."""
     fleet, window = workspace.fleet(), max(bounds.WINDOW_MIN, 4 * slots)
+    router = Router(workspace, fleet)
     room = Room(
         window, runs={run.id: run.max_concurrent for run in runs if run.max_concurrent is not None},
         classes=dict(policy.classes), manual=window, default_role=fleet.default_role,
         roles={role.name: role.slots for role in fleet.roles if role.slots is not None},
+        accounts=router.room(), route=router.account_for,
     )  # fmt: skip
     for task in view.tasks[Status.PENDING]:
         room.take(task)
@@ -369,11 +379,13 @@ def admission(
 
 
 def waiting_on_person(
-    view: View, runs: Iterable[Run], *, pause: Pause | None, offers: frozenset[str]
-) -> frozenset[str]:
+    view: View, runs: Iterable[Run], *, pause: Pause | None, offers: frozenset[str],
+    router: Router | None = None,
+) -> frozenset[str]:  # fmt: skip
     """Return the waiting tasks behind something that only a person can move.
 
-    That is a block, a stopped run, a task for people, or a need that no worker offers to meet.
+    That is a block, a stopped run, a task for people, a need that no worker offers to meet, or a
+    provider that is closed for long; *router* knows of those.
     Under an alarm nothing lands either, so what is merging is among them.
     """
     paused = pause is not None
@@ -391,6 +403,7 @@ def waiting_on_person(
             behind.setdefault(dependency, []).append(task.id)
     stuck = {task.id for task in every if paused or is_halted(task, states.get(task.run, "open"))}
     stuck |= {task.id for task in waiting if lacking(task, offers)}
+    stuck |= stuck_for(router, waiting) if router is not None else set()
     reached = [k for k, s in standings.items() if s.status is Status.BLOCKED] + list(stuck)
     reached += [task.id for task in view.tasks[Status.PENDING] if task.spec.manual]
     while reached:
