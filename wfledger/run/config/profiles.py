@@ -82,6 +82,8 @@ class Profile:
     errors: Mapping[ErrorClass, tuple[str, ...]] = field(default_factory=dict)
     #: Seconds without a byte after which a connection counts as broken.
     quiet_s: float = 300.0
+    #: Seconds before a request that failed is made again, the first time; doubled each time.
+    backoff_s: float = 2.0
     models: tuple[Model, ...] = ()
     #: Whether it has models of which nothing is said.
     any_model: bool = True
@@ -122,6 +124,7 @@ def read_profile(table: Reader, name: str) -> Profile:
         error_in_200=_read_error_in_200(table),
         errors=_read_errors(table.table("errors")),
         quiet_s=table.seconds("quiet_s") or Profile.quiet_s,
+        backoff_s=table.seconds("backoff_s") or Profile.backoff_s,
         models=read_models(table.table("models")),
         any_model=any_model is not False,
         capabilities=read_capabilities(table, "capabilities", Profile("").capabilities),

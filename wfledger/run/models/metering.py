@@ -97,4 +97,4 @@ def _number(raw: Mapping[str, Any], paths: tuple[str, ...]) -> int | None:
 def _sum(one: float | None, other: float | None) -> float | None:
     if one is None or other is None:
         return one if other is None else other
-    return one + other
+    return round(one + other, 9)
