@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from wfledger.clock import Clock
 from wfledger.core.policy import LedgerConfig, Policy
 from wfledger.errors import LedgerDamagedError, NoLedgerError
+from wfledger.run.localnames import FOLDER, LOCAL, POINTER
 from wfledger.run.wholeness import Guard, points_home, require_home
 from wfledger.store.boot import boot_id
 from wfledger.store.ledger import Ledger
@@ -24,13 +25,6 @@ if TYPE_CHECKING:
     from wfledger.run.config.roles import Fleet
     from wfledger.vcs.history import History
     from wfledger.vcs.repo import Repository
-
-#: Name of the ledger's folder in the main checkout, and of the local state in the common directory.
-FOLDER = ".wfledger"
-LOCAL = "wfledger"
-#: In the local state: where the ledger is, and its identity.
-POINTER = "ledger-path.json"
-
 
 @dataclass(frozen=True)
 class Machine:

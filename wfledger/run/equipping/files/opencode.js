@@ -1,0 +1,40 @@
+// Hooks of wfledger: `wfledger setup opencode` wrote this, `--remove` takes it away.
+import { spawn } from "node:child_process"
+
+const WRITERS = new Set(["bash", "edit", "multiedit", "write", "patch", "apply_patch"])
+const NO = 2
+
+const ask = (event, cwd, said) =>
+  new Promise((resolve) => {
+    const child = spawn("wfledger", ["hook", "opencode", event], { cwd })
+    let err = ""
+    child.on("error", () => resolve({ status: 0, err })) // wfledger is not installed here
+    child.on("close", (status) => resolve({ status, err: err.trim() }))
+    child.stderr.on("data", (part) => (err += part))
+    child.stdout.resume()
+    child.stdin.on("error", () => {})
+    child.stdin.end(JSON.stringify({ cwd, ...said }))
+  })
+
+export const Wfledger = async ({ client, directory }) => ({
+  "tool.execute.before": async (input, output) => {
+    if (!WRITERS.has(input.tool)) return
+    const said = { session_id: input.sessionID, tool_name: input.tool, tool_input: output.args }
+    const answer = await ask("PreToolUse", directory, said)
+    if (answer.status === NO) throw new Error(answer.err)
+  },
+  "tool.execute.after": async (input, output) => {
+    const said = { session_id: input.sessionID, tool_name: input.tool }
+    const answer = await ask("PostToolUse", directory, said)
+    if (answer.status === NO) output.output = `${output.output ?? ""}\n\n${answer.err}`
+  },
+  event: async ({ event }) => {
+    if (event.type !== "session.idle") return
+    const id = event.properties.sessionID
+    const session = await client.session.get({ path: { id } })
+    if (session.data?.parentID) return // a sub-agent's
+    const answer = await ask("Stop", directory, { session_id: id })
+    if (answer.status !== NO) return
+    await client.session.prompt({ path: { id }, body: { parts: [{ type: "text", text: answer.err }] } })
+  },
+})

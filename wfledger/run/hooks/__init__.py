@@ -1,0 +1,1 @@
+"""What agents ask before and after they use a tool, and before they stop: answered in a moment."""
