@@ -1,5 +1,6 @@
 """The verbs that look: `status`, `list`, `show`, `why`. They change nothing and take no lock."""
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ from wfledger.cli.render import ago, plural, say, short, status_name, table
 from wfledger.core.statuses import Status
 from wfledger.core.tally import total
 from wfledger.core.text import clean_line
+from wfledger.errors import UsageError
 
 if TYPE_CHECKING:
     from wfledger.core.documents import Result, Task
@@ -142,13 +144,24 @@ def _title(task: "Task") -> str:
 
 
 @click.command("show")
-@click.argument("task_id", metavar="ID")
+@click.argument("task_id", metavar="ID", required=False)
+@click.option("--brief", "is_brief", is_flag=True,
+              help="In at most 6,000 bytes, for a session that has just begun.")  # fmt: skip
 @json_option
 @pass_app
-def show(app: App, *, task_id: str, as_json: bool) -> None:
-    """Show a task, its attempts and its last result."""
+def show(app: App, *, task_id: str | None, is_brief: bool, as_json: bool) -> None:
+    """Show a task, its attempts and its last result.
+
+    With --brief and without ID: the task that you hold, by WFLEDGER_TASK and WFLEDGER_TOKEN or by
+    the worktree that you stand in; else what is ready, and how to begin.
+    """
     from wfledger.run.looks.doing import Watcher, with_state
 
+    if is_brief:
+        _show_brief(app, task_id, as_json=as_json)
+        return
+    if task_id is None:
+        raise UsageError("which task? Name it, or ask for --brief")
     workspace = app.workspace
     entry = workspace.ledger.get(app.task_id(task_id))
     task = entry.task
@@ -171,6 +184,20 @@ def show(app: App, *, task_id: str, as_json: bool) -> None:
     if task.block is not None and entry.status is Status.BLOCKED:
         say(f"blocked ({task.block.code}): {task.block.reason}")
         say(f"  {task.block.command}")
+
+
+def _show_brief(app: App, task_id: str | None, *, as_json: bool) -> None:
+    from wfledger.run.looks.brief import Holding, brief
+
+    named, token = os.environ.get("WFLEDGER_TASK"), os.environ.get("WFLEDGER_TOKEN")
+    holding = Holding(named, token) if named and token else None
+    found = brief(
+        app.workspace, task_id=app.task_id(task_id) if task_id else None, holding=holding
+    )
+    if as_json:
+        emit(found.as_json())
+        return
+    say(found.text)
 
 
 def _facts(task: "Task") -> list[tuple[str, str]]:

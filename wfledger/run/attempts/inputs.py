@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-from wfledger.core.documents import Task
+from wfledger.core.documents import Result, Task
 from wfledger.core.records import canonical, canonical_json
 from wfledger.run.workspace import Workspace
 from wfledger.vcs.trees import show_diff
@@ -22,12 +22,12 @@ def write_inputs(workspace: Workspace, task: Task, folder: Path) -> None:
     """Fill *folder* with one `<task>.json` for each input and `missing.json` (WFL-RESULT-016)."""
     missing = list(task.missing)
     for producer in task.spec.inputs:
-        envelope = _envelope(workspace, producer)
-        if envelope is None:
+        result = landed_result(workspace, producer)
+        if result is None:
             if producer not in missing:
                 missing.append(producer)
             continue
-        (folder / f"{producer}.json").write_bytes(envelope)
+        (folder / f"{producer}.json").write_bytes(canonical(result))
     _write_subject(workspace, task, folder)
     names = [name for name in missing if name in task.spec.inputs or name in task.spec.after]
     (folder / "missing.json").write_bytes(canonical_json(names))
@@ -46,19 +46,22 @@ def _write_subject(workspace: Workspace, task: Task, folder: Path) -> None:
     (folder / f"{about.task}.diff").write_bytes(patch)
 
 
-def _envelope(workspace: Workspace, producer: str) -> bytes | None:
+def landed_result(workspace: Workspace, producer: str) -> Result | None:
+    """Return the envelope of a producer that has landed, or None."""
     entry = workspace.ledger.find(producer)
     if entry is None or entry.task.landed is None:
         return None
     accepted = entry.task.accepted
     attempt = accepted.attempt if accepted else entry.task.attempt
-    result = workspace.ledger.result(producer, attempt)
-    return canonical(result) if result else None
+    return workspace.ledger.result(producer, attempt)
 
 
-def prompt_with_inputs(task: Task, folder: Path) -> str:
-    """Return the prompt as a worker gets it: text, earlier answers, inputs, what is missing."""
-    parts = [task.spec.prompt or ""]
+def prompt_with_inputs(task: Task, folder: Path, *, preamble: str = "") -> str:
+    """Return the prompt as a worker gets it: text, earlier answers, inputs, what is missing.
+
+    *preamble* is what its role is told before every prompt.
+    """
+    parts = [part for part in (preamble, task.spec.prompt) if part]
     for number, answer in enumerate(task.answers, start=1):
         parts.append(f"## Answer {number} to your question\n\n{answer}")
     for producer in task.spec.inputs:

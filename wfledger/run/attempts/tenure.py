@@ -6,6 +6,10 @@ it finds out here may be over a moment later; what it then still does is refused
 (WFL-CLAIM-023).
 """
 
+from datetime import UTC, datetime, timedelta
+
+from wfledger.clock import parse_iso
+from wfledger.core.documents import Task
 from wfledger.core.statuses import Status
 from wfledger.errors import StaleError, WfledgerError
 from wfledger.run.workspace import Workspace
@@ -54,3 +58,21 @@ class Tenure:
         if entry is None:
             return True
         return entry.status is Status.IN_PROGRESS and entry.task.attempt == self._attempt
+
+
+def deadline_of(workspace: Workspace, task: Task) -> datetime | None:
+    """Return when the wall time of the present attempt of *task* is over; None: never.
+
+    It counts from the claim, as the document or else the claim record's file tells.
+    """
+    wall_s = task.spec.limits.wall_s or workspace.policy().limits.wall_s
+    if wall_s is None:
+        return None
+    claim = task.claim if task.claim and task.claim.attempt == task.attempt else None
+    if claim is not None:
+        return parse_iso(claim.since) + timedelta(seconds=wall_s)
+    try:
+        written = workspace.ledger.layout.claim(task.id, task.attempt).stat().st_mtime
+    except OSError:
+        return None
+    return datetime.fromtimestamp(written, UTC) + timedelta(seconds=wall_s)
