@@ -15,6 +15,7 @@ from typing import Final
 from wfledger.clock import iso
 from wfledger.core.breaking import TERMINAL
 from wfledger.core.documents import Limits, Result
+from wfledger.core.routes import Routed
 from wfledger.run.attempts.closing import failure
 from wfledger.run.attempts.commanding import TAG, tag_for
 from wfledger.run.attempts.tenure import Tenure
@@ -55,6 +56,7 @@ def work(given: Assignment, watch: Watch) -> Result:
     began, tries = clock.elapsed(), 0
     while True:
         if (refused := _refused(given)) is not None:
+            _drop(launch)
             return refused
         tries += 1
         ended, is_free = _run(given, watch, launch, spent_s=clock.elapsed() - began)
@@ -68,8 +70,15 @@ def work(given: Assignment, watch: Watch) -> Result:
             return result
         watch.says(f"goes on with its session: {result.failure and result.failure.message}")
         if watch.stop.wait(ending.wait_s):
+            _drop(ending.again)
             return result
         launch = ending.again
+
+
+def _drop(launch: Launch) -> None:
+    """Close what a program was to inherit that is not started."""
+    for descriptor in launch.keep_open:
+        os.close(descriptor)
 
 
 def _refused(given: Assignment) -> Result | None:
@@ -109,13 +118,13 @@ def _run(
     """Run the worker's processes to their end; whether none of them is left comes second."""
     tree = given.workspace.ledger.layout.tree(given.task.id, given.attempt)
     with_tree = LiveLock(tree, inheritable=True)
+    ours = [launch]
 
     def started() -> None:
         # Only the worker's processes keep the tree's lock: it must not live on with us when we
         # are stopped.
         with_tree.release()
-        for descriptor in launch.keep_open:
-            os.close(descriptor)
+        _drop(ours.pop())
 
     try:
         watch.tenure.check()
@@ -125,6 +134,8 @@ def _run(
         )
     finally:
         with_tree.release()
+        for one in ours:  # it could not be started
+            _drop(one)
     return ended, end_holders(tree, clock=given.workspace.clock)
 
 
@@ -162,6 +173,14 @@ def _limits(given: Assignment, *layers: Limits) -> ProcessLimits:
     )  # fmt: skip
 
 
+def _names_of(route: Routed | None) -> dict[str, str]:
+    """Return what a worker finds of its route in its environment (WFL-ROUTE-009)."""
+    if route is None:
+        return {}
+    said = {"WFLEDGER_PROVIDER": route.provider, "WFLEDGER_MODEL": route.model}
+    return {name: value for name, value in said.items() if value is not None}
+
+
 def _variables(given: Assignment, watch: Watch, limits: ProcessLimits) -> dict[str, str]:
     task, desk = given.task, given.desk
     deadline = {}
@@ -178,5 +197,6 @@ def _variables(given: Assignment, watch: Watch, limits: ProcessLimits) -> dict[s
         "WFLEDGER_INPUTS": str(desk.inputs),
         "WFLEDGER_RESULT_FILE": str(desk.result),
         "WFLEDGER_SCOPE": "\n".join(task.spec.write),
+        **_names_of(given.route),
         **deadline,
     }

@@ -7,6 +7,7 @@ reports goes over another; no program that it starts gets either, so a report is
 import json
 import os
 import tempfile
+import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -155,31 +156,27 @@ def take_over(descriptor: int) -> Entrusted:
 
 
 class ReportSheet:
-    """The place of a report: a file without a name, written by one child and read by us."""
+    """The place of a report: a file without a name, written by one child and read by us.
+
+    It goes with the last descriptor of it.
+    """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        with tempfile.TemporaryFile() as file:
+            self._descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._descriptor)
 
     def lend(self) -> int:
         """Return a descriptor of it for a child."""
-        return os.dup(self._file.fileno())
+        return os.dup(self._descriptor)
 
     def read(self) -> Report | None:
         """Return the last report; None where there is none that is whole."""
-        raw = os.pread(self._file.fileno(), _PIPE_BYTES, 0)
-        return read_report(raw)
-
-    def close(self) -> None:
-        """Forget it."""
-        self._file.close()
-
-
-def read_report(raw: bytes) -> Report | None:
-    """Return the report in *raw*; None where it is not whole."""
-    try:
-        return Report.model_validate_json(raw.rstrip(b"\n "))
-    except ValueError:
-        return None
+        raw = os.pread(self._descriptor, _PIPE_BYTES, 0)
+        try:
+            return Report.model_validate_json(raw)
+        except ValueError:
+            return None
 
 
 def write_report(descriptor: int, report: Report) -> None:

@@ -19,6 +19,7 @@ from wfledger.errors import EnvironmentFailedError, NotFoundError
 from wfledger.run.attempts.closing import failure
 from wfledger.run.config.providers import Model, Provider
 from wfledger.run.config.roles import Role
+from wfledger.run.guard import vouching
 from wfledger.run.models.order import (
     Entrusted,
     Order,
@@ -119,18 +120,19 @@ class ModelWorker:
         if profile is None:
             raise NotFoundError(f"there is no profile {target.provider.profile!r}")
         tools = granted(spec.tools if spec.tools is not None else role.tools, writes=spec.writes)
-        prompt = desk.prompt.read_text("utf-8")
         return Order(
             main=str(workspace.main), state_home=str(workspace.state.parent.parent),
             task_file=str(desk.task), attempt=given.attempt, folder=str(given.folder),
-            prompt=f"{role.preamble}\n\n{prompt}" if role.preamble else prompt,
+            prompt=desk.prompt.read_text("utf-8"),
             result_file=str(desk.result), output=str(desk.folder / "command.log"),
             meter=str(meters.path_of(workspace.ledger.layout.local, given.task.id, given.attempt)),
             transcript=str(path_of(workspace.ledger.layout, given.task.id, given.attempt)),
             route=target.route, provider=target.provider.name, base_url=target.provider.base_url,
             profile=server_table(profile, target.model),
-            tools=tools, policy=workspace.policy(),
-            budget=given.budget.within(Budget(steps=spec.max_steps or role.max_steps)),
+            tools=tools, policy=vouching.policy(workspace),
+            budget=given.budget.within(role.budget).within(
+                Budget(steps=spec.max_steps or role.max_steps)
+            ),
             pass_names=(*given.fleet.env_pass, *spec.env, *role.pass_names),
             env=dict(role.env), before=before, resumes=resumes,
             sandbox=Shut.of(_sandbox(given)) if "run" in tools else None,

@@ -21,6 +21,8 @@ from wfledger.store.locks import is_alive
 
 #: Folders whose files nobody needs once the attempt is over, and what stands before the name.
 _SPENT: Final = {"tokens": "", "beats": "", "phases": "", "meters": "", "live": "", "index": "stop-"}
+#: Folders of what attempts have said.
+_TALES: Final = ("logs", "transcripts")
 #: Seconds for which a file of `live/` is left alone: whoever looks at it may have it open.
 _SETTLE_S: Final = 3600.0
 
@@ -41,11 +43,11 @@ def clear_attempts(workspace: Workspace, final: frozenset[str]) -> int:
 def clear_logs(workspace: Workspace, policy: Retention, final: frozenset[str]) -> int:
     """Remove logs of final tasks that are old, and the oldest beyond the bound; returns how many.
 
-    Logs of open tasks stay, whatever they take.
+    Transcripts are such logs, too. Those of open tasks stay, whatever they take.
     """
     now = workspace.clock.now().timestamp()
     logs = []
-    for path in _files(workspace, "logs"):
+    for path in (path for name in _TALES for path in _files(workspace, name)):
         named = split_attempt(path.name)
         if named is not None and named.task_id in final:
             with suppress(FileNotFoundError):
