@@ -1,4 +1,4 @@
-"""What an attempt takes besides a slot of the machine: its role's slot, its route, and one there."""
+"""What an attempt takes with it: slots of the machine, its role and its provider, and its route."""
 
 from typing import NamedTuple
 

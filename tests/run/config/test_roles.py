@@ -152,7 +152,7 @@ def test_syntax_error_names_the_line() -> None:
 
 
 def test_unknown_placeholder_names_the_known_ones() -> None:
-    found = mistakes('[role.a]\nargv = ["x", "{model}"]')
+    found = mistakes('[role.a]\nargv = ["x", "{nobody}"]')
     assert all(f"{{{name}}}" in found["/role/a/argv"] for name in PLACEHOLDERS)
 
 

@@ -3,7 +3,6 @@
 from typing import Final
 
 from wfledger.core.documents import TaskSpec
-from wfledger.run.config.roles import Role
 
 #: What a session is told that is gone on with.
 RESUMED: Final = (
@@ -25,9 +24,9 @@ WFLEDGER_RESULT_FILE, and end:
 {"status": "failed", "summary": "why"}. Otherwise end with a short summary of what you did."""
 
 
-def briefed(role: Role, spec: TaskSpec, prompt: str) -> str:
+def briefed(spec: TaskSpec, prompt: str) -> str:
     """Return *prompt* with what goes before and after it."""
-    parts = [role.preamble, prompt, "## How to work\n\n" + _scope(spec), _HANDS_IN]
+    parts = [prompt, "## How to work\n\n" + _scope(spec), _HANDS_IN]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -60,7 +60,7 @@ class AgentWorker:
 
     def launch(self, given: Assignment) -> Launch:
         """Return its program, pointed at the model of its route, in a home of its own."""
-        prompt = briefed(self._role, given.task.spec, given.desk.prompt.read_text("utf-8"))
+        prompt = briefed(given.task.spec, given.desk.prompt.read_text("utf-8"))
         adapter = adapter_of(given.fleet, self._role)
         return self._launch(given, adapter.argv, prompt)
 

@@ -37,6 +37,7 @@ from wfledger.run.attempts.working import Watch, work
 from wfledger.run.attempts.worktrees import Place
 from wfledger.run.config.roles import Fleet
 from wfledger.run.guard import fingerprints, vouching
+from wfledger.run.money.caps import Caps
 from wfledger.run.pausing import alarm_of
 from wfledger.run.processes.sandbox import require
 from wfledger.run.refnames import keep_ref
@@ -210,7 +211,7 @@ class _Attempt:
         for said in ready.notes:
             self.report(self.task.id, said)
         worktrees.excluding(self.workspace, place, ready.excluded)
-        self._lay_the_desk()
+        self._lay_the_desk(fleet)
         self._says(State.RUNNING, "runs")
         result = work(self._assignment(place, fleet), self._watch())
         faults.point("attempt.ended")
@@ -224,7 +225,7 @@ class _Attempt:
         log = self.workspace.ledger.layout.log(self.task.id, self.claim.attempt)
         return Assignment(
             self.workspace, self.task, self.claim.attempt, place.folder, self.desk, fleet, log,
-            self.route,
+            self.route, Caps(self.workspace).left(self.task, fleet, self.route),
         )  # fmt: skip
 
     def _watch(self) -> Watch:
@@ -233,14 +234,16 @@ class _Attempt:
 
         return Watch(self.name, self.claim.token, self.tenure, self.stop, says)
 
-    def _lay_the_desk(self) -> None:
+    def _lay_the_desk(self, fleet: Fleet) -> None:
         desk = self.desk
         desk.inputs.mkdir(parents=True, exist_ok=True)
         desk.result.unlink(missing_ok=True)
         write_inputs(self.workspace, self.task, desk.inputs)
         desk.task.write_bytes(canonical(self.task))
         if self.task.spec.prompt is not None:
-            desk.prompt.write_text(prompt_with_inputs(self.task, desk.inputs), "utf-8")
+            preamble = fleet.role(self.task.spec.role).preamble
+            prompt = prompt_with_inputs(self.task, desk.inputs, preamble=preamble)
+            desk.prompt.write_text(prompt, "utf-8")
 
     def _keep(self, place: Place, result: Result) -> Result:
         # Before any git of ours: what the worker has planted is known from here on (WFL-REC-030).

@@ -1,4 +1,4 @@
-"""What is known without a word in fleet.toml: built-in profiles, and providers that need no more."""
+"""What is known without a word in fleet.toml: built-in profiles, and the providers they tell of."""
 
 from collections.abc import Mapping
 from functools import cache

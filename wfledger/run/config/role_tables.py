@@ -103,14 +103,14 @@ def _check_kind(
     elif table.has("argv"):
         if not argv or not argv[0]:
             table.wrong("argv", "names no program")
-        for key in ("model", "fallbacks", "requires", "tools", "budget"):
+        for key in ("tools", "budget"):
             if table.has(key):
                 table.wrong(key, "has no effect on a program; it is for agents and models")
     elif adapter is None and model is None and not table.has("model"):
         table.wrong("argv", f"is missing; {_EXAMPLES}")
     if adapter is not None and table.has("tools"):
         table.wrong("tools", "has no effect on an agent, which brings its own")
-    if table.has("requires") and model is None and not table.has("argv"):
+    if table.has("requires") and model is None:
         table.wrong("requires", "has no effect without model")
 
 

@@ -36,6 +36,8 @@ class Filling:
     result_file: str
     max_steps: int | None = None
     agent_type: str = "general"
+    model: str | None = None
+    provider: str | None = None
 
 
 PLACEHOLDERS: Final = tuple(one.name for one in fields(Filling))
@@ -184,9 +186,10 @@ def _value(role: Role, name: str, filling: Filling) -> str:
     if value is None and name == "max_steps":
         value = role.max_steps
     if value is None:
+        wanted = name if name == "max_steps" else "model"
         raise InvalidDocumentError(
             f"role {role.name} needs {{{name}}} and the task says nothing of it",
-            hint=f"give the task max_steps, or set max_steps in [role.{role.name}]",
+            hint=f"give the task {wanted}, or set {wanted} in [role.{role.name}]",
             role=role.name,
         )
     return str(value)

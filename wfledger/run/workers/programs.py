@@ -64,6 +64,8 @@ def filling_for(given: Assignment, role: Role) -> Filling:
         task=given.task.id, attempt=given.attempt, run=given.task.run,
         worktree=str(given.folder), result_file=str(given.desk.result),
         max_steps=spec.max_steps or role.max_steps, agent_type=spec.agent_type,
+        model=given.route.model if given.route is not None else None,
+        provider=given.route.provider if given.route is not None else None,
     )  # fmt: skip
 
 
