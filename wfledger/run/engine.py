@@ -38,7 +38,7 @@ from wfledger.run.pausing import alarm_of, withdraw_offers
 from wfledger.run.presence import driving
 from wfledger.run.pressure import Gauge, Probe, read_machine
 from wfledger.run.processes.descriptors import allow_for
-from wfledger.run.processes.memory import give_back
+from wfledger.run.processes.memory import give_back, share
 from wfledger.run.processes.threads import in_thread
 from wfledger.run.scheduler import Scheduler, Step
 from wfledger.run.service.instance import is_up
@@ -96,6 +96,7 @@ class Engine:
         self, workspace: Workspace, *, run_id: str | None, slots: int, worker: str, report: Report,
         probe: Probe = read_machine,
     ) -> None:  # fmt: skip
+        share()
         self.workspace = workspace
         #: Attempts at once.
         self.slots = allow_for(slots)
