@@ -84,13 +84,17 @@ def show(app: App, *, name: str, as_json: bool) -> None:
               metavar="SECONDS", help="Time that the agent has for one case.")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True,
               help="Cases at once.")  # fmt: skip
+@click.option("--sandbox", type=click.Choice(["own", "bwrap", "none"]),
+              help="How it is kept apart; as well as it can be, if this is left out.")  # fmt: skip
+@click.option("--readable", multiple=True, metavar="DIR",
+              help="Folder of /tmp that bubblewrap shows it; repeatable.")  # fmt: skip
 @click.option("--keep", is_flag=True, help="Keep the scratch repository, to look at logs.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what happens while it does.")
 @json_option
 @pass_app
 def test(
-    app: App, *, name: str, cases: tuple[str, ...], limit: float, jobs: int, keep: bool,
-    verbose: bool, as_json: bool,
+    app: App, *, name: str, cases: tuple[str, ...], limit: float, jobs: int,
+    sandbox: str | None, readable: tuple[str, ...], keep: bool, verbose: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Test an adapter against a server that fails in every way.
 
@@ -104,7 +108,9 @@ def test(
 
     fleet = _fleet(app)
     found = _find(fleet, name)
-    order = Order(found, _definition(app, fleet, found), cases, limit, jobs, keep)
+    apart = {"sandbox": sandbox, "readable": readable}
+    role = {key: value for key, value in apart.items() if value}
+    order = Order(found, _definition(app, fleet, found), role, cases, limit, jobs, keep)
 
     def tell(text: str) -> None:
         if verbose:
@@ -201,13 +207,13 @@ def _say_report(report: "Report") -> None:
     from rich.table import Table
 
     shown = Table(box=box.SIMPLE, title=f"{escape(report.adapter)} against a scripted server")
-    for head in ("case", "expected", "found", "", "s", "asked", "kept apart"):
+    for head in ("case", "", "expected", "found", "s", "asked", "sandbox", "what the server does"):
         shown.add_column(head, overflow="fold")
     for one in report.shown:
         mark = "[green]ok[/]" if one.ok else "[red]wrong[/]"
         shown.add_row(
-            f"{one.case.name}: {one.case.title}", one.case.expected, escape(one.found), mark,
-            f"{one.seconds:.1f}", str(one.requests), one.sandbox,
+            one.case.name, mark, one.case.expected, escape(one.found), f"{one.seconds:.1f}",
+            str(one.requests), one.sandbox, one.case.title,
         )  # fmt: skip
     Console().print(shown)
     for one in report.shown:
@@ -220,5 +226,6 @@ def _say_report(report: "Report") -> None:
 
 
 def _complaint(one: "Shown") -> str:
-    said = "; ".join(one.wrong) or f"expected {one.case.expected}, found {one.found}"
+    differs = one.found != one.case.expected
+    said = f"expected {one.case.expected}, found {one.found}" if differs else "; ".join(one.wrong)
     return f"{said} ({one.message})" if one.message else said

@@ -20,7 +20,7 @@ from wfledger.run.config.adapters import Adapter
 from wfledger.run.engine import Pulse
 from wfledger.run.rehearsal.script import FAILURES, Answer, Played, Script, Turn
 from wfledger.run.rehearsal.server import Rehearsal
-from wfledger.run.rehearsal.stage import Part, Stage, build, key_in_environment, settled
+from wfledger.run.rehearsal.stage import Cast, Part, Stage, build, key_in_environment, settled
 from wfledger.run.session import Session
 from wfledger.run.workspace import Workspace
 
@@ -39,6 +39,7 @@ class Case:
     """One way in which a server behaves, and what an agent's end must then be read as."""
 
     name: str
+    #: What the server does.
     title: str
     #: What the first question is answered with; the prompt is played from then on.
     first: Turn | None = None
@@ -66,16 +67,16 @@ class Case:
 
 
 CASES: Final = (
-    Case("edit", "writes a file, which lands"),
-    Case("empty", "ends well and has changed nothing", always=_NOTHING, expected="no_change"),
-    Case("401", "the key is refused", always=FAILURES["401"], expected="auth"),
-    Case("402", "the balance is used up", always=FAILURES["402"], expected="quota"),
-    Case("429", "too many requests", always=FAILURES["429-retry-after"], expected="transport"),
-    Case("500", "the server fails", always=FAILURES["500"], expected="transport"),
-    Case("cut", "every answer is cut off", always=FAILURES["cut"], expected="transport"),
-    Case("resume", "one answer is cut off, then all is well", first=FAILURES["cut"]),
-    Case("hang", "the server hangs, SIGTERM", always=FAILURES["hang"], stops=True,
-         expected="stopped"),
+    Case("edit", "asks for a file"),
+    Case("empty", "asks for nothing", always=_NOTHING, expected="no_change"),
+    Case("401", "refuses the key", always=FAILURES["401"], expected="auth"),
+    Case("402", "says that the balance is used up", always=FAILURES["402"], expected="quota"),
+    Case("429", "gets too many requests", always=FAILURES["429-retry-after"],
+         expected="transport"),
+    Case("500", "fails", always=FAILURES["500"], expected="transport"),
+    Case("cut", "cuts every answer off", always=FAILURES["cut"], expected="transport"),
+    Case("resume", "cuts one answer off", first=FAILURES["cut"]),
+    Case("hang", "hangs; SIGTERM", always=FAILURES["hang"], stops=True, expected="stopped"),
 )  # fmt: skip
 
 
@@ -116,8 +117,10 @@ class Order:
     """What is to be tried out, and how."""
 
     adapter: Adapter
-    #: The table of an adapter that a fleet defines itself.
+    #: Its own table, where a fleet defines it.
     definition: Mapping[str, Any] | None = None
+    #: More keys of its role: how it is kept apart.
+    role: Mapping[str, Any] = field(default_factory=dict)
     #: Names of cases; empty: all.
     cases: tuple[str, ...] = ()
     #: Seconds that an agent has for one case.
@@ -179,7 +182,8 @@ def rehearse(order: Order, *, clock: Clock, say: Say) -> Report:
             for case in cases
         }
         parts = tuple(Part(case.name, case.prompt, servers[case.name]) for case in cases)
-        stage = build(clock, order.adapter.name, order.definition, parts, limit_s=order.limit_s)
+        cast = Cast(order.adapter.name, order.definition, order.role)
+        stage = build(clock, cast, parts, limit_s=order.limit_s)
         try:
             with key_in_environment(key):
                 waits = _drive(stage, order, cases, servers, say)
@@ -307,7 +311,9 @@ def _missing(stage: Stage, case: Case, adapter: Adapter, result: Result) -> Iter
     """Yield what a finished case lacks: the file, where it has to land, and what it has used."""
     changed = [one.path for one in result.changed]
     run = stage.workspace.ledger.run(stage.tasks[case.name].partition(".")[0])
-    landed = stage.workspace.repo.read_blob(run.branch, case.path)
+    repo = stage.workspace.repo
+    tip = repo.tip(run.branch)
+    landed = None if tip is None else repo.read_blob(tip, case.path)
     if changed != [case.path]:
         yield f"it was to write {case.path} and wrote {', '.join(changed) or 'nothing'}"
     elif landed != f"{_LINE}\n".encode():

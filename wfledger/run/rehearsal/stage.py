@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,11 +67,19 @@ class Stage:
         return tuple(str(path.relative_to(self.folder)) for path in found)
 
 
-def build(
-    clock: Clock, adapter: str, definition: Mapping[str, Any] | None, parts: tuple[Part, ...],
-    *, limit_s: float,
-) -> Stage:  # fmt: skip
-    """Make the repository, its ledger and the tasks; *definition* is that of a fleet's own adapter.
+@dataclass(frozen=True)
+class Cast:
+    """Who plays: an adapter, and the role that it is given."""
+
+    adapter: str
+    #: The table of an adapter that a fleet defines itself.
+    definition: Mapping[str, Any] | None = None
+    #: More keys of the role.
+    role: Mapping[str, Any] = field(default_factory=dict)
+
+
+def build(clock: Clock, cast: Cast, parts: tuple[Part, ...], *, limit_s: float) -> Stage:
+    """Make the repository, its ledger and the tasks.
 
     Raises `WfledgerError` where that cannot be done; nothing is left then.
     """
@@ -80,7 +88,7 @@ def build(
         repo = folder / "repo"
         _make_repo(repo)
         initialise(repo, clock=clock, policy=_POLICY)
-        tables = _fleet(adapter, definition, parts)
+        tables = _fleet(cast, parts)
         (repo / FOLDER / "fleet.toml").write_text(_toml(tables), "utf-8")
         workspace = Workspace.open(repo, clock=clock, state_home=folder / "state")
         workspace.fleet()  # whatever is wrong with the adapter is said before anything starts
@@ -125,19 +133,18 @@ def _make_repo(repo: Path) -> None:
             raise EnvironmentFailedError(f"git {args[0]}: {done.stderr.strip()}")
 
 
-def _fleet(
-    adapter: str, definition: Mapping[str, Any] | None, parts: tuple[Part, ...]
-) -> dict[str, Any]:
+def _fleet(cast: Cast, parts: tuple[Part, ...]) -> dict[str, Any]:
     tables: dict[str, Any] = {"provider": {}, "role": {}}
-    if definition is not None:
-        tables["adapter"] = {adapter: definition}
+    if cast.definition is not None:
+        tables["adapter"] = {cast.adapter: cast.definition}
     for part in parts:
         name, server = f"rehearsal-{part.name}", part.server
         tables["provider"][name] = {
             "profile": "vllm", "base_url": server.chat_url, "key": KEY,
             "other_urls": {"responses": server.chat_url, "anthropic": server.anthropic_url},
         }  # fmt: skip
-        tables["role"][name] = {"adapter": adapter, "model": f"{name}/{MODEL}"}
+        role = {"adapter": cast.adapter, "model": f"{name}/{MODEL}"}
+        tables["role"][name] = {**cast.role, **role}
     return tables
 
 

@@ -1,0 +1,109 @@
+"""The failure matrix: a good adapter passes, and each bad habit of an agent is caught."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.rehearsals import agent, allow_unsandboxed
+from wfledger.clock import SystemClock
+from wfledger.errors import EnvironmentFailedError, InvalidDocumentError, UsageError
+from wfledger.run.config.adapters import read_adapter
+from wfledger.run.config.settings import Reader
+from wfledger.run.rehearsal.matrix import CASES, Order, Report, rehearse
+
+ALL = tuple(case.name for case in CASES)
+
+
+@pytest.fixture(autouse=True)
+def allowed(home: Path) -> None:
+    allow_unsandboxed(home)
+
+
+def _rehearse(definition: dict[str, Any], *cases: str, limit_s: float = 20.0) -> Report:
+    adapter = read_adapter(Reader(definition, source="fleet.toml"), "ours")
+    order = Order(adapter, definition, {"sandbox": "none"}, cases, limit_s, jobs=4)
+    return rehearse(order, clock=SystemClock(), say=lambda text: None)
+
+
+def _found(report: Report) -> dict[str, str]:
+    return {one.case.name: one.found for one in report.shown}
+
+
+@pytest.mark.requirement("WFL-ADAPT-100")
+def test_a_good_agent_does_its_task_and_says_that_its_key_is_refused() -> None:
+    report = _rehearse(agent(), "edit", "401")
+    assert _found(report) == {"edit": "done", "401": "auth"}, report.as_json()
+    assert report.ok
+    edit = report.shown[0]
+    assert (edit.requests, edit.sandbox, report.kept) == (2, "none", None)
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-ADAPT-101")
+def test_a_good_agent_passes_in_every_case() -> None:
+    report = _rehearse(agent())
+    assert [one.case.name for one in report.shown] == list(ALL)
+    assert [one.as_json() for one in report.shown if not one.ok] == []
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-ADAPT-102")
+@pytest.mark.parametrize(
+    ("habit", "cases", "found", "word"),
+    [
+        ("deaf", ("401",), "no_change", ""),
+        ("mute", ("500",), "task", "without saying"),
+        ("lazy", ("empty",), "no_change", "never asked"),
+        ("stray", ("edit",), "out_of_scope", ""),
+        ("leaky", ("402",), "quota", ""),
+        ("forgetful", ("resume",), "no_change", ""),
+    ],
+)
+def test_a_bad_habit_is_caught(
+    habit: str, cases: tuple[str, ...], found: str, word: str
+) -> None:
+    report = _rehearse(agent(habit), *cases)
+    (shown,) = report.shown
+    assert shown.found == found, shown
+    assert word in f"{shown.message} {shown.wrong}"
+    assert report.ok is (habit == "leaky")  # what it prints is redacted before it is kept
+
+
+@pytest.mark.long
+def test_an_agent_that_hides_its_failure_ends_at_its_limit() -> None:
+    report = _rehearse(agent("patient"), "429", limit_s=2.0)
+    assert _found(report) == {"429": "timeout"}
+    assert not report.ok
+
+
+def test_an_adapter_that_reads_usage_from_nowhere_is_caught() -> None:
+    definition = agent()
+    definition["usage"] = {"when": {"type": "done"}, "input": "tokens.in"}
+    (shown,) = _rehearse(definition, "edit").shown
+    assert (shown.found, shown.ok) == ("done", False)
+    assert "what it has used" in shown.wrong[0]
+
+
+def test_what_cannot_be_tried_out_is_said_at_once() -> None:
+    absent = agent() | {"argv": ["no-such-agent", "{+server}", "{+model}"], "install": "get it"}
+    with pytest.raises(EnvironmentFailedError, match="not installed") as raised:
+        _rehearse(absent)
+    assert raised.value.hint == "get it"
+    alone = {"argv": ["sh", "{prompt}"], "end": {"ok_lines": ["ok"]}}
+    with pytest.raises(UsageError, match="cannot be pointed at a server"):
+        _rehearse(alone)
+    with pytest.raises(UsageError, match="there is no case 418"):
+        _rehearse(agent(), "418")
+
+
+def test_a_role_that_cannot_be_read_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    definition = agent()
+    adapter = read_adapter(Reader(definition, source="fleet.toml"), "ours")
+    order = Order(adapter, definition, {"sandbox": "paper"})
+    with pytest.raises(InvalidDocumentError, match="paper"):
+        rehearse(order, clock=SystemClock(), say=lambda text: None)
+    assert list(tmp_path.iterdir()) == []
