@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from wfledger.core.usage import Usage
-from wfledger.run.agents.matching import Event, matches, value_at
+from wfledger.run.agents.matching import Event, matches, numbers_at
 from wfledger.run.config.adapters import COUNTS, Counting
 
 #: A kind of `COUNTS` and how many.
@@ -17,7 +17,7 @@ def counted(counting: Counting, events: Sequence[Event]) -> Counted:
         telling = telling[-1:]
     found: Counted = {}
     for kind, path in counting.paths:
-        numbers = [n for event in telling if (n := _number(value_at(event, path))) is not None]
+        numbers = [number for event in telling for number in numbers_at(event, path)]
         if numbers:
             found[kind] = sum(numbers)
     return found
@@ -43,9 +43,3 @@ def usage_of(counting: Counting, launches: Sequence[Counted]) -> Usage:
     if counting.reasoning_apart and "output" in tokens:
         tokens["output"] += tokens.get("reasoning", 0)
     return Usage(**tokens, cost_usd=cost, source="agent")
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e15:
-        return None
-    return value

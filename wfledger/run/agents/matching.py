@@ -1,13 +1,15 @@
 """Looking into what an agent says: dotted paths, wanted values, picks."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from wfledger.run.config.adapters import Match, Pick
 
 Event = Mapping[str, Any]
 
+#: No agent has used as much; the infinite and what is no number fail the comparison, too.
+_MANY: Final = 1e15
 #: Of a match: anything that is there, and nothing that is.
 _ANYTHING, _NOTHING = "*", ""
 
@@ -23,6 +25,19 @@ def value_at(event: object, path: str) -> Any:
         else:
             return None
     return found
+
+
+def numbers_at(event: object, path: str) -> Iterator[float]:
+    """Yield the numbers at a dotted path; `*` in it stands for every item of a list."""
+    before, star, after = path.partition(".*.")
+    if not star:
+        value = value_at(event, path)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MANY:
+            yield value
+        return
+    items = value_at(event, before)
+    for item in items if isinstance(items, list) else ():
+        yield from numbers_at(item, after)
 
 
 def matches(event: Event, match: Match) -> bool:

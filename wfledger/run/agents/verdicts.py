@@ -50,11 +50,10 @@ def problem_of(adapter: Adapter, transcript: Transcript, ended: Ended) -> Proble
 def _last_word(ends: Ends, transcript: Transcript) -> tuple[bool | None, Event | None]:
     """Return whether the last terminal event says success, and which it is; None without one."""
     for event in reversed(transcript.events):
-        # An event that both match says that it failed.
-        if any(matches(event, one) for one in ends.failed):
-            return False, event
         if any(matches(event, one) for one in ends.ok):
             return True, event
+        if any(matches(event, one) for one in ends.failed):
+            return False, event
     for line in reversed(transcript.lines):
         if any(re.search(one, line) for one in ends.failed_lines):
             return False, {"line": line}

@@ -78,7 +78,7 @@ class Counting:
     """Where an agent says what it has used."""
 
     when: Match = Match()
-    #: A kind of `COUNTS` and the dotted path of its number.
+    #: A kind of `COUNTS` and the dotted path of its number, or of several: `list.*.number`.
     paths: tuple[tuple[str, str], ...] = ()
     #: Whether each event tells of its own part, or the last one of all.
     is_sum: bool = False
@@ -92,7 +92,7 @@ class Counting:
 
 @dataclass(frozen=True)
 class Ends:
-    """How the end of a run is read. The last event that matches any of these decides."""
+    """How the end of a run is read: the last event that matches any of these decides, `ok` first."""
 
     ok: tuple[Match, ...] = ()
     failed: tuple[Match, ...] = ()
