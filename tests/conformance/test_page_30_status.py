@@ -285,7 +285,8 @@ def failed(*outcomes: str, forgiven: int = 0, **retry: object) -> Task:
 @pytest.mark.parametrize("kind", sorted(outcome.SOURCES))
 def test_only_listed_failures_are_tried_again_without_a_person(kind: str) -> None:
     plain = outcome.after_failure(failed(kind), kind, "m", now=START)
-    assert (plain.status is Status.WAITING) == (kind in {"transport", "lost"})
+    again = {"transport", "lost", *outcome.PROVIDER}
+    assert (plain.status is Status.WAITING) == (kind in again)
     if plain.block is not None:
         assert plain.block.code == kind
     listed = outcome.after_failure(failed(kind, on=(kind,)), kind, "m", now=START)

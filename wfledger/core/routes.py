@@ -52,10 +52,11 @@ AGENT_ROLES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 
 #: Why there is no route: nothing says which model (`MissingPolicy`, `MissingModel`), or whose
-#: (`MissingFallbackProvider`); none of them will do (`NoCapableModel`); those that would are closed
-#: now (`Closed`), which passes.
+#: (`MissingFallbackProvider`); nobody says how its agent is driven (`MissingAdapter`); none of them
+#: will do (`NoCapableModel`); those that would are closed now (`Closed`), which passes.
 Kind = Literal[
-    "MissingPolicy", "MissingModel", "MissingFallbackProvider", "NoCapableModel", "Closed"
+    "MissingPolicy", "MissingModel", "MissingFallbackProvider", "MissingAdapter", "NoCapableModel",
+    "Closed",
 ]
 
 

@@ -4,7 +4,7 @@ Any process may do it; it re-reads the ledger each time and decides by `core.adm
 changes it looks at again under the lock. Nothing here starts or ends a process.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -31,6 +31,7 @@ from wfledger.run.guard import vouching
 from wfledger.run.liveness import Observations
 from wfledger.run.looks.view import Cache, View, held_by_verifiers
 from wfledger.run.merger.verifiers import end_unwanted, is_wanted
+from wfledger.run.money.caps import Cap, capped
 from wfledger.run.pausing import Pause, pause_of
 from wfledger.run.workers.routing import Router, stuck_for
 from wfledger.run.workspace import Workspace
@@ -129,6 +130,7 @@ class Scheduler:
         step.on_person = waiting_on_person(
             step.view, self.open_runs(), pause=pause, offers=one.offers,
             router=Router(self._workspace, one.fleet),
+            over_budget=capped(self._workspace, step.view.tasks[Status.WAITING]),
         )  # fmt: skip
         return step
 
@@ -290,19 +292,12 @@ class _Pass:
 
     def promote(self, ready: list[tuple[Task, Readiness]], *, slots: int) -> None:
         """Put on offer what may start, up to the window; withdraw what stands in the way."""
-        router = Router(self._workspace, self.fleet, with_keys=False)
-        for task in self._view.tasks[Status.PENDING]:
-            run = self._runs.get(task.run)
-            missing = lacking(task, self.offers)
-            route = router.route(task.spec)
-            if self.paused or (run is not None and run.state == "paused"):
-                self._withdraw(task, "paused")
-            elif missing:
-                self._withdraw(task, f"no worker offers {', '.join(missing)} any more")
-            elif isinstance(route, NoRoute):
-                self._withdraw(task, route.message)
+        offered = self._view.tasks[Status.PENDING]
+        caps = capped(self._workspace, (*offered, *(task for task, _ in ready)))
+        self._withdraw_unfit(offered, caps)
         if self.paused:
             return
+        ready = [(task, found) for task, found in ready if not self._is_capped(task, caps)]
         absent = {task.id: found.missing for task, found in ready}
         decided = admission(
             self._workspace, self._view, self._runs.values(), self._policy,
@@ -319,6 +314,43 @@ class _Pass:
             self._try_update(task_id, why="overtaken", overtaken=past)
         self._withdraw_stale_offers(decided)
 
+    def _withdraw_unfit(self, offered: Iterable[Task], caps: Mapping[str, Cap]) -> None:
+        """Take back what nobody should start any more.
+
+        Whether a provider's key is here is no reason: another process may have it.
+        """
+        router = Router(self._workspace, self.fleet, with_keys=False)
+        for task in offered:
+            run = self._runs.get(task.run)
+            missing = lacking(task, self.offers)
+            route = router.route(task.spec)
+            if self.paused or (run is not None and run.state == "paused"):
+                self._withdraw(task, "paused")
+            elif missing:
+                self._withdraw(task, f"no worker offers {', '.join(missing)} any more")
+            elif isinstance(route, NoRoute):
+                self._withdraw(task, route.message)
+            elif task.id in caps:
+                self._withdraw(task, caps[task.id].reason)
+
+    def _is_capped(self, task: Task, caps: Mapping[str, Cap]) -> bool:
+        """Whether a budget keeps *task* from starting; its own blocks it (WFL-MONEY-010)."""
+        cap = caps.get(task.id)
+        if cap is None:
+            return False
+        self.finished.waits[task.id] = cap.reason
+        if cap.is_of_task:
+            block = outcome.block(task, "budget", cap.reason).but(command=cap.command)
+            self._try_move(task.id, Status.BLOCKED, why="its budget is used up", block=block)
+        return True
+
+    def _note_start(self, run_id: str) -> None:
+        """Note when a run of limited time has begun."""
+        run = self._runs[run_id]
+        if run.time_s is not None and run.started is None:
+            self._runs[run_id] = begun = run.but(seq=run.seq + 1, started=iso(self._now))
+            self._changes.put_run(begun, why="its time runs")
+
     def _promote_one(self, task: Task, missing: tuple[str, ...]) -> None:
         if task.spec.digest() != task.spec_sha256:
             block = outcome.block(task, "spec_changed", "its spec was changed past the verbs")
@@ -332,6 +364,7 @@ class _Pass:
             task.id, Status.PENDING, why="promoted", missing=missing, overtaken=0, **values
         ):
             self.finished.promoted.append(task.id)
+            self._note_start(task.run)
 
     def _withdraw_stale_offers(self, decided: Admission) -> None:
         in_the_way = {o.holder for o in decided.waits.values() if o.kind in {"scope", "contract"}}
@@ -380,12 +413,12 @@ def admission(
 
 def waiting_on_person(
     view: View, runs: Iterable[Run], *, pause: Pause | None, offers: frozenset[str],
-    router: Router | None = None,
+    router: Router | None = None, over_budget: Collection[str] = (),
 ) -> frozenset[str]:  # fmt: skip
     """Return the waiting tasks behind something that only a person can move.
 
-    That is a block, a stopped run, a task for people, a need that no worker offers to meet, or a
-    provider that is closed for long; *router* knows of those.
+    That is a block, a stopped run, a task for people, a need that no worker offers to meet, a
+    budget that is used up (*over_budget*), or a provider that is closed for long (*router*).
     Under an alarm nothing lands either, so what is merging is among them.
     """
     paused = pause is not None
@@ -402,7 +435,7 @@ def waiting_on_person(
         for dependency in readiness(task, standings).on:
             behind.setdefault(dependency, []).append(task.id)
     stuck = {task.id for task in every if paused or is_halted(task, states.get(task.run, "open"))}
-    stuck |= {task.id for task in waiting if lacking(task, offers)}
+    stuck |= {task.id for task in waiting if lacking(task, offers) or task.id in over_budget}
     stuck |= stuck_for(router, waiting) if router is not None else set()
     reached = [k for k, s in standings.items() if s.status is Status.BLOCKED] + list(stuck)
     reached += [task.id for task in view.tasks[Status.PENDING] if task.spec.manual]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from wfledger.clock import iso
 from wfledger.core import bounds
-from wfledger.core.documents import Check, Run, Task, TaskSpec
+from wfledger.core.documents import Run, Task, TaskSpec
 from wfledger.core.records import check_id
 from wfledger.core.scopes import covered, parse_all
 from wfledger.errors import InvalidDocumentError, NotFoundError, RepositoryError, UsageError
@@ -19,6 +19,7 @@ from wfledger.plans.compiling import Plan
 from wfledger.run.config.roles import Fleet
 from wfledger.run.looks.naming import resolve
 from wfledger.run.refnames import HEADS
+from wfledger.run.staffing import default_role, missing_roles
 from wfledger.run.workspace import Workspace
 from wfledger.store.transaction import Transaction
 from wfledger.vcs.refs import RefUpdate, swap
@@ -36,42 +37,8 @@ class Submission:
     target: str | None = None
     #: Role of prompt tasks that name none.
     role: str | None = None
-
-
-def missing_roles(plan: Plan, fleet: Fleet, role: str | None) -> list[str]:
-    """Return one sentence for each prompt task that nobody would run."""
-    problems = []
-    for task in plan.tasks:
-        spec = task.spec
-        problems += _missing_verifiers(task.node, spec, fleet, role)
-        if spec.prompt is None or spec.command is not None or spec.manual:
-            continue
-        wanted = spec.role or role or fleet.default_role
-        if wanted is None:
-            problems.append(f"{task.node} has a prompt and no worker")
-        elif wanted not in {known.name for known in fleet.roles}:
-            problems.append(f"{task.node} names the worker {wanted}, which fleet.toml lacks")
-    return problems
-
-
-def _missing_verifiers(
-    node: str, spec: TaskSpec, fleet: Fleet, role: str | None
-) -> list[str]:
-    problems = []
-    for check in spec.verify:
-        if check.kind != "task" or check.prompt is None:
-            continue
-        wanted = verifier_role(check, spec.but(role=spec.role or role), fleet)
-        if wanted is None:
-            problems.append(f"{node} is verified by a prompt and has no worker for it")
-        elif wanted not in {known.name for known in fleet.roles}:
-            problems.append(f"{node} is verified by the worker {wanted}, which fleet.toml lacks")
-    return problems
-
-
-def verifier_role(check: Check, spec: TaskSpec, fleet: Fleet) -> str | None:
-    """Return the role that runs the prompt of a verifier: its own, the task's, the default one."""
-    return check.role or spec.role or fleet.default_role
+    #: Commit that the run's branch starts from; None: the tip of its target.
+    base: str | None = None
 
 
 def role_for(workspace: Workspace, wanted: str | None) -> str | None:
@@ -81,7 +48,7 @@ def role_for(workspace: Workspace, wanted: str | None) -> str | None:
     """
     fleet = workspace.fleet()
     if wanted is None:
-        return fleet.default_role
+        return default_role(fleet, TaskSpec(prompt="").agent_type)
     if wanted not in {known.name for known in fleet.roles}:
         raise InvalidDocumentError(
             f"fleet.toml lacks the role {wanted}",
@@ -111,7 +78,7 @@ def check_submission(workspace: Workspace, submission: Submission) -> str:
     if problems:
         raise InvalidDocumentError(
             "; ".join(problems),
-            hint="declare the role in .wfledger/fleet.toml: [role.NAME] argv = [...]",
+            hint="declare what is missing in .wfledger/fleet.toml, such as [role.NAME]",
             problems=problems,
         )
     return target_branch(workspace, submission.target)
@@ -124,7 +91,7 @@ def submit(workspace: Workspace, submission: Submission) -> Run:
     """
     plan, fleet = submission.plan, workspace.fleet()
     target = check_submission(workspace, submission)
-    base = workspace.repo.tip(target)
+    base = submission.base or workspace.repo.tip(target)
     if base is None:
         raise RepositoryError(f"{target} has no commit", kind="no_branch")
     run_id = workspace.clock.short_id(8)
@@ -170,7 +137,7 @@ def as_submitted(
 def _with_role(spec: TaskSpec, role: str | None, fleet: Fleet) -> TaskSpec:
     if spec.prompt is None or spec.command is not None or spec.manual or spec.role:
         return spec
-    return spec.but(role=role or fleet.default_role)
+    return spec.but(role=role or default_role(fleet, spec.agent_type))
 
 
 def new_task(task_id: str, spec: TaskSpec, created: str) -> Task:

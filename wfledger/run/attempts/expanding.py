@@ -31,7 +31,8 @@ from wfledger.plans.compiling import Plan
 from wfledger.run.attempts.authorities import RUN, Grounds, authority_of, role_of, tools_of
 from wfledger.run.attempts.claims import held_entry
 from wfledger.run.guard import vouching
-from wfledger.run.submit import as_submitted, missing_roles, new_task
+from wfledger.run.staffing import missing_roles
+from wfledger.run.submit import as_submitted, new_task
 from wfledger.run.workspace import Workspace
 
 #: Tasks of one call, and children of one task.

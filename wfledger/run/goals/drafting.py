@@ -15,15 +15,15 @@ from wfledger.plans.meeting import Meeting
 from wfledger.plans.ordering import ancestors, members
 from wfledger.run.config.roles import Fleet
 from wfledger.run.goals.asking import Asker, Tool, Wanted, Wrong
-from wfledger.run.submit import missing_roles
+from wfledger.run.staffing import missing_roles
 
 #: Problems that a model is told at once.
 _TOLD: Final = 20
 #: What a task of a draft may say.
 FIELDS: Final = ("id", "title", "prompt", "write", "after")
 _SYSTEM: Final = """\
-You split a goal for a repository into tasks for coding agents that work at the same time, each in a
-worktree of its own, and none of which sees what another is told. Answer by calling submit_plan once.
+You split a goal for a repository into tasks for coding agents that work at the same time, each in
+a worktree of its own, none of which sees what another is told. Answer by calling submit_plan once.
 
 - Each prompt stands for itself: what to change, where, and how one sees that it is done.
 - `write` lists the paths or git globs that a task may change, as narrow as can be; without it the
@@ -50,6 +50,12 @@ _TOOL: Final = Tool("submit_plan", "Hand in the plan.", {
         },
     }}},
 })  # fmt: skip
+
+
+_SERIAL: Final = (
+    "every task waits for the one before it, so nothing runs at the same time: make it one task, "
+    "or find parts that need nothing of each other; if neither can be, hand it in as it is"
+)
 
 
 @dataclass(frozen=True)
@@ -131,11 +137,7 @@ class _Reading:
         if self._said_serial or len(plan.tasks) < 2 or not is_serial(plan):
             return []
         self._said_serial = True
-        return [
-            "every task waits for the one before it, so nothing runs at the same time: make it one "
-            "task, or find parts that need nothing of each other; if neither can be, hand it in as "
-            "it is"
-        ]
+        return [_SERIAL]
 
 
 def _shape(given: Mapping[str, Any], order: Order) -> Iterator[str]:
@@ -197,8 +199,8 @@ def _collision(
     where = f" {found.witness}" if found is not None else " the same path"
     one, two = plan.tasks[left].given, plan.tasks[right].given
     return (
-        f"{one} and {two} may run at the same time and both write{where}: narrow their `write`, make "
-        "them one task, or name one in the other's `after`"
+        f"{one} and {two} may run at the same time and both write{where}: narrow their `write`, "
+        "make them one task, or name one in the other's `after`"
     )
 
 

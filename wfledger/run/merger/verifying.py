@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from wfledger.core import verification as rules
 from wfledger.core.documents import Check, Task, TaskSpec, Verifies
 from wfledger.run.merger.merging import Deferred, Errand, Refusal, Subject, await_verdict
-from wfledger.run.submit import verifier_role
+from wfledger.run.staffing import verifier_role
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
 

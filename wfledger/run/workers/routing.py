@@ -12,29 +12,18 @@ from typing import Final
 from wfledger.clock import parse_iso
 from wfledger.core.breaking import Breaker
 from wfledger.core.documents import Task, TaskSpec
-from wfledger.core.routes import (
-    CAPABILITIES,
-    Candidate,
-    Known,
-    NoRoute,
-    Routed,
-    Wish,
-    account_of,
-    candidates,
-    resolve,
-)
-from wfledger.run.config.providers import Provider
+from wfledger.core.routes import NoRoute, Routed, account_of
 from wfledger.run.config.roles import Fleet, Role
 from wfledger.run.money import breakers
 from wfledger.run.money.breakers import Shut
+from wfledger.run.money.caps import shut_providers
 from wfledger.run.slots import held
+from wfledger.run.workers.registry import Registry
 from wfledger.run.workspace import Workspace
 
 #: How long a run waits for a provider that says when it answers again; beyond that it is a
 #: person's to decide.
 PATIENCE_S: Final = 900.0
-#: Of a provider that only the program of a role knows.
-_ANYTHING: Final = Known(any_model=True, capabilities=frozenset(CAPABILITIES))
 
 
 @dataclass(frozen=True)
@@ -52,11 +41,12 @@ class Router:
     def __init__(self, workspace: Workspace, fleet: Fleet, *, with_keys: bool = True) -> None:
         self._workspace = workspace
         self._fleet = fleet
+        self._registry = Registry(fleet)
         #: Whether a provider without its key counts as closed: another process may have it.
         self._with_keys = with_keys
         self._states: Mapping[str, Breaker] = breakers.states(workspace)
         self._shut = breakers.shut(workspace)
-        self._providers: dict[str, Provider | None] = {}
+        self._used_up = shut_providers(workspace, fleet.providers)
         self._found: dict[tuple[object, ...], Routed | NoRoute | None] = {}
 
     def route(self, spec: TaskSpec, full: Collection[str] = ()) -> Routed | NoRoute | None:
@@ -64,8 +54,8 @@ class Router:
 
         *full* are the accounts of which every slot is taken.
         """
-        role = self._role(spec)
-        if role is None or not self._is_routed(role, spec):
+        role = self._registry.role(spec)
+        if role is None:
             return None
         key = (role.name, spec.model, spec.requires, frozenset(full))
         if key not in self._found:
@@ -75,7 +65,7 @@ class Router:
     def account(self, route: Routed) -> str | None:
         """Return whose slots and breaker *route* uses; None where nobody here knows it."""
         name = account_of(route)
-        known = route.provider is None or self._provider(route.provider) is not None
+        known = route.provider is None or self._registry.provider(route.provider) is not None
         return name if known else None
 
     def account_for(self, task: Task, full: frozenset[str] = frozenset()) -> str | NoRoute | None:
@@ -85,7 +75,7 @@ class Router:
 
     def limit(self, account: str) -> int | None:
         """Return how many attempts may use *account* at once now; None where nothing says."""
-        provider = self._provider(account)
+        provider = self._registry.provider(account)
         state = self._states.get(account, Breaker())
         configured = provider.slots if provider is not None else None
         return state.slots(configured, self._workspace.clock.now())
@@ -108,85 +98,34 @@ class Router:
 
     def needs_person(self, spec: TaskSpec) -> Closed | None:
         """Return why a task cannot start before a person does something, or None."""
-        found = self.route(spec)
-        if not isinstance(found, NoRoute):
+        found, role = self.route(spec), self._registry.role(spec)
+        if role is None or not isinstance(found, NoRoute):
             return None
         if not found.passes:
             return Closed(found.message, "wfledger provider list")
-        closed = [self._closed(name) for name in self._accounts(spec)]
+        closed = [self._closed(name) for name in self._registry.accounts(role, spec)]
         if any(one is not None and one.command is None for one in closed):
             return None
         command = next((one.command for one in closed if one is not None), None)
         return Closed(found.message, command)
 
-    # -- what is known ---------------------------------------------------------------------------
-
-    def _role(self, spec: TaskSpec) -> Role | None:
-        if spec.prompt is None or spec.manual:
-            return None
-        wanted = spec.role or self._fleet.default_role
-        return next((role for role in self._fleet.roles if role.name == wanted), None)
-
-    @staticmethod
-    def _is_routed(role: Role, spec: TaskSpec) -> bool:
-        return not role.argv or spec.model is not None or role.model is not None
-
-    def _wish(self, role: Role, spec: TaskSpec) -> Wish:
-        return Wish(
-            role=role.name, policy=spec.model, default=role.model, adapter=role.adapter,
-            required=frozenset((*role.requires, *spec.requires)),
-            has_account=bool(role.argv or role.adapter),
-        )  # fmt: skip
+    # -- what is open ----------------------------------------------------------------------------
 
     def _resolve(self, role: Role, spec: TaskSpec, full: frozenset[str]) -> Routed | NoRoute:
-        wish = self._wish(role, spec)
-        found = candidates(wish)
-        if isinstance(found, NoRoute):
-            return found
-        names = {name for one in found if (name := one.provider) is not None}
-        registry = {name: known for name in names if (known := self._known(role, name)) is not None}
-        accounts = {_account(role, one) for one in found}
-        closed = {name: one.reason for name in accounts if name and (one := self._closed(name))}
+        accounts = self._registry.accounts(role, spec)
+        closed = {name: one.reason for name in accounts if (one := self._closed(name)) is not None}
         busy = {name: f"provider {name}: every slot of it is taken" for name in full - set(closed)}
-        return resolve(
-            wish, registry, closed | busy, refused={n for n in names if self._refuses(role, n)}
-        )
-
-    def _accounts(self, spec: TaskSpec) -> tuple[str, ...]:
-        role = self._role(spec)
-        found = candidates(self._wish(role, spec)) if role is not None else ()
-        if role is None or isinstance(found, NoRoute):
-            return ()
-        return tuple(name for one in found if (name := _account(role, one)) is not None)
-
-    def _provider(self, name: str) -> Provider | None:
-        if name not in self._providers:
-            self._providers[name] = self._fleet.provider(name)
-        return self._providers[name]
-
-    def _known(self, role: Role, name: str) -> Known | None:
-        provider = self._provider(name)
-        if provider is None:
-            return _ANYTHING if role.argv else None
-        return Known(
-            {model.name: model.capabilities for model in provider.models}, provider.any_model,
-            provider.capabilities,
-        )  # fmt: skip
-
-    def _refuses(self, role: Role, name: str) -> bool:
-        """Whether an agent and a provider have no protocol in common."""
-        provider = self._provider(name)
-        adapter = self._fleet.adapter(role.adapter) if role.adapter is not None else None
-        if provider is None or adapter is None:
-            return False
-        return not set(adapter.dialects) & {"chat", *provider.other_urls}
+        return self._registry.resolve(role, spec, closed | busy)
 
     def _closed(self, name: str) -> Closed | None:
         """Return why *name* takes nothing now, whether of a breaker or for want of its key."""
         one = self._shut.get(name)
         if one is not None:
             return Closed(one.reason, None if self._is_soon(one) else one.command)
-        provider = self._provider(name)
+        cap = self._used_up.get(name)
+        if cap is not None:
+            return Closed(cap.reason, cap.command)
+        provider = self._registry.provider(name)
         key = provider.key if provider is not None and self._with_keys else None
         if key is None or os.environ.get(key):
             return None
@@ -197,10 +136,6 @@ class Router:
         until = one.opened.until
         now = self._workspace.clock.now()
         return until is not None and parse_iso(until) <= now + timedelta(seconds=PATIENCE_S)
-
-
-def _account(role: Role, one: Candidate) -> str | None:
-    return one.provider or role.adapter
 
 
 def stuck_for(router: Router, tasks: Collection[Task]) -> frozenset[str]:

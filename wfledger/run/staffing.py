@@ -1,0 +1,89 @@
+"""Who would do the prompts of a plan: the role of each, and its model, before anything starts."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from wfledger.core.documents import Check, TaskSpec
+from wfledger.core.routes import AGENT_ROLES, NoRoute, Routed
+from wfledger.plans.compiling import Plan
+from wfledger.run.config.roles import Fleet
+from wfledger.run.workers.registry import Registry
+
+#: The agent type of whoever judges a result.
+_VERIFIER = "verifier"
+
+
+class Staffed(NamedTuple):
+    """Who would do one prompt of a plan."""
+
+    node: str
+    role: str
+    route: Routed | NoRoute | None
+
+    @property
+    def text(self) -> str:
+        """Say it in a few words."""
+        if isinstance(self.route, NoRoute):
+            return f"{self.role}: {self.route.message}"
+        if self.route is None:
+            return self.role
+        model = "/".join(part for part in (self.route.provider, self.route.model) if part)
+        by = self.route.adapter
+        return f"{self.role}: " + " ".join(
+            part for part in (by, f"with {model}" if by and model else model) if part
+        )
+
+
+def default_role(fleet: Fleet, agent_type: str) -> str | None:
+    """Return the role of a prompt that names none: the default one, else that of its agent type."""
+    if fleet.default_role is not None:
+        return fleet.default_role
+    wanted = AGENT_ROLES.get(agent_type)
+    return wanted if wanted in {role.name for role in fleet.roles} else None
+
+
+def verifier_role(check: Check, spec: TaskSpec, fleet: Fleet) -> str | None:
+    """Return the role that runs the prompt of a verifier: its own, the task's, the default one."""
+    return check.role or spec.role or default_role(fleet, _VERIFIER)
+
+
+def staffed(plan: Plan, fleet: Fleet, role: str | None) -> Iterator[Staffed | str]:
+    """Yield who would do each prompt, or one sentence where nobody would."""
+    registry = Registry(fleet)
+    known = {one.name for one in fleet.roles}
+    for task in plan.tasks:
+        spec = task.spec
+        if spec.prompt is not None and spec.command is None and not spec.manual:
+            wanted = spec.role or role or default_role(fleet, spec.agent_type)
+            yield _staffed(registry, known, task.node, spec.but(role=wanted)) or (
+                f"{task.node} names the worker {wanted}, which fleet.toml lacks"
+                if wanted
+                else f"{task.node} has a prompt and no worker"
+            )
+        for check in spec.verify:
+            if check.kind == "task" and check.prompt is not None:
+                wanted = verifier_role(check, spec.but(role=spec.role or role), fleet)
+                asked = TaskSpec(prompt=check.prompt, role=wanted, agent_type=_VERIFIER)
+                yield _staffed(registry, known, f"{task.node} (its verifier)", asked) or (
+                    f"{task.node} is verified by the worker {wanted}, which fleet.toml lacks"
+                    if wanted
+                    else f"{task.node} is verified by a prompt and has no worker for it"
+                )
+
+
+def _staffed(registry: Registry, known: set[str], node: str, spec: TaskSpec) -> Staffed | None:
+    if spec.role is None or spec.role not in known:
+        return None
+    role = registry.role(spec)
+    return Staffed(node, spec.role, None if role is None else registry.resolve(role, spec))
+
+
+def missing_roles(plan: Plan, fleet: Fleet, role: str | None) -> list[str]:
+    """Return one sentence for each prompt that nobody would do, now or later."""
+    problems = []
+    for one in staffed(plan, fleet, role):
+        if isinstance(one, str):
+            problems.append(one)
+        elif isinstance(one.route, NoRoute):
+            problems.append(f"{one.node}: {one.text}")
+    return problems
