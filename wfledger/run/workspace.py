@@ -23,6 +23,7 @@ __all__ = ["FOLDER", "LOCAL", "POINTER", "Machine", "Workspace", "points_home"]
 
 if TYPE_CHECKING:
     from wfledger.run.config.roles import Fleet
+    from wfledger.run.money.spending import Spending
     from wfledger.vcs.history import History
     from wfledger.vcs.repo import Repository
 
@@ -129,6 +130,13 @@ class Workspace:
         """This machine; its id was drawn when the ledger came to it."""
         facts = json.loads((self.ledger.layout.local / "machine.json").read_text("utf-8"))
         return Machine(facts["id"], boot_id())
+
+    @cached_property
+    def spending(self) -> "Spending":
+        """What attempts have used; it remembers what it has read."""
+        from wfledger.run.money.spending import spending_of
+
+        return spending_of(self)
 
     def config(self) -> LedgerConfig:
         """Return ledger.json as it is now."""

@@ -8,11 +8,13 @@ from the results.
 
 import json
 import os
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from wfledger.core import bounds
 from wfledger.core.documents import Result, Task
 from wfledger.core.routes import Routed
 from wfledger.core.usage import Spent, Usage, total
@@ -23,6 +25,8 @@ from wfledger.store import atomic
 from wfledger.store.layout import run_of
 
 _FILE: Final = "usage.jsonl"
+#: More generations than there can be.
+_DEEPEST: Final = 2 * bounds.MAX_DEPTH
 #: Ends of attempts in which no worker was started.
 _UNBEGUN: Final = frozenset({"environment", "spec_changed", "stopped", "auth", "quota"})
 
@@ -55,21 +59,27 @@ class Used:
 
 
 class Spending:
-    """Reads what was added since the last look, and the meters of what runs."""
+    """Reads what was added since the last look, and the meters of what runs; for any thread."""
 
-    def __init__(self, local: Path) -> None:
+    def __init__(self, local: Path, above: Callable[[str], tuple[str, ...]]) -> None:
         self._local = local
+        #: The tasks that a task belongs to, nearest first; never changes.
+        self._find_above = above
+        self._above: dict[str, tuple[str, ...]] = {}
+        self._lock = threading.Lock()
         self._path = local / "index" / _FILE
         self._at = 0
         self._file: tuple[int, int] | None = None
         self._over: dict[tuple[str, int], Used] = {}
         self._live: dict[tuple[str, int], Used] = {}
 
-    def look(self, running: Callable[[str, int], bool] | None = None) -> "Spending":
-        """Look again; *running* says of an attempt whether its meter counts. Returns itself.
+    def look(self) -> "Spending":
+        """Look again, and return itself. A meter counts until its attempt's end is recorded."""
+        with self._lock:
+            self._look()
+        return self
 
-        Without it, that of every attempt which has no result yet counts.
-        """
+    def _look(self) -> None:
         try:
             with self._path.open("rb") as file:
                 facts = os.fstat(file.fileno())
@@ -91,23 +101,31 @@ class Spending:
             (name.task_id, name.attempt): _of(name.task_id, name.attempt, meter.usage, meter.route)
             for name, meter in meters.written(self._local)
             if (name.task_id, name.attempt) not in self._over
-            and (running is None or running(name.task_id, name.attempt))
         }  # fmt: skip
-        return self
 
-    def attempts(self) -> Iterator[Used]:
-        """Yield every attempt that is known of."""
-        yield from self._over.values()
-        yield from self._live.values()
+    def attempts(self) -> list[Used]:
+        """Return every attempt that is known of."""
+        with self._lock:
+            return [*self._over.values(), *self._live.values()]
 
-    def of_runs(self, runs: Collection[str], *, but: tuple[str, int] | None = None) -> Spent:
-        """Return what the attempts of *runs* have used together, without that of one."""
-        return self._sum(one for one in self.attempts() if run_of(one.task) in runs
-                         and (one.task, one.attempt) != but)  # fmt: skip
+    def of_runs(self, runs: Collection[str]) -> Spent:
+        """Return what the attempts of *runs* have used, and of runs that their workers started."""
+        return self._sum(
+            one for one in self.attempts()
+            if not {run_of(one.task), *map(run_of, self.above(one.task))}.isdisjoint(runs)
+        )  # fmt: skip
 
     def of_task(self, task_id: str) -> Spent:
-        """Return what all attempts of a task have used."""
-        return self._sum(one for one in self.attempts() if one.task == task_id)
+        """Return what all attempts of a task have used, and of what its workers started."""
+        return self._sum(
+            one for one in self.attempts() if task_id in {one.task, *self.above(one.task)}
+        )
+
+    def above(self, task_id: str) -> tuple[str, ...]:
+        """Return the tasks that a task belongs to, nearest first."""
+        if task_id not in self._above:
+            self._above[task_id] = self._find_above(task_id)
+        return self._above[task_id]
 
     def of_account(self, name: str) -> Spent:
         """Return what was used of a provider, or of an agent's own account."""
@@ -115,6 +133,28 @@ class Spending:
 
     def _sum(self, found: Iterable[Used]) -> Spent:
         return total(one.usage for one in found)
+
+
+def spending_of(workspace: Workspace) -> Spending:
+    """Return what has been used in a ledger; whoever asks again keeps it (`Workspace.spending`)."""
+    layout = workspace.ledger.layout
+    return Spending(layout.local, lambda task_id: _above(workspace, task_id))
+
+
+def _above(workspace: Workspace, task_id: str) -> tuple[str, ...]:
+    """Return the tasks whose workers have added a task, or started its run, nearest first."""
+    found: list[str] = []
+    name: str | None = task_id
+    while name is not None and name not in found and len(found) <= _DEEPEST:
+        if name != task_id:
+            found.append(name)
+        try:
+            entry = workspace.ledger.find(name)
+            parent = entry.task.spec.parent if entry is not None else None
+            name = parent or workspace.ledger.run(run_of(name)).parent
+        except (WfledgerError, ValueError):
+            break
+    return tuple(found)
 
 
 def note(workspace: Workspace, task: Task, result: Result) -> Result:
