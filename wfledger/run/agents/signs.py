@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -22,27 +23,38 @@ _LATER: Final = re.compile(
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def kind_of(adapter: Adapter, said: str, status: int | None = None) -> Trouble | None:
-    """Return what kind of trouble an error is; None where nothing says so."""
-    own = named(adapter.signs, said)
-    if own is not None:
-        return own
-    found = named(common(), said)
-    if status is None or found in _ABOVE_STATUS:
+@dataclass(frozen=True)
+class Seen:
+    """What kind of trouble an error is, and the line that says so."""
+
+    kind: Trouble | None
+    line: str
+
+
+def seen_in(adapter: Adapter, said: str, status: int | None = None) -> Seen:
+    """Return what kind of trouble an error is; of none in particular where nothing says so."""
+    found = _first(adapter.signs, said)
+    if found is not None:
         return found
-    if status in _STATUSES:
-        return _STATUSES[status]
+    found = _first(common(), said) or Seen(None, said.strip().rpartition("\n")[2])
+    if status is None or found.kind in _ABOVE_STATUS:
+        return found
+    return Seen(_STATUSES.get(status) or _by_range(status) or found.kind, found.line)
+
+
+def _first(signs: Iterable[Sign], said: str) -> Seen | None:
+    for sign in signs:
+        match = _compiled(sign.match).search(said)
+        if match is not None:
+            begin, end = said.rfind("\n", 0, match.start()) + 1, said.find("\n", match.start())
+            return Seen(sign.kind, said[begin : end if end >= 0 else len(said)])
+    return None
+
+
+def _by_range(status: int) -> Trouble | None:
     if status >= 500:
         return "overload"
-    return "request" if status >= 400 else found
-
-
-def named(signs: Iterable[Sign], said: str) -> Trouble | None:
-    """Return the kind of the first of *signs* that *said* bears."""
-    for sign in signs:
-        if _compiled(sign.match).search(said):
-            return sign.kind
-    return None
+    return "request" if status >= 400 else None
 
 
 def retry_after_s(said: str) -> float | None:

@@ -40,11 +40,14 @@ def problem_of(adapter: Adapter, transcript: Transcript, ended: Ended) -> Proble
         return None
     status = None if is_ok or event is None else _http_status(event, adapter.ends)
     said = _error(adapter.ends, transcript, event, is_ok=is_ok)
-    kind = signs.kind_of(adapter, said, status)
+    seen = signs.seen_in(adapter, said, status)
+    kind = seen.kind
     if kind is None and ended.status == TEMPORARY:
         kind = "transport"
-    shown = clean_line(said.strip().rpartition("\n")[2] if event is None else said, 400)
-    return Problem(kind, _message(ended, shown, is_ok=is_ok), signs.retry_after_s(said))
+    shown = clean_line(seen.line, _LINE_CHARS)
+    if kind is None or is_ok:
+        shown = _message(ended, shown, is_ok=is_ok)
+    return Problem(kind, shown or ended.message, signs.retry_after_s(said))
 
 
 def _last_word(ends: Ends, transcript: Transcript) -> tuple[bool | None, Event | None]:

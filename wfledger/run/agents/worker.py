@@ -102,7 +102,8 @@ class AgentWorker:
             trouble = Trouble(kind, message, problem.retry_after_s)
         wait_s = problem.retry_after_s or adapter.resume_wait_s * tries
         is_passing = kind in _PASSING and wait_s <= _LONGEST_WAIT_S and tries <= RESUMES
-        if not is_passing or self._session is None or not adapter.resume:
+        is_known = self._session is not None or "{session}" not in "".join(adapter.resume)
+        if not is_passing or not is_known or not adapter.resume:
             return Ending(result, trouble=trouble)
         again = self._launch(given, adapter.resume, RESUMED)
         return Ending(result, again=again, wait_s=wait_s, trouble=trouble)

@@ -254,7 +254,7 @@ def _check(table: Reader, found: Adapter) -> None:
         table.wrong("file", 'goes with stream = "file"')
     if found.dialects and found.key is None:
         table.wrong("key", "is missing: the variable in which it expects a provider's key")
-    if found.resume and not found.ends.session:
+    if "{session}" in "".join(found.resume) and not found.ends.session:
         table.wrong("resume", "needs end.session: where it says the id of its session")
     for group in found.groups:
         if not any(f"{{+{group}}}" in words for words in (found.argv, found.resume)):
