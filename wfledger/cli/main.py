@@ -44,6 +44,8 @@ GROUPS: Final[Mapping[str, Mapping[str, Verb]]] = {
     },
     "More for people": {
         "add": Verb("adding", "Add one task."),
+        "decompose": Verb("decomposing", "Draft a plan for a goal with a model."),
+        "goal": Verb("goals", "Work towards a goal in bounded rounds."),
         "list": Verb("looking", "List tasks."),
         "show": Verb("looking", "Show a task and its result."),
         "watch": Verb("watch", "Watch the fleet on a live board."),
@@ -69,12 +71,14 @@ GROUPS: Final[Mapping[str, Mapping[str, Verb]]] = {
     },
     "Tools": {
         "trust": Verb("trusting", "Say yes or no to what changed while attempts ran."),
+        "mcp": Verb("serving", "Serve an agent: the verbs of workers as its tools."),
         "scope": Verb("tools", "Compare write scopes."),
         "setup": Verb("setup", "Tell a coding agent about the ledger."),
         "hook": Verb("hook", "Answer an agent's hook."),
         "import": Verb("exchange", "Take over another tracker's tasks."),
         "export": Verb("exchange", "Write every task out, one to a line."),
         "completion": Verb("shells", "Print a shell's completion script."),
+        "provider": Verb("providers", "List and test providers of models; let one go on."),
         "adapter": Verb("adapters", "List, show and test adapters of agents."),
         "torture": Verb("torture", "Torture a scratch fleet, and check what must hold."),
     },

@@ -194,7 +194,8 @@ class _Child:
 
     def _troubled(self, refused: Refused) -> None:
         """Tell the provider's slots at once: this attempt may wait for long."""
-        trouble = Trouble(refused.kind, refused.message, refused.retry_after_s)
+        message = redact(refused.message, self._secrets)
+        trouble = Trouble(refused.kind, message, refused.retry_after_s)
         try:
             breakers.note(self._workspace, self._order.provider, trouble)
         except (WfledgerError, OSError) as error:

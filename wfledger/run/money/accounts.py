@@ -1,4 +1,4 @@
-"""The accounts with providers that a fleet uses: what each is, and how it stands on this machine."""
+"""The accounts with providers that a fleet uses: what each is, and how it stands here."""
 
 import os
 from collections.abc import Iterator

@@ -6,6 +6,7 @@ A file that cannot be read says nothing: the next trouble writes it anew.
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +21,7 @@ from wfledger.core.breaking import Breaker, Opened
 from wfledger.core.records import canonical_json
 from wfledger.core.text import clean_line
 from wfledger.errors import WfledgerError
+from wfledger.run.processes.environment import redact, secrets_of
 from wfledger.run.slots import held
 from wfledger.run.workers.launch import Trouble
 from wfledger.run.workspace import Workspace
@@ -109,7 +111,7 @@ def note(workspace: Workspace, name: str, trouble: Trouble) -> Breaker:
     kind = cast("breaking.Trouble", trouble.kind)
     with workspace.ledger.locks.hold_briefly("provider"):
         known = breaking.troubled(
-            state(workspace, name), kind, clean_line(trouble.message)[:_MESSAGE],
+            state(workspace, name), kind, _shown(trouble.message),
             now=workspace.clock.now(), in_flight=held(workspace, kind_of_slot(name)),
             retry_after_s=trouble.retry_after_s,
         )  # fmt: skip
@@ -137,6 +139,11 @@ def close(workspace: Workspace, name: str) -> bool:
             return False
         _save(workspace, name, replace(known, opened=None, limit=None, limited=None, overloads=0))
     return True
+
+
+def _shown(message: str) -> str:
+    """Return a provider's words, bounded; some repeat the key that they refuse."""
+    return clean_line(redact(message, secrets_of(os.environ)))[:_MESSAGE]
 
 
 def _check(known: Breaker) -> None:
