@@ -1,6 +1,7 @@
 """Looking into what an agent says: dotted paths, wanted values, picks."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ Event = Mapping[str, Any]
 _MANY: Final = 1e15
 #: Of a match: anything that is there, and nothing that is.
 _ANYTHING, _NOTHING = "*", ""
+#: Before a regular expression that a text bears, or does not.
+_LIKE, _UNLIKE = "~", "!"
 
 
 def value_at(event: object, path: str) -> Any:
@@ -80,5 +83,8 @@ def _is(value: object, wanted: object) -> bool:
         return value not in (None, "", [], {})
     if wanted == _NOTHING:
         return value in (None, "", [], {})
+    if isinstance(wanted, str) and wanted[:1] in {_LIKE, _UNLIKE}:
+        is_like = re.search(wanted[1:], as_text(value)) is not None
+        return is_like == (wanted[0] == _LIKE)
     # 1 is no True here, and 0 no False.
     return value == wanted and isinstance(value, bool) == isinstance(wanted, bool)

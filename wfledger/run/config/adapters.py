@@ -44,7 +44,8 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _FOLDER: Final = Path(__file__).parents[1] / "agents" / "adapters"
 
-#: What a field of an event must be: one of these; `*` is anything, an empty text nothing at all.
+#: What a field of an event must be: one of these. `*` is anything, an empty text nothing at all,
+#: `~RE` a text that the regular expression is found in, `!RE` one that it is not.
 Wanted = tuple[str | bool | int, ...]
 
 
@@ -393,6 +394,10 @@ def _match(table: Reader) -> Match:
         wanted = table.scalars(path)
         if not wanted:
             table.wrong(path, "must be a text, a whole number, true or false, or a list of these")
+        for one in wanted:
+            is_pattern = isinstance(one, str) and one[:1] in {"~", "!"}
+            if is_pattern and (problem := _pattern_problem(str(one)[1:])) is not None:
+                table.wrong(path, problem)
         fields.append((path, wanted))
     return Match(tuple(fields))
 
