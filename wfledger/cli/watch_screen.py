@@ -183,6 +183,7 @@ def _summary(picture: Picture) -> Line:
         pieces.append((f"  PAUSED: {clean_line(picture.pause.reason)}", "yellow"))
     if picture.short_of is not None:
         pieces.append((f"  starts nothing more here: {picture.short_of}", "yellow"))
+    pieces += [(f"  {one.provider} is stopped: {one.command}", "yellow") for one in picture.shut]
     return Line(tuple(pieces))
 
 

@@ -23,9 +23,12 @@ from wfledger.errors import WfledgerError
 from wfledger.run.looks.doing import Watcher
 from wfledger.run.looks.explain import since
 from wfledger.run.looks.needs import need_of
-from wfledger.run.looks.overview import offers_of
+from wfledger.run.looks.overview import offers_of, router_of
 from wfledger.run.looks.tally import failures
 from wfledger.run.looks.view import View, run_verdict
+from wfledger.run.money import breakers
+from wfledger.run.money.breakers import Shut
+from wfledger.run.money.caps import capped
 from wfledger.run.pausing import Pause, pause_of
 from wfledger.run.presence import driven, is_driven
 from wfledger.run.pressure import pressure_of
@@ -106,6 +109,8 @@ class Picture:
     pause: Pause | None = None
     #: What this machine has too little of to start anything; None when it has enough.
     short_of: str | None = None
+    #: Providers of models on which nothing new is started here.
+    shut: tuple[Shut, ...] = ()
 
 
 @dataclass
@@ -148,7 +153,7 @@ class Board:
         now = self._workspace.clock.now()
         return Picture(
             now, runs, (*busy, *known.still), known.view.done, known.pause,
-            pressure_of(self._workspace),
+            pressure_of(self._workspace), tuple(breakers.shut(self._workspace).values()),
         )  # fmt: skip
 
     # -- from the folders ------------------------------------------------------------------------
@@ -157,6 +162,7 @@ class Board:
         """Return what changes with every change of the ledger; None when that is not certain."""
         layout = self._workspace.ledger.layout
         folders = [layout.root, layout.root / "runs", layout.local / "index"]
+        folders.append(layout.local / breakers.FOLDER)
         for status in Status:
             folders.append(layout.folder(status))
             folders += layout.folder(status).glob("*/") if status.is_cold else ()
@@ -173,7 +179,10 @@ class Board:
         runs = self._open_runs()
         view = self._scheduler.look(runs)
         pause = pause_of(workspace)
-        stuck = waiting_on_person(view, runs, pause=pause, offers=offers_of(workspace))
+        stuck = waiting_on_person(
+            view, runs, pause=pause, offers=offers_of(workspace), router=router_of(workspace),
+            over_budget=capped(workspace, view.tasks[Status.WAITING]),
+        )  # fmt: skip
         failed = failures(workspace, view.documents())
         lines = tuple(
             self._run_row(view, run, stuck, failed=failed.get(run.id, {})) for run in runs

@@ -19,11 +19,14 @@ from wfledger.errors import NotFoundError
 from wfledger.run.liveness import Observations, owner_of
 from wfledger.run.looks.doing import Watcher
 from wfledger.run.looks.view import View
+from wfledger.run.money import breakers
+from wfledger.run.money.caps import capped
 from wfledger.run.pausing import pause_of
 from wfledger.run.presence import driven, is_driven
 from wfledger.run.pressure import pressure_of
 from wfledger.run.scheduler import Scheduler, admission
 from wfledger.run.slots import all_taken, count_of
+from wfledger.run.workers.routing import Router
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
 
@@ -61,7 +64,7 @@ class Why:
     task: str
     status: Status
     #: What kind of reason: dependency, scope, contract, reserved, limit, run_limit,
-    #: class_limit, role_limit, pressure, slots, backoff,
+    #: class_limit, role_limit, provider, pressure, slots, backoff,
     #: paused, run, ready, offered, working, merging, verifier, done, cancelled, or the code of a
     #: block.
     code: str
@@ -135,7 +138,12 @@ class _Explainer:
 
     def _waiting(self, entry: Entry) -> Why:
         found = self._halted(entry) or self._dependencies(entry) or self._held_back(entry)
-        return found or self._unmet(entry) or self._admission(entry)
+        return found or self._unmet(entry) or self._capped(entry) or self._admission(entry)
+
+    def _capped(self, entry: Entry) -> Why | None:
+        """Return which budget is used up, and the command that goes on with more."""
+        cap = capped(self._workspace, [entry.task]).get(entry.task.id)
+        return None if cap is None else self._say(entry, "budget", cap.reason, cap.command)
 
     def _unmet(self, entry: Entry) -> Why | None:
         missing = lacking(entry.task, self._workspace.fleet().offers)
@@ -233,8 +241,23 @@ class _Explainer:
             if entry.task.accepted is not None:
                 reason = "its result was accepted and goes on to merging at the next pass"
             return self._say(entry, "ready", reason, run)
+        if obstacle.kind == "provider":
+            return self._unrouted(entry, obstacle)
         why = self._say(entry, obstacle.kind, str(obstacle), run)
         return self._obstructed(why, obstacle)
+
+    def _unrouted(self, entry: Entry, obstacle: Obstacle) -> Why:
+        """Return why no model takes a task, and what lets one take it."""
+        workspace = self._workspace
+        router = Router(workspace, workspace.fleet())
+        closed = router.needs_person(entry.task.spec)
+        shut = next((one for one in breakers.shut(workspace).values()
+                     if one.reason in str(obstacle)), None)  # fmt: skip
+        command = closed.command if closed is not None else None
+        if command is None:
+            command = shut.command if shut is not None else f"wfledger run {entry.task.run}"
+        why = self._say(entry, obstacle.kind, str(obstacle), command)
+        return replace(why, until=shut.opened.until if shut is not None else None)
 
     def _obstructed(self, why: Why, obstacle: Obstacle) -> Why:
         if obstacle.holder is None:

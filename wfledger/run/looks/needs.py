@@ -1,11 +1,14 @@
 """What people have to do: each task that cannot go on without one, and the command that lets it."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from wfledger.core.admission import lacking
 from wfledger.core.documents import Task
 from wfledger.core.statuses import Status
+from wfledger.run.money.caps import capped
 from wfledger.run.pausing import pause_of
+from wfledger.run.workers.routing import Router
 from wfledger.run.workspace import Workspace
 
 
@@ -56,10 +59,28 @@ def obstacles(workspace: Workspace, run_id: str) -> tuple[Need, ...]:
     if pause is not None and held:
         reason = f"dispatch is paused: {pause.reason}"
         return (Need(held[0].id, pause.code, reason, pause.command),)
+    caps = capped(workspace, waiting)
+    budgets = {cap.reason: (task_id, cap) for task_id, cap in caps.items()}
+    found = [
+        Need(task_id, "budget", cap.reason, cap.command) for task_id, cap in budgets.values()
+    ]  # fmt: skip
     offers = workspace.fleet().offers
     unmet = ((task, lacking(task, offers)) for task in waiting if task.accepted is None)
-    return tuple(
+    found += [
         Need(task.id, "needs", f"no worker offers {', '.join(names)}", f"wfledger why {task.id}")
         for task, names in unmet
         if names
-    )
+    ]
+    return (*found, *_unrouted(workspace, waiting))
+
+
+def _unrouted(workspace: Workspace, waiting: Iterable[Task]) -> Iterator[Need]:
+    """Yield what providers keep tasks from starting until a person does something, each once."""
+    router = Router(workspace, workspace.fleet())
+    said = set[str]()
+    for task in waiting:
+        closed = None if task.accepted is not None else router.needs_person(task.spec)
+        if closed is not None and closed.reason not in said:
+            said.add(closed.reason)
+            command = closed.command or f"wfledger why {task.id}"
+            yield Need(task.id, "provider", closed.reason, command)

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from wfledger.core.breaking import TERMINAL
 from wfledger.core.documents import Run, Task
 from wfledger.core.graph import Verdict
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean, clean_line
 from wfledger.run.looks.needs import Need, need_of
 from wfledger.run.looks.view import View, run_verdict
+from wfledger.run.money import breakers
 from wfledger.run.pausing import Pause, pause_of
 from wfledger.run.scheduler import Step
 from wfledger.run.workspace import Workspace
@@ -65,6 +67,10 @@ def notices(workspace: Workspace, step: Step, run_id: str | None) -> Iterator[No
     pause = pause_of(workspace)
     if pause is not None:
         yield _paused(workspace, pause)
+    for shut in breakers.shut(workspace).values():
+        if shut.opened.kind in TERMINAL:
+            key = f"provider-{_short(shut.provider, shut.opened.since)}"
+            yield Notice(key, "provider", clean(shut.reason)[:_REASON], shut.command)
     view = step.view
     for task in view.tasks[Status.BLOCKED]:
         need = need_of(task)

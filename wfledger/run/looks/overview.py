@@ -22,11 +22,15 @@ from wfledger.run.looks.needs import Need, needs
 from wfledger.run.looks.tally import failures
 from wfledger.run.looks.view import View, run_verdict
 from wfledger.run.merger.verifiers import is_verifier
+from wfledger.run.money import breakers
+from wfledger.run.money.breakers import Shut
+from wfledger.run.money.caps import capped
 from wfledger.run.pausing import pause_of
 from wfledger.run.presence import driven, is_driven
 from wfledger.run.pressure import pressure_of
 from wfledger.run.refnames import HEADS
 from wfledger.run.scheduler import Scheduler, waiting_on_person
+from wfledger.run.workers.routing import Router
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
 from wfledger.store.layout import run_of
@@ -103,6 +107,8 @@ class Overview:
     paused: str | None
     #: What this machine has too little of to start anything; None when it has enough.
     short_of: str | None
+    #: Providers of models on which nothing new is started here.
+    shut: tuple[Shut, ...]
     #: Number of files in quarantine/.
     quarantined: int
     at: str
@@ -118,6 +124,7 @@ class Overview:
             "failures": total(line.failures for line in self.runs),
             "paused": self.paused,
             "short_of": self.short_of,
+            "providers": [one.as_json() for one in self.shut],
             "quarantined": self.quarantined,
             "at": self.at,
         }
@@ -141,6 +148,7 @@ def overview(workspace: Workspace, run: Run | None = None) -> Overview:
         needs=needs(workspace, run.id if run else None),
         paused=pause.reason if pause else None,
         short_of=pressure_of(workspace),
+        shut=tuple(breakers.shut(workspace).values()),
         quarantined=len(quarantined(ledger.layout)),
         at=iso(workspace.clock.now()),
     )
@@ -171,7 +179,8 @@ def _lines(
 
 def _verdicts(workspace: Workspace, runs: Sequence[Run], view: View) -> dict[str, str]:
     stuck = waiting_on_person(
-        view, runs, pause=pause_of(workspace), offers=offers_of(workspace)
+        view, runs, pause=pause_of(workspace), offers=offers_of(workspace),
+        router=router_of(workspace), over_budget=capped(workspace, view.tasks[Status.WAITING]),
     )
     return {run.id: run_verdict(view, run, waiting_on_person=stuck).state for run in runs}
 
@@ -195,6 +204,14 @@ def page(
             if entry is not None and entry.status in statuses:
                 entries.append(entry)
     return entries, None
+
+
+def router_of(workspace: Workspace) -> Router | None:
+    """Return what says where tasks go; None where fleet.toml is broken, as for `offers_of`."""
+    try:
+        return Router(workspace, workspace.fleet())
+    except InvalidDocumentError:
+        return None
 
 
 def offers_of(workspace: Workspace) -> frozenset[str]:

@@ -29,7 +29,8 @@ from wfledger.store import atomic
 
 faults.register("breakers.noted")
 
-_FOLDER: Final = "providers"
+#: Of the local state.
+FOLDER: Final = "providers"
 _BYTES: Final = 64 * 1024
 #: Characters of a provider's words that are kept.
 _MESSAGE: Final = 300
@@ -59,6 +60,14 @@ class Shut:
         said = f" ({one.message})" if one.message else ""
         return f"provider {self.provider}: {_WHAT[one.kind]} since {one.since}{until}{said}"
 
+    def as_json(self) -> dict[str, str | None]:
+        """Return the shape that `status --json` prints."""
+        one = self.opened
+        return {
+            "provider": self.provider, "trouble": one.kind, "message": one.message,
+            "since": one.since, "until": one.until, "command": self.command,
+        }  # fmt: skip
+
 
 def kind_of_slot(name: str) -> str:
     """Return the kind under which the slots of a provider are held."""
@@ -81,7 +90,7 @@ def state(workspace: Workspace, name: str) -> Breaker:
 
 def states(workspace: Workspace) -> dict[str, Breaker]:
     """Return what is known of each provider of which anything is."""
-    folder = workspace.ledger.layout.local / _FOLDER
+    folder = workspace.ledger.layout.local / FOLDER
     names = sorted(path.stem for path in folder.glob("*.json")) if folder.is_dir() else []
     found = {name: state(workspace, name) for name in names}
     return {name: one for name, one in found.items() if not one.is_pristine}
@@ -171,4 +180,4 @@ def _save(workspace: Workspace, name: str, known: Breaker) -> None:
 
 
 def _path(workspace: Workspace, name: str) -> Path:
-    return workspace.ledger.layout.local / _FOLDER / f"{name}.json"
+    return workspace.ledger.layout.local / FOLDER / f"{name}.json"
