@@ -5,10 +5,12 @@ from typing import Final
 
 import click
 
+from wfledger.cli.budgets import budget_option, parse_budget
 from wfledger.cli.common import App, emit, json_option, pass_app
 from wfledger.cli.render import say
 from wfledger.core import bounds
 from wfledger.core.documents import Check, Limits, TaskSpec
+from wfledger.core.routes import ModelPolicy
 from wfledger.errors import UsageError
 
 #: The mark keeps click from folding the lines.
@@ -34,6 +36,8 @@ For example:
               help="Higher goes first.")
 @click.option("--timeout", type=click.FloatRange(0, bounds.MAX_SECONDS, min_open=True),
               metavar="SECONDS", help="Wall time of an attempt.")
+@click.option("--model", metavar="PROVIDER/NAME", help="Model of the prompt; else its role's.")
+@budget_option("What all of its attempts together may use.")
 @click.option("--allow-no-change", is_flag=True, help="Changing nothing is a success.")
 @click.option("--target", metavar="BRANCH", help="Branch that the result is for.")
 @json_option
@@ -43,6 +47,7 @@ def add(
     role: str | None, write: tuple[str, ...], after: tuple[str, ...], verify: tuple[str, ...],
     approval: bool,
     needs: tuple[str, ...], class_: str | None, priority: int, timeout: float | None,
+    model: str | None, budget: tuple[str, ...],
     allow_no_change: bool, target: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Add one task: a command after `--`, a prompt, or neither, for whoever claims it.
@@ -50,6 +55,8 @@ def add(
     It belongs to the standing run of the branch that is checked out.
     """
     from wfledger.run import submit
+    from wfledger.run.staffing import staffed_task
+    from wfledger.run.money.raising import with_more
 
     if command and prompt:
         raise UsageError("a task has a command or a prompt, not both")
@@ -59,11 +66,15 @@ def add(
         raise UsageError("--verify without a command would let everything pass")
     if role and not prompt:
         raise UsageError("a role runs prompts; say which: --prompt TEXT")
+    if model and not prompt:
+        raise UsageError("a model answers prompts; say which: --prompt TEXT")
+    allowance = parse_budget(budget)
     if prompt:
         role = submit.role_for(app.workspace, role)
     spec = TaskSpec(
         title=title, prompt=prompt, role=role, write=write, after=after, inputs=after,
         command=(command[0] if len(command) == 1 else command) or None,
+        model=ModelPolicy(model=model) if model else None,
         manual=not command and role is None, needs=needs, class_=class_, priority=priority,
         allow_no_change=allow_no_change, limits=Limits(wall_s=timeout),
         verify=(
@@ -71,10 +82,15 @@ def add(
             *([Check(kind="manual")] if approval else []),
         ),
     )  # fmt: skip
+    if allowance is not None:
+        spec = with_more(spec, allowance)
     task = submit.add(app.workspace, spec, node=node, target=target)
     if as_json:
         emit({"task": {"status": "waiting", **task.model_dump(mode="json", by_alias=True)}})
         return
     say(task.id)
+    who = staffed_task(spec, app.workspace.fleet(), task.id)
+    if who is not None:
+        say(f"done by {who.text}", err=True)
     by_hand = f"next: wfledger claim {task.id} --worktree"
     say(by_hand if spec.manual else app.goes_on(task.run), err=True)

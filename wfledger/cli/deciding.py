@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from wfledger.cli.budgets import budget_option, parse_budget
 from wfledger.cli.common import App, emit, json_option, pass_app, user
 from wfledger.cli.render import say
 from wfledger.errors import TransitionError, UsageError
@@ -33,9 +34,12 @@ def _told(app: App, task: "Task", sentence: str, *, as_json: bool) -> None:
 @click.command("retry")
 @click.argument("task")
 @click.option("--edited", is_flag=True, help="As its file says now, not as it was submitted.")
+@budget_option("What all of its attempts together may use now.")
 @json_option
 @pass_app
-def retry(app: App, *, task: str, edited: bool, as_json: bool) -> None:
+def retry(
+    app: App, *, task: str, edited: bool, budget: tuple[str, ...], as_json: bool
+) -> None:
     """Let a blocked task be tried again from the start; earlier failures are forgiven.
 
     Where its file was edited in what the task may write, run or be verified by, it goes on as it
@@ -43,7 +47,10 @@ def retry(app: App, *, task: str, edited: bool, as_json: bool) -> None:
     """
     from wfledger.run import people
 
-    done = people.retry(app.workspace, app.task_id(task), edited=edited)
+    more = parse_budget(budget)
+    if edited and more is not None:
+        raise UsageError("--edited takes what the file says, and --budget what is said here")
+    done = people.retry(app.workspace, app.task_id(task), edited=edited, more=more)
     _told(app, done, "will be tried again", as_json=as_json)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from wfledger.cli.budgets import budget_option, parse_budget
 from wfledger.cli.card import Asking, card_of, confirm
 from wfledger.cli.common import App, emit, json_option, pass_app, worker_name
 from wfledger.cli.failures import INTERRUPTED
@@ -18,6 +19,7 @@ from wfledger.errors import NotFoundError, UsageError
 from wfledger.run.refnames import HEADS
 
 if TYPE_CHECKING:
+    from wfledger.plans.budgets import Allowance
     from wfledger.run.session import Outcome
     from wfledger.run.workspace import Workspace
 
@@ -30,6 +32,7 @@ class _Order(NamedTuple):
     target: str | None
     name: str
     asking: Asking
+    budget: "Allowance | None"
 
 
 @click.command("run")
@@ -40,12 +43,13 @@ class _Order(NamedTuple):
 @click.option("--worker", "role", metavar="ROLE", help="Role of prompts that name none.")
 @click.option("--target", metavar="BRANCH", help="Branch that the results are for.")
 @click.option("--name", default="", help="Name of the run.")
+@budget_option("What all of its attempts together may use.")
 @click.option("--yes", is_flag=True, help="Start a new plan without asking.")
 @json_option
 @pass_app
 def run(
     app: App, *, what: str, detach: bool, lenient: bool, workers: int | None, role: str | None,
-    target: str | None, name: str, yes: bool, as_json: bool,
+    target: str | None, name: str, budget: tuple[str, ...], yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Run a plan, or go on with a run.
 
@@ -56,8 +60,8 @@ def run(
     Returns when nothing can move without a person. Ctrl-C starts nothing more and lets what runs
     come to its end; a second one stops that too. Work is always kept.
 
-    Exit status 0: succeeded. 1: failed. 9: some results are missing, as the plan allows. 10: tasks
-    wait for a person; each is printed with its command.
+    Exit status 0: succeeded. 1: failed. 6: a budget is used up. 9: some results are missing, as the
+    plan allows. 10: tasks wait for a person; each is printed with its command.
     """
     from wfledger.core.unknown import unknown_fields
     from wfledger.run.processes.sandbox import unavailable
@@ -66,7 +70,9 @@ def run(
     from wfledger.run.slots import count_of
 
     asking = Asking(yes, as_json, _again(click.get_current_context(), what))
-    found = _submitted(app, what, _Order(lenient, role, target, name, asking))
+    found = _submitted(app, what, _Order(
+        lenient, role, target, name, asking, parse_budget(budget)
+    ))  # fmt: skip
     if detach:
         _say_detached(app, found, as_json=as_json)
         return 0
@@ -89,7 +95,7 @@ def run(
         say_outcome(outcome)
     if outcome.interrupted and is_up(workspace):
         say(f"the daemon goes on with it; to stop it: wfledger stop {found.id}", err=True)
-    return INTERRUPTED if outcome.interrupted else outcome.verdict.exit_status
+    return INTERRUPTED if outcome.interrupted else outcome.exit_status
 
 
 def _again(context: click.Context, what: str) -> str:
@@ -98,7 +104,9 @@ def _again(context: click.Context, what: str) -> str:
     for option in context.command.params:
         value = context.params.get(option.name or "")
         if isinstance(option, click.Option) and option.name != "yes" and value:
-            words += [option.opts[0]] if value is True else [option.opts[0], str(value)]
+            several = value if isinstance(value, tuple) else (value,)
+            for one in several:
+                words += [option.opts[0]] if one is True else [option.opts[0], str(one)]
     return shlex.join([*words, "--yes"])
 
 
@@ -118,9 +126,11 @@ def _submitted(app: App, what: str, order: _Order) -> Run:
         ) from None
     if order.role or order.target or order.name:
         raise UsageError("--worker, --target and --name are for new runs", run=found.id)
+    from wfledger.run.money.raising import raise_run
     from wfledger.run.session import reopen
 
-    return reopen(workspace, found)
+    found = reopen(workspace, found)
+    return found if order.budget is None else raise_run(workspace, found.id, order.budget)
 
 
 def _is_file(path: Path) -> bool:
@@ -132,6 +142,7 @@ def _is_file(path: Path) -> bool:
 
 def _submit(app: App, path: Path, order: _Order) -> Run:
     from wfledger.plans.checking import check_text
+    from wfledger.run.money.raising import with_budget
     from wfledger.run.submit import (
         Submission,
         check_submission,
@@ -141,7 +152,7 @@ def _submit(app: App, path: Path, order: _Order) -> Run:
 
     source = read_source(path, start=app.start)
     checked = check_text(source.text, source.name, lenient=order.lenient)
-    compiled = plan_of(checked, source.name)
+    compiled = with_budget(plan_of(checked, source.name), order.budget)
     say_problems(checked, source.name)
     workspace = app.workspace
     submission = Submission(

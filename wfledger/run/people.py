@@ -11,12 +11,14 @@ from wfledger.core.documents import Accepted, Result, Task, TaskSpec
 from wfledger.core.scopes import parse_all
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import BusyError, NotFoundError, TransitionError, UsageError
+from wfledger.plans.budgets import Allowance
 from wfledger.run.attempts import mending, worktrees
 from wfledger.run.attempts.keeping import kept_head
 from wfledger.run.attempts.stopping import stop
 from wfledger.run.byhand.submitted import submitted_spec
 from wfledger.run.looks.changed import attempt_with_work
 from wfledger.run.merger.approving import VERDICTS, give_verdict, is_asked
+from wfledger.run.money.raising import with_more
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
 from wfledger.store.transaction import Transaction
@@ -46,18 +48,24 @@ def _lift(changes: Transaction, task_id: str, *, why: str, **values: Any) -> Tas
     )
 
 
-def retry(workspace: Workspace, task_id: str, *, edited: bool = False) -> Task:
+def retry(
+    workspace: Workspace, task_id: str, *, edited: bool = False, more: Allowance | None = None
+) -> Task:
     """Let a blocked task be attempted again from the start; earlier failures are forgiven.
 
-    *edited* accepts what somebody changed in its file; else what was submitted is put back.
+    *edited* accepts what somebody changed in its file; else what was submitted is put back, with
+    *more* in its budget.
     """
     if edited:
         return _retry_edited(workspace, task_id)
     spec = submitted_spec(workspace, _blocked(workspace, task_id).task)
+    if more is not None:
+        spec = with_more(spec, more)
     with workspace.ledger.transaction(_BY) as changes:
         entry = _blocked(workspace, task_id)
         return _lift(
-            changes, task_id, why="retry", spec=spec, accepted=None, forgiven=entry.task.attempt
+            changes, task_id, why="retry", spec=spec, spec_sha256=spec.digest(), accepted=None,
+            forgiven=entry.task.attempt,
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from wfledger.core.documents import Run
 from wfledger.core.graph import Verdict
 from wfledger.core.statuses import Status
-from wfledger.errors import WfledgerError
+from wfledger.errors import BudgetError, WfledgerError
 from wfledger.run.attempts.stopping import reopen_run
 from wfledger.run.engine import Engine, Pulse
 from wfledger.run.looks.naming import task_ids
@@ -68,6 +68,12 @@ class Outcome:
             "unlanded": self.unlanded,
             "next": list(self.next_commands),
         }
+
+    @property
+    def exit_status(self) -> int:
+        """The exit status of `run` (spec 80): a budget that is used up has one of its own."""
+        waits = self.verdict.state == "waits" and any(one.code == "budget" for one in self.needs)
+        return BudgetError.exit_status if waits else self.verdict.exit_status
 
     @property
     def next_commands(self) -> tuple[str, ...]:

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from wfledger.clock import iso
 from wfledger.core import bounds
 from wfledger.core.documents import Run, Task, TaskSpec
-from wfledger.core.records import check_id
+from wfledger.core.ids import check_id
 from wfledger.core.scopes import covered, parse_all
 from wfledger.errors import InvalidDocumentError, NotFoundError, RepositoryError, UsageError
 from wfledger.plans.compiling import Plan
 from wfledger.run.config.roles import Fleet
 from wfledger.run.looks.naming import resolve
+from wfledger.run.money.estimates import unpriced_models
 from wfledger.run.refnames import HEADS
-from wfledger.run.staffing import default_role, missing_roles
+from wfledger.run.staffing import default_role, missing_roles, require_staffed
 from wfledger.run.workspace import Workspace
 from wfledger.store.transaction import Transaction
 from wfledger.vcs.refs import RefUpdate, swap
@@ -80,6 +81,14 @@ def check_submission(workspace: Workspace, submission: Submission) -> str:
             "; ".join(problems),
             hint="declare what is missing in .wfledger/fleet.toml, such as [role.NAME]",
             problems=problems,
+        )
+    unpriced = unpriced_models(plan, fleet, submission.role)
+    if unpriced:
+        raise InvalidDocumentError(
+            "; ".join(unpriced),
+            hint="say its price in fleet.toml, or limit tokens or steps as well: "
+            "budget: {usd: 10, tokens: 5000000}",
+            problems=unpriced,
         )
     return target_branch(workspace, submission.target)
 
@@ -205,6 +214,7 @@ def add(workspace: Workspace, spec: TaskSpec, *, node: str | None, target: str |
         inputs=tuple(qualified(workspace, run.id, name) for name in spec.inputs),
     )
     check_edges(workspace, spec)
+    require_staffed(spec, workspace.fleet())
     task = new_task(f"{run.id}.{node}", spec, iso(workspace.clock.now()))
     with workspace.ledger.transaction("author") as changes:
         ensure_run(workspace, changes, run)

@@ -60,7 +60,7 @@ def obstacles(workspace: Workspace, run_id: str) -> tuple[Need, ...]:
         reason = f"dispatch is paused: {pause.reason}"
         return (Need(held[0].id, pause.code, reason, pause.command),)
     caps = capped(workspace, waiting)
-    budgets = {cap.reason: (task_id, cap) for task_id, cap in caps.items()}
+    budgets = {cap.reason: (task_id, cap) for task_id, cap in reversed(caps.items())}
     found = [
         Need(task_id, "budget", cap.reason, cap.command) for task_id, cap in budgets.values()
     ]  # fmt: skip

@@ -25,6 +25,7 @@ from wfledger.core.scopes import parse_all
 from wfledger.core.text import clean_line
 from wfledger.core.usage import Usage
 from wfledger.errors import WfledgerError
+from wfledger.run.config.providers import Provider
 from wfledger.run.models.allowance import Allowance
 from wfledger.run.models.answers import Answer
 from wfledger.run.models.client import Client, Request, Server
@@ -48,6 +49,7 @@ from wfledger.run.models.toolbox import Toolbox
 from wfledger.run.models.transcript import Transcript, clean
 from wfledger.run.models.troubles import Refused
 from wfledger.run.money import breakers, meters
+from wfledger.run.money.caps import guard
 from wfledger.run.processes.environment import build, redact, secrets_of
 from wfledger.run.workers.launch import Trouble
 from wfledger.run.workspace import Workspace
@@ -96,6 +98,11 @@ class _Child:
         )
         profile, model = read_server(order.profile, order.provider)
         self._server = Server(order.base_url, profile, model, entrusted.key)
+        provider = Provider(
+            order.provider, profile.name, order.base_url, budget=order.provider_budget
+        )
+        #: What others use counts as well, of its run and of its provider.
+        self._budgets = guard(self._workspace, self._task, provider)
 
     def work(self) -> None:
         """Hold the conversation, and leave the result and the report."""
@@ -131,8 +138,9 @@ class _Child:
         write = parse_all(self._task.spec.write)
         files = Files(Place(Path(order.folder)), write, Rules.of(order.policy))
         commands = Commands(self._means(), self._clock) if "run" in order.tools else None
+        toolbox = Toolbox(order.tools, files, commands, goes_on=order.resumes)
         return Setting(
-            subject=self._subject(), model=model, toolbox=Toolbox(order.tools, files, commands),
+            subject=self._subject(), model=model, toolbox=toolbox,
             allowance=self._allowance(), meter=self._meter, transcript=transcript,
             clock=self._clock, backoff_s=self._server.profile.backoff_s, secrets=self._secrets,
             says=self._says, answered=self._answered, troubled=self._troubled,
@@ -157,7 +165,7 @@ class _Child:
         """Return why nothing more may be spent, as far as others know."""
         if os.getppid() != self._runtime:
             return "the runtime that started it has gone"
-        return None
+        return self._budgets()
 
     def _means(self) -> Means:
         order = self._order

@@ -22,6 +22,7 @@ from wfledger.run.config.roles import Fleet, Role
 from wfledger.run.money.estimates import Asked, Estimate, dollars, estimate
 from wfledger.run.money.prices import key_of, price_of
 from wfledger.run.processes.environment import looks_secret
+from wfledger.run.staffing import default_role
 
 #: Of scopes, commands and caps, how many are listed; all are counted.
 LISTED: Final = 12
@@ -157,7 +158,7 @@ def _agents(specs: Iterable[TaskSpec], around: Circumstances) -> Iterator[_Agent
 
 
 def _agent(spec: TaskSpec, wanted: str | None, around: Circumstances) -> _Agent:
-    name = wanted or around.role or around.fleet.default_role or "?"
+    name = wanted or around.role or default_role(around.fleet, spec.agent_type) or "?"
     role = next((one for one in around.fleet.roles if one.name == name), None)
     if role is None:
         return _Agent(name, name, UNCONFINED, (), None, None, spec.budget or Budget())

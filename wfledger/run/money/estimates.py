@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from wfledger.core.usage import Budget
+from wfledger.plans.compiling import Plan
 from wfledger.run.config.providers import Price
+from wfledger.run.config.roles import Fleet
+from wfledger.run.money.prices import price_of
+from wfledger.run.staffing import default_role
 
 _MILLION: Final = 1_000_000
 
@@ -106,6 +110,29 @@ def _cost(guess: Guess, asked: Asked) -> float | None:
     if limit is not None and limit < guess.tokens:
         whole *= limit / guess.tokens
     return whole if asked.budget.usd is None else min(whole, asked.budget.usd)
+
+
+def unpriced_models(plan: Plan, fleet: Fleet, role: str | None) -> list[str]:
+    """Return one sentence for each model whose money is limited and cannot be counted.
+
+    Of a program or an agent nobody but itself counts it: the card says so. Of a model that wfledger
+    talks to, a cap on money without a price would never be reached (WFL-MONEY-013).
+    """
+    found: dict[str, None] = {}
+    for task in plan.tasks:
+        spec = task.spec
+        name = spec.role or role or default_role(fleet, spec.agent_type)
+        known = next((one for one in fleet.roles if one.name == name), None)
+        if known is None or known.argv or known.adapter or spec.prompt is None:
+            continue
+        budgets = [one for one in (plan.budget, spec.budget, known.budget) if one is not None]
+        policy = spec.model or known.model
+        limited = any(one.usd for one in budgets)
+        counted = any(one.tokens or one.steps for one in budgets)
+        if policy and limited and not counted and price_of(policy, fleet) is None:
+            said = f"the price of {policy.model} is unknown, so a limit in dollars limits nothing"
+            found[said] = None
+    return list(found)
 
 
 def dollars(amount: float) -> str:

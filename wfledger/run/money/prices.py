@@ -1,21 +1,17 @@
 """What is known of the model that a policy names: its provider, its price, its provider's key."""
 
-from wfledger.core.routes import ModelPolicy
+from wfledger.core.routes import ModelPolicy, NoRoute, Wish, candidates
 from wfledger.run.config.providers import Model, Price, Provider
 from wfledger.run.config.roles import Fleet
 
 
 def place_of(policy: ModelPolicy, fleet: Fleet) -> tuple[Provider | None, str | None]:
     """Return the provider and the bare name of a policy's own model, as far as they are known."""
-    name = policy.model
-    if policy.provider is not None:
-        return fleet.provider(policy.provider), name
-    head, slash, tail = (name or "").partition("/")
-    found = fleet.provider(head) if slash else None
-    if found is not None:
-        return found, tail
-    having = [one for one in fleet.providers if any(model.name == name for model in one.models)]
-    return (having[0] if len(having) == 1 else None), name
+    found = candidates(Wish(policy=policy))
+    first = None if isinstance(found, NoRoute) else found[0]
+    if first is None or first.provider is None:
+        return None, policy.model
+    return fleet.provider(first.provider), first.model
 
 
 def price_of(policy: ModelPolicy, fleet: Fleet) -> Price | None:
