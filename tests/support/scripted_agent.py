@@ -109,7 +109,7 @@ def fail(habit: str, error: Exception) -> int:
     if habit == "deaf":
         say(type="done", usage={"input": 0, "output": 0})
         return 0
-    said = {"message": f"connection lost: {error}"}
+    said: dict[str, Any] = {"message": f"connection lost: {error}"}
     if isinstance(error, urllib.error.HTTPError):
         with error:
             told = json.load(error)["error"]["message"]

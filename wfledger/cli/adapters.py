@@ -7,6 +7,7 @@ import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app
 from wfledger.cli.render import plural, say, table
+from wfledger.cli.signals import ended_by_signals
 from wfledger.errors import NoLedgerError, NotFoundError, RepositoryError
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ def test(
         if verbose:
             say(text, err=True)
 
-    report = rehearse(order, clock=app.clock, say=tell)
+    with ended_by_signals():
+        report = rehearse(order, clock=app.clock, say=tell)
     if as_json:
         emit(report.as_json())
     else:

@@ -35,3 +35,15 @@ def stoppable(what: Stoppable) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM and a terminal that goes end the block as Ctrl-C does: nothing stays behind."""
+    wanted = [signal.SIGTERM, signal.SIGHUP]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,15 +1,13 @@
 """`torture`: faults for a while, and whether the ledger holds what it promises."""
 
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app
 from wfledger.cli.render import plural, say
+from wfledger.cli.signals import ended_by_signals
 from wfledger.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,25 +63,13 @@ def torture(
     order = Order(_seconds(length), workers, tasks, drawn, verbs=_supervisors(), keep=keep)
     made = Torture(order, clock=app.clock, say=lambda text: say(text, err=True))
     say(f"seed {drawn}, in {made.folder}", err=True)
-    with _ended_by_signals():
+    with ended_by_signals():
         report = made.carry_out()
     if as_json:
         emit(report.as_json())
     else:
         _say_report(report)
     return 1 if report.violations else 0
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and a terminal that goes end it as Ctrl-C does: nothing of it stays behind."""
-    wanted = [signal.SIGTERM, signal.SIGHUP]
-    before = {number: signal.signal(number, signal.default_int_handler) for number in wanted}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _supervisors() -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The failure matrix: a good adapter passes, and each bad habit of an agent is caught."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from wfledger.errors import EnvironmentFailedError, InvalidDocumentError, UsageE
 from wfledger.run.config.adapters import read_adapter
 from wfledger.run.config.settings import Reader
 from wfledger.run.rehearsal.matrix import CASES, Order, Report, rehearse
+from wfledger.run.rehearsal.stage import as_toml
 
 ALL = tuple(case.name for case in CASES)
 
@@ -77,6 +79,7 @@ def test_an_agent_that_hides_its_failure_ends_at_its_limit() -> None:
     assert not report.ok
 
 
+@pytest.mark.long
 def test_an_adapter_that_reads_usage_from_nowhere_is_caught() -> None:
     definition = agent()
     definition["usage"] = {"when": {"type": "done"}, "input": "tokens.in"}
@@ -107,3 +110,8 @@ def test_a_role_that_cannot_be_read_leaves_nothing_behind(
     with pytest.raises(InvalidDocumentError, match="paper"):
         rehearse(order, clock=SystemClock(), say=lambda text: None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tables_are_written_so_that_they_read_the_same() -> None:
+    tables = {"a": {"b c": ["x\ny", 'q"\\', "\x7f\x01é"], "n": 1, "f": 0.05, "yes": True, "in": {}}}
+    assert tomllib.loads(as_toml(tables)) == tables

@@ -18,7 +18,7 @@ from wfledger.errors import EnvironmentFailedError, UsageError
 from wfledger.run.attempts.requests import request_end
 from wfledger.run.config.adapters import Adapter
 from wfledger.run.engine import Pulse
-from wfledger.run.rehearsal.script import FAILURES, Answer, Played, Script, Turn
+from wfledger.run.rehearsal.script import FAILURES, Played, Script, Turn
 from wfledger.run.rehearsal.server import Rehearsal
 from wfledger.run.rehearsal.stage import Cast, Part, Stage, build, key_in_environment, settled
 from wfledger.run.session import Session
@@ -29,7 +29,6 @@ GRACE_S: Final = 15.0
 #: Seconds around an attempt: worktree, keeping, landing.
 _AROUND_S: Final = 30.0
 _LINE: Final = "written in a rehearsal"
-_NOTHING: Final = Answer("There is nothing to do.")
 
 Say = Callable[[str], None]
 
@@ -45,6 +44,8 @@ class Case:
     first: Turn | None = None
     #: What every question is answered with.
     always: Turn = field(default_factory=Played)
+    #: Whether a file is asked for.
+    writes: bool = True
     #: Whether the agent is asked to end when it waits for the server.
     stops: bool = False
     #: `done`, the class of a failure, or the code of a block.
@@ -63,12 +64,13 @@ class Case:
     @property
     def prompt(self) -> str:
         """What the agent is asked."""
-        return f"Do what is asked here and nothing else.\n\nSCRIPTED_WRITE<<{self.path}: {_LINE}>>"
+        asked = f"SCRIPTED_WRITE<<{self.path}: {_LINE}>>" if self.writes else "Nothing is asked."
+        return f"Do what is asked here and nothing else.\n\n{asked}"
 
 
 CASES: Final = (
     Case("edit", "asks for a file"),
-    Case("empty", "asks for nothing", always=_NOTHING, expected="no_change"),
+    Case("empty", "asks for nothing", writes=False, expected="no_change"),
     Case("401", "refuses the key", always=FAILURES["401"], expected="auth"),
     Case("402", "says that the balance is used up", always=FAILURES["402"], expected="quota"),
     Case("429", "gets too many requests", always=FAILURES["429-retry-after"],
@@ -318,7 +320,7 @@ def _missing(stage: Stage, case: Case, adapter: Adapter, result: Result) -> Iter
         yield f"it was to write {case.path} and wrote {', '.join(changed) or 'nothing'}"
     elif landed != f"{_LINE}\n".encode():
         yield f"{case.path} has not landed as it was asked for"
-    if adapter.usage.paths and (result.usage is None or result.usage.tokens is None):
+    if adapter.usage.paths and (result.usage is None or result.usage.source == "unknown"):
         yield "what it has used was not found where the adapter says"
 
 

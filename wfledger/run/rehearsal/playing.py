@@ -40,7 +40,7 @@ def play(asked: Asked) -> Answer:
         files = [listed(*_file(body)) for kind, body in wanted if kind == "WRITE"]
         return Answer("\n\n".join(files) or _DONE)
     commands = [_command(kind, body) for kind, body in wanted]
-    if commands and _SUBMIT in asked.system + "".join(asked.prompts):
+    if _SUBMIT in asked.system + "".join(asked.prompts):
         commands.append(f"echo {_SUBMIT}")
     if asked.results < len(commands):
         return Answer(calls=(_call(tool, commands[asked.results]),))

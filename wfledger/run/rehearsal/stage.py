@@ -89,7 +89,7 @@ def build(clock: Clock, cast: Cast, parts: tuple[Part, ...], *, limit_s: float) 
         _make_repo(repo)
         initialise(repo, clock=clock, policy=_POLICY)
         tables = _fleet(cast, parts)
-        (repo / FOLDER / "fleet.toml").write_text(_toml(tables), "utf-8")
+        (repo / FOLDER / "fleet.toml").write_text(as_toml(tables), "utf-8")
         workspace = Workspace.open(repo, clock=clock, state_home=folder / "state")
         workspace.fleet()  # whatever is wrong with the adapter is said before anything starts
         tasks = {part.name: _add(workspace, part, limit_s) for part in parts}
@@ -156,7 +156,7 @@ def _add(workspace: Workspace, part: Part, limit_s: float) -> str:
     return add(workspace, spec, node=part.name, target=None).id
 
 
-def _toml(tables: Mapping[str, Any]) -> str:
+def as_toml(tables: Mapping[str, Any]) -> str:
     """Return *tables*, as TOML has given them, as TOML: one line for each key at the top."""
     return "".join(f"{_string(name)} = {_value(value)}\n" for name, value in tables.items())
 
