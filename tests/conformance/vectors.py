@@ -15,8 +15,9 @@ from tests.conformance import offering, pages
 from wfledger.core import bounds
 from wfledger.core.documents import Result, Run, Task
 from wfledger.core.handwork import decide
+from wfledger.core.ids import check_id
 from wfledger.core.policy import LedgerConfig
-from wfledger.core.records import Record, canonical, check_id, parse
+from wfledger.core.records import Record, canonical, parse
 from wfledger.core.scopes import matches, overlap
 from wfledger.core.scopes import parse as parse_pattern
 from wfledger.core.statuses import TRANSITIONS, Status

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wfledger.core.documents import Approval, Block, Check, Result, Task, TaskSpec
-from wfledger.core.records import check_id
+from wfledger.core.ids import check_id
 from wfledger.core.statuses import Status
 from wfledger.core.values import value_reason
 from wfledger.core.verification import (

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wfledger.core.records import check_id
+from wfledger.core.ids import check_id
 from wfledger.plans import naming
 
 pytestmark = pytest.mark.requirement("WFL-PLAN-034")

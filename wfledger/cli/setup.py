@@ -85,9 +85,9 @@ def _show(intent: "Intent", wanted: "Wanted", *, err: bool) -> None:
             click.echo(click.style(clean(line), fg=colour) if colour else clean(line), err=err)
     for clash in intent.clashes:
         say(f"{_name(clash.path, wanted)}: {clash.reason}", err=True)
-        if clash.by_hand:
-            say("  by hand it would be:", err=True)
-            say("".join(f"    {line}\n" for line in clash.by_hand.splitlines()), err=True)
+        if not wanted.remove:
+            say("  by hand it would have to hold:", err=True)
+            say("\n".join(f"    {line}" for line in clash.by_hand.splitlines()), err=True)
 
 
 def _diff(edit: "Edit", wanted: "Wanted") -> list[str]:

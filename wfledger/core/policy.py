@@ -7,6 +7,7 @@ from pydantic import Field
 from wfledger.core import bounds
 from wfledger.core.documents import Gate, Limits
 from wfledger.core.records import Id, Record, Seconds
+from wfledger.core.scopes import PROTECTED
 
 
 class GatePolicy(Gate):
@@ -49,9 +50,7 @@ class Policy(Record):
     overtake: int = Field(default=16, ge=0)
     gate: GatePolicy | None = None
     #: Paths that only a literal pattern grants (spec 40).
-    protected: tuple[str, ...] = (
-        "**/.git*", ".github/workflows/**", ".gitlab-ci.yml", ".wfledger/**",
-    )
+    protected: tuple[str, ...] = PROTECTED
     #: Generations of tasks and runs that the worker of a task may start below it.
     depth: int = Field(default=2, ge=0, le=bounds.MAX_DEPTH)
     max_blob_bytes: int = Field(default=50 * 2**20, ge=1)

@@ -6,38 +6,22 @@ newer writer put there.
 
 import json
 import math
-import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Final, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from wfledger.core import bounds
+from wfledger.core.ids import ID, check_id
 from wfledger.errors import InvalidDocumentError
 
 #: Version of the protocol; readers stop at a higher major version.
 PROTOCOL: Final = "wfledger/1"
-_ID: Final = re.compile(r"^[a-z0-9](?:[a-z0-9_-]|\.(?=[a-z0-9])){0,63}\Z")
-_DEVICES: Final = frozenset(
-    ["con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)), *(f"lpt{n}" for n in range(10))]
-)
-
-
-def check_id(text: str) -> str:
-    """Return *text* if it may name a task, run or node (WFL-TASK-001), else raise `ValueError`."""
-    if not _ID.match(text):
-        raise ValueError("an id is 1 to 64 of a-z 0-9 _ - . and starts with a letter or digit")
-    if text.endswith((".lock", ".json")):
-        raise ValueError("an id ends neither in .lock nor in .json")
-    if any(part in _DEVICES for part in text.split(".")):
-        raise ValueError("an id does not use the name of a device")
-    return text
-
 
 Id = Annotated[
     str,
     AfterValidator(check_id),
-    Field(json_schema_extra={"pattern": _ID.pattern.replace(r"\Z", "$")}),
+    Field(json_schema_extra={"pattern": ID.pattern.replace(r"\Z", "$")}),
 ]
 Oid = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Seconds = Annotated[float, Field(gt=0, le=bounds.MAX_SECONDS)]

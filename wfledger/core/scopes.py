@@ -21,6 +21,8 @@ from wfledger.core.segments import (
 )
 from wfledger.errors import InvalidPatternError
 
+#: What only a literal pattern grants, where the policy does not say otherwise.
+PROTECTED: Final = ("**/.git*", ".github/workflows/**", ".gitlab-ci.yml", ".wfledger/**")
 _DEEP: Final = "**"
 _WHOLE_REPOSITORY: Final = frozenset({"", "."})
 _MARKS: Final = {

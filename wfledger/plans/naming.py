@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import count
 from typing import Final
 
-from wfledger.core.records import check_id
+from wfledger.core.ids import check_id
 
 #: A task id is `<run>.<node>` with a run of 8 characters; a slug and its hash fit as well.
 LONGEST: Final = 48

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from wfledger.core.records import check_id
+from wfledger.core.ids import check_id
 from wfledger.core.statuses import Status
 
 #: Folders of the ledger besides those of the statuses.

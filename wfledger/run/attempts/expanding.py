@@ -21,7 +21,7 @@ from wfledger.core.authority import (
     inherited,
 )
 from wfledger.core.documents import Check, Task, TaskSpec
-from wfledger.core.records import check_id
+from wfledger.core.ids import check_id
 from wfledger.core.scopes import parse_protected
 from wfledger.core.statuses import Status
 from wfledger.core.usage import Budget

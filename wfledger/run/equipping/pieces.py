@@ -30,9 +30,6 @@ class Piece(Protocol):
     def is_in(self, text: str | None) -> bool:
         """Whether *text* holds the piece as we would put it."""
 
-    def by_hand(self) -> str:
-        """Return what a person would have to add."""
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -87,10 +84,6 @@ class Entry:
             return text is not None and self._is_at(self._read(text))
         except ClashError:
             return False
-
-    def by_hand(self) -> str:
-        """Return the entry as JSON."""
-        return jsonc.written(self._nested(0))
 
     def _nested(self, depth: int) -> Any:
         value = [self.value] if self.listed else self.value
@@ -173,10 +166,6 @@ class Block:
         except ClashError:
             return False
 
-    def by_hand(self) -> str:
-        """Return what stands between the marks."""
-        return self.body
-
     def _check(self, before: str, after: str, adds: Mapping[str, Any]) -> None:
         """Raise `ClashError` unless the file then means what it meant, and the block."""
         wanted = _joined(_toml(before), adds)
@@ -207,10 +196,6 @@ class Whole:
     def is_in(self, text: str | None) -> bool:
         """Whether it is our text."""
         return text == self.text
-
-    def by_hand(self) -> str:
-        """Return our text."""
-        return self.text
 
 
 def _toml(text: str) -> dict[str, Any]:

@@ -58,8 +58,8 @@ class Clash:
 
     path: Path
     reason: str
-    #: What to add by hand; empty where there is nothing to add.
-    by_hand: str = ""
+    #: What would have to be in it.
+    by_hand: str
 
 
 @dataclass(frozen=True)
@@ -128,14 +128,23 @@ def intend(wanted: Wanted) -> Intent:
             piece = placed.piece
             file.after = piece.take(file.after) if wanted.remove else piece.put(file.after)
         except ClashError as error:
-            by_hand = "" if wanted.remove else placed.piece.by_hand()
-            clashes.append(Clash(placed.path, str(error), by_hand))
+            if placed.path not in {clash.path for clash in clashes}:
+                clashes.append(Clash(placed.path, str(error), _by_hand(placed.path, given)))
     edits = tuple(
         Edit(file.path, real, file.before, file.after)
         for real, file in files.items()
         if file.before != file.after
     )
     return Intent(edits, tuple(clashes), () if wanted.remove else given.notes)
+
+
+def _by_hand(path: Path, given: Outfit) -> str:
+    """Return a file that holds all that is to be in the one at *path*, and nothing else."""
+    text: str | None = None
+    for placed in given.placed:
+        if placed.path == path:
+            text = placed.piece.put(text)
+    return text or ""
 
 
 @dataclass

@@ -36,7 +36,7 @@ def open_end(claimed: Claimed, environ: Mapping[str, str]) -> str | None:
     if not told and not claimed.has_runtime:
         return (
             f"{claimed.task_id} is claimed by this session and not handed in. If it is done: "
-            "wfledger complete (or the tool wf_complete), which checks and lands it. If it cannot "
+            "wfledger complete --check (or the tool wf_complete), which lands it. If it cannot "
             "be done: wfledger fail --reason WHY. To let another worker do it: wfledger release."
         )
     return _unsound(claimed, Path(told)) if told else None

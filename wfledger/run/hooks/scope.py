@@ -3,19 +3,17 @@
 The rules are those of landing (spec 40); here they only come before the work instead of after it.
 """
 
+import json
 import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from wfledger.core.text import clean_line
 from wfledger.errors import RepositoryError, WfledgerError
 from wfledger.run.hooks.claimed import Claimed
 from wfledger.vcs.locate import locate
-
-if TYPE_CHECKING:
-    from wfledger.core.policy import Policy
 
 #: Patterns that a refusal lists.
 _LISTED: Final = 12
@@ -34,7 +32,7 @@ def refusal(
     if result_file and real == Path(os.path.realpath(result_file)):
         return None
     root = claimed.folder or _checkout(cwd)
-    if root is None or (by_shell and _is_scratch(real)):
+    if root is None or (by_shell and _is_scratch(real, claimed.folder)):
         return None
     if not real.is_relative_to(root) or real == root:
         return _said(claimed, str(path), f"it lies outside the worktree {root}")
@@ -51,12 +49,17 @@ def _checkout(cwd: Path) -> Path | None:
         return None
 
 
-def _is_scratch(path: Path) -> bool:
-    """Whether *path* is nobody's: a device, or a temporary file outside of any repository."""
+def _is_scratch(path: Path, worktree: Path | None) -> bool:
+    """Whether *path* is nobody's: a device, or a temporary file outside of any repository.
+
+    Beside the *worktree* of an attempt are those of others.
+    """
     if path.is_relative_to("/dev"):
         return True
     folders = {Path(os.path.realpath(one)) for one in (tempfile.gettempdir(), "/tmp", "/var/tmp")}  # noqa: S108 - only looked at
-    return any(path.is_relative_to(one) for one in folders) and _checkout(path) is None
+    is_temporary = any(path.is_relative_to(one) for one in folders)
+    is_beside = worktree is not None and path.is_relative_to(worktree.parent)
+    return is_temporary and not is_beside and _checkout(path) is None
 
 
 def _broken(claimed: Claimed, name: str) -> str | None:
@@ -76,25 +79,26 @@ def _broken(claimed: Claimed, name: str) -> str | None:
 
 def _protected(claimed: Claimed, name: str) -> str | None:
     """Return why a protected path may not be written; only for such ones all rules are loaded."""
-    from wfledger.core.policy import LedgerConfig
-    from wfledger.core.records import parse
-    from wfledger.core.scopes import matches_folded, parse_protected
+    from wfledger.core.scopes import PROTECTED, matches_folded, parse_protected
 
+    path = claimed.layout.root / "ledger.json"
     try:
-        raw = (claimed.layout.root / "ledger.json").read_bytes()
-        policy = parse(LedgerConfig, raw).policy
-        areas = [parse_protected(text) for text in policy.protected]
-    except (WfledgerError, OSError):
-        return None
+        listed = json.loads(path.read_bytes()).get("policy", {}).get("protected", PROTECTED)
+        areas = [parse_protected(text) for text in listed]
+    except (WfledgerError, OSError, ValueError, TypeError, AttributeError):
+        return None  # landing names what is wrong with it
     if not any(matches_folded(area, name) for area in areas):
         return None
-    return _by_all_rules(claimed.write, name, policy)
+    return _by_all_rules(claimed.write, name, path)
 
 
-def _by_all_rules(write: Sequence[str], name: str, policy: "Policy") -> str | None:
+def _by_all_rules(write: Sequence[str], name: str, ledger: Path) -> str | None:
     from wfledger.core.changes import Change, Entry, Rules, violations
+    from wfledger.core.policy import LedgerConfig
+    from wfledger.core.records import parse
     from wfledger.core.scopes import parse_all
 
+    policy = parse(LedgerConfig, ledger.read_bytes()).policy
     entry = Entry(0o100644, "0" * 40, 0)
     change = Change(os.fsencode(name), entry, Entry(0o100644, "1" * 40, 0))
     found = violations([change], parse_all(write), Rules.of(policy), siblings=lambda _: ())
