@@ -66,6 +66,8 @@ class Order(Record):
     #: The receipt of its route.
     route: Routed
     provider: str
+    #: What all runs of the ledger may use of it.
+    provider_budget: Budget | None = None
     base_url: str
     #: As a `[profile.NAME]` says it, and the one model of it.
     profile: dict[str, Any]

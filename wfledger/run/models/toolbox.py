@@ -99,8 +99,13 @@ class Done:
 class Toolbox:
     """The tools of one worker, but for the one that ends its work."""
 
-    def __init__(self, names: tuple[str, ...], files: Files, commands: Commands | None) -> None:
+    def __init__(
+        self, names: tuple[str, ...], files: Files, commands: Commands | None, *,
+        goes_on: bool = False,
+    ) -> None:  # fmt: skip
         self.names = names
+        #: Whether an earlier process of the attempt had them already.
+        self._goes_on = goes_on
         self._files, self._commands = files, commands
         self._tools: dict[str, Callable[[Mapping[str, Any]], str]] = {
             "list": files.listing, "read": files.read, "search": files.search,
@@ -111,7 +116,7 @@ class Toolbox:
     def has_changed(self) -> bool:
         """Whether something in the worktree may have changed by it."""
         ran = self._commands is not None and self._commands.count > 0
-        return bool(self._files.written) or ran
+        return self._goes_on or bool(self._files.written) or ran
 
     def call(self, call: ToolCall, *, at_most_s: float) -> Done:
         """Do what is called; *at_most_s* is what is left of the time."""

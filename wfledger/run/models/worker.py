@@ -128,6 +128,7 @@ class ModelWorker:
             meter=str(meters.path_of(workspace.ledger.layout.local, given.task.id, given.attempt)),
             transcript=str(path_of(workspace.ledger.layout, given.task.id, given.attempt)),
             route=target.route, provider=target.provider.name, base_url=target.provider.base_url,
+            provider_budget=target.provider.budget,
             profile=server_table(profile, target.model),
             tools=tools, policy=vouching.policy(workspace),
             budget=given.budget.within(role.budget).within(
