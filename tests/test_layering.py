@@ -44,7 +44,7 @@ DOORS = {
 RESERVED = {
     "subprocess": ["vcs.*", "run.*", "cli.*"],
     "multiprocessing": [],
-    "asyncio": [],
+    "asyncio": ["mcp.*"],
     "time": ["clock", "cli.*"],
     # Torture draws its plan and its faults from a seed; nothing that a ledger rests on may.
     "random": ["run.chaos.chance"],

@@ -16,8 +16,13 @@ def claim_next(workspace: Workspace, *, worker: str, task_id: str | None = None)
 
     Raises as `claims.claim` does.
     """
-    offers = workspace.ledger.names(Status.PENDING)
-    wanted = task_id is not None and task_id not in offers
-    if wanted or len(offers) < bounds.WINDOW_MIN // 2:
-        Scheduler(workspace).step(slots=count_of(workspace, None))
+    refill(workspace, wanted=task_id)
     return claim(workspace, worker=worker, task_id=task_id)
+
+
+def refill(workspace: Workspace, *, wanted: str | None = None) -> None:
+    """Put on offer what may start where few offers are open, or *wanted* is not among them."""
+    offers = workspace.ledger.names(Status.PENDING)
+    is_missing = wanted is not None and wanted not in offers
+    if is_missing or len(offers) < bounds.WINDOW_MIN // 2:
+        Scheduler(workspace).step(slots=count_of(workspace, None))
