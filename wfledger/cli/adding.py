@@ -55,8 +55,8 @@ def add(
     It belongs to the standing run of the branch that is checked out.
     """
     from wfledger.run import submit
-    from wfledger.run.staffing import staffed_task
     from wfledger.run.money.raising import with_more
+    from wfledger.run.staffing import staffed_task
 
     if command and prompt:
         raise UsageError("a task has a command or a prompt, not both")

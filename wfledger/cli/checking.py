@@ -1,6 +1,7 @@
 """The verbs that look at a plan before it runs: `check` and `plan`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,8 +16,10 @@ from wfledger.plans.checking import check_text
 from wfledger.plans.compiling import Plan
 from wfledger.plans.expand import expand_text
 from wfledger.plans.picture import Picture, draw
+from wfledger.plans.problems import Problem
 
 if TYPE_CHECKING:
+    from wfledger.run.staffing import Staffed
     from wfledger.run.submit import Neighbour
 
 _FILE: Final = click.Path(path_type=Path, allow_dash=True)
@@ -32,18 +35,23 @@ _SHOWN: Final = 12
 def check(app: App, *, file: Path, lenient: bool, as_json: bool) -> int:
     """Say everything that is wrong with a plan, at once.
 
+    In a repository with a ledger that includes prompts that nobody of its fleet would do.
+
     Exit status 0: it can be run. 7: it has errors.
     """
     source = read_source(file, start=app.start)
     checked = check_text(source.text, source.name, lenient=lenient)
+    staff = _staff(app, checked.plan) if checked.plan is not None else ()
+    checked = replace(checked, errors=(*checked.errors, *_unstaffed(staff)))
     if as_json:
-        emit(checked.as_json())
+        emit(checked.as_json() | ({"routes": _routes(staff)} if staff else {}))
     else:
         say_problems(checked, source.name)
     if not checked.ok:
         return InvalidDocumentError.exit_status
     if checked.plan is not None and not as_json:
         say(f"{source.name} is a plan of {plural(len(checked.plan.tasks), 'task')}")
+        _show_staff(staff)
     return 0
 
 
@@ -65,6 +73,7 @@ def plan(
     checked = check_text(source.text, source.name, lenient=lenient)
     found = plan_of(checked, source.name)
     picture = draw(found)
+    staff = _staff(app, found)
     lands, neighbours = _surroundings(app, found, target)
     card = card_of(app.workspace, found, None) if lands is not None else None
     if as_json:
@@ -74,6 +83,7 @@ def plan(
                 **picture.as_json(),
                 "warnings": [problem.as_json() for problem in checked.warnings],
                 "target": lands,
+                "routes": _routes(staff),
                 "card": card.as_json() if card is not None else None,
                 "neighbours": [
                     {"run": one.run.id, "name": one.run.name, "paths": list(one.paths)}
@@ -84,6 +94,7 @@ def plan(
         return
     say_problems(checked, source.name)
     _show(found, picture)
+    _show_staff(staff)
     _show_landing(found, lands)
     if card is not None:
         show(card)
@@ -91,6 +102,33 @@ def plan(
         named = f" ({one.run.name})" if one.run.name else ""
         say(f"run {one.run.id}{named} has not landed and changed {_some(one.paths)}, which this "
             f"plan may write: wfledger land {one.run.id} first, or expect conflicts")  # fmt: skip
+
+
+def _staff(app: App, found: Plan) -> Sequence["Staffed | str"]:
+    """Return who would do each prompt; nothing where there is no ledger, and so no fleet."""
+    from wfledger.run.staffing import staffed
+
+    try:
+        fleet = app.workspace.fleet()
+    except (NoLedgerError, RepositoryError):
+        return ()
+    return tuple(staffed(found, fleet, None))
+
+
+def _unstaffed(staff: Sequence["Staffed | str"]) -> list[Problem]:
+    said = (one if isinstance(one, str) else one.problem for one in staff)
+    return [Problem("unstaffed", text, "") for text in said if text is not None]
+
+
+def _routes(staff: Sequence["Staffed | str"]) -> list[dict[str, Any]]:
+    return [one.as_json() for one in staff if not isinstance(one, str)]
+
+
+def _show_staff(staff: Sequence["Staffed | str"]) -> None:
+    for one in staff[:_SHOWN]:
+        say(f"  {one}" if isinstance(one, str) else f"  {one.node} is done by {one.text}")
+    if len(staff) > _SHOWN:
+        say(f"  and {plural(len(staff) - _SHOWN, 'more prompt')}")
 
 
 def _surroundings(

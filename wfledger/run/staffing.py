@@ -1,10 +1,11 @@
 """Who would do the prompts of a plan: the role of each, and its model, before anything starts."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from wfledger.core.documents import Check, TaskSpec
 from wfledger.core.routes import AGENT_ROLES, NoRoute, Routed
+from wfledger.errors import InvalidDocumentError
 from wfledger.plans.compiling import Plan
 from wfledger.run.config.roles import Fleet
 from wfledger.run.workers.registry import Registry
@@ -32,6 +33,20 @@ class Staffed(NamedTuple):
         return f"{self.role}: " + " ".join(
             part for part in (by, f"with {model}" if by and model else model) if part
         )
+
+    @property
+    def problem(self) -> str | None:
+        """Why nobody would ever do it; None where somebody would."""
+        return f"{self.node}: {self.text}" if isinstance(self.route, NoRoute) else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the shape that `check --json` and `plan --json` print."""
+        route = self.route
+        return {
+            "task": self.node, "role": self.role,
+            "route": route.model_dump(mode="json") if isinstance(route, Routed) else None,
+            "problem": route.message if isinstance(route, NoRoute) else None,
+        }  # fmt: skip
 
 
 def default_role(fleet: Fleet, agent_type: str) -> str | None:
@@ -78,12 +93,28 @@ def _staffed(registry: Registry, known: set[str], node: str, spec: TaskSpec) -> 
     return Staffed(node, spec.role, None if role is None else registry.resolve(role, spec))
 
 
+def require_staffed(spec: TaskSpec, fleet: Fleet) -> None:
+    """Raise `InvalidDocumentError` where no model would ever do the prompt of a task."""
+    found = staffed_task(spec, fleet, "")
+    if found is not None and isinstance(found.route, NoRoute):
+        raise InvalidDocumentError(
+            found.text, hint="wfledger provider list", role=found.role, problem=found.route.kind
+        )
+
+
+def staffed_task(spec: TaskSpec, fleet: Fleet, node: str) -> Staffed | None:
+    """Return who would do one task; None where it has no prompt, or no role of the fleet."""
+    if spec.prompt is None or spec.command is not None or spec.manual:
+        return None
+    return _staffed(Registry(fleet), {one.name for one in fleet.roles}, node, spec)
+
+
 def missing_roles(plan: Plan, fleet: Fleet, role: str | None) -> list[str]:
     """Return one sentence for each prompt that nobody would do, now or later."""
     problems = []
     for one in staffed(plan, fleet, role):
         if isinstance(one, str):
             problems.append(one)
-        elif isinstance(one.route, NoRoute):
-            problems.append(f"{one.node}: {one.text}")
+        elif one.problem is not None:
+            problems.append(one.problem)
     return problems
