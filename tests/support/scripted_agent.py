@@ -23,6 +23,7 @@ HABITS = (
     "lazy",  # asks nobody and is done
     "stray",  # writes a file that nobody has asked for
     "leaky",  # prints its key
+    "careless",  # writes its key into a file of its task's scope
     "patient",  # waits for ever when it was refused
     "forgetful",  # begins anew when its session is to go on, and does nothing
 )
@@ -63,6 +64,8 @@ def main() -> int:
         converse(given, messages, notes, used)
     except (OSError, http.client.HTTPException, ValueError) as error:
         return fail(given.habit, error)
+    if given.habit == "careless":
+        Path("edit/notes.txt").write_text(os.environ["AGENT_KEY"])
     if given.habit == "stray":
         Path("stray.txt").write_text("nobody has asked for this\n")
     say(type="done", usage=used)

@@ -171,6 +171,7 @@ def test_each_model_and_each_conversation_may_have_an_order_of_its_own(rehearse:
     assert (server.count(), server.count("m")) == (5, 4)
 
 
+@pytest.mark.requirement("WFL-ADAPT-105")
 def test_one_key_is_right_where_the_script_names_it(rehearse: Rehearse) -> None:
     server = rehearse(script=Script((Answer("yes"),), key="right"))
     with _client(server, "wrong") as client, pytest.raises(openai.AuthenticationError):
@@ -179,6 +180,7 @@ def test_one_key_is_right_where_the_script_names_it(rehearse: Rehearse) -> None:
         assert client.chat.completions.create(model="m", messages=ASK).choices[0].message.content
     assert [one.key for one in server.asked] == ["wrong", "right"]
     assert "right" not in repr(server.requests)
+    assert server.url.startswith("http://127.0.0.1:")
 
 
 def test_a_turn_may_be_made_from_what_was_asked(rehearse: Rehearse) -> None:

@@ -12,7 +12,7 @@ from wfledger.errors import EnvironmentFailedError, InvalidDocumentError, UsageE
 from wfledger.run.config.adapters import read_adapter
 from wfledger.run.config.settings import Reader
 from wfledger.run.rehearsal.matrix import CASES, Order, Report, rehearse
-from wfledger.run.rehearsal.stage import as_toml
+from wfledger.run.rehearsal.stage import Cast, as_toml, build
 
 ALL = tuple(case.name for case in CASES)
 
@@ -58,6 +58,7 @@ def test_a_good_agent_passes_in_every_case() -> None:
         ("mute", ("500",), "task", "without saying"),
         ("lazy", ("empty",), "no_change", "never asked"),
         ("stray", ("edit",), "out_of_scope", ""),
+        ("careless", ("edit",), "done", "key into edit/notes.txt"),
         ("leaky", ("402",), "quota", ""),
         ("forgetful", ("resume",), "no_change", ""),
     ],
@@ -98,6 +99,18 @@ def test_what_cannot_be_tried_out_is_said_at_once() -> None:
         _rehearse(alone)
     with pytest.raises(UsageError, match="there is no case 418"):
         _rehearse(agent(), "418")
+
+
+def test_a_key_that_outlives_an_attempt_is_found(tmp_path: Path) -> None:
+    definition = agent()
+    stage = build(SystemClock(), Cast("ours", definition), (), limit_s=1.0)
+    try:
+        (stage.workspace.ledger.layout.local / "logs").mkdir(exist_ok=True)
+        (stage.workspace.ledger.layout.local / "logs" / "a.log").write_text("it is KEY-1234")
+        assert stage.files_with("KEY-1234") == ("repo/.git/wfledger/logs/a.log",)
+    finally:
+        stage.remove()
+    assert not stage.folder.exists()
 
 
 def test_a_role_that_cannot_be_read_leaves_nothing_behind(

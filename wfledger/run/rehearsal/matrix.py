@@ -305,8 +305,21 @@ def _wrong(
         yield "its model was never asked"
     elif not any(one.key == server.script.key for one in server.asked):
         yield "it never brought the provider's key"
+    spilt = [path for path in _written(result) if _holds(stage, result, path, server)]
+    if spilt:
+        yield f"it wrote the provider's key into {', '.join(spilt)}"
     if case.expected == "done" and result.failure is None:
         yield from _missing(stage, case, adapter, result)
+
+
+def _written(result: Result) -> tuple[str, ...]:
+    return tuple(one.path for one in result.changed if one.kind in {"added", "modified"})
+
+
+def _holds(stage: Stage, result: Result, path: str, server: Rehearsal) -> bool:
+    """Whether a file that an attempt left holds the server's key."""
+    kept = stage.workspace.repo.read_blob(result.head, path) if result.head else None
+    return (server.script.key or "").encode() in (kept or b"")
 
 
 def _missing(stage: Stage, case: Case, adapter: Adapter, result: Result) -> Iterator[str]:
