@@ -57,12 +57,18 @@ def _last_word(ends: Ends, transcript: Transcript) -> tuple[bool | None, Event |
             return True, event
         if any(matches(event, one) for one in ends.failed):
             return False, event
-    for line in reversed(transcript.lines):
+    return _last_line(ends, transcript.lines)
+
+
+def _last_line(ends: Ends, lines: Sequence[str]) -> tuple[bool | None, Event | None]:
+    """Return the same of text: every line of failure since the last success."""
+    failed: list[str] = []
+    for line in reversed(lines):
         if any(re.search(one, line) for one in ends.failed_lines):
-            return False, {"line": line}
-        if any(re.search(one, line) for one in ends.ok_lines):
-            return True, {"line": line}
-    return None, None
+            failed.insert(0, line)
+        elif any(re.search(one, line) for one in ends.ok_lines):
+            return (False, {"lines": failed}) if failed else (True, {})
+    return (False, {"lines": failed}) if failed else (None, None)
 
 
 def _http_status(event: Event, ends: Ends) -> int | None:
@@ -80,7 +86,7 @@ def _error(
     if is_ok:
         return ""
     if event is not None:
-        said = as_text(event.get("line")) or as_text(pick(event, ends.message))
+        said = "\n".join(event.get("lines", ())) or as_text(pick(event, ends.message))
     else:
         said = as_text(last(transcript.events, ends.message))
     return said or "\n".join(line[:_LINE_CHARS] for line in transcript.lines[-_TAIL:])
