@@ -33,7 +33,7 @@ EXIT: Final[Mapping[Stop, int]] = {
 }  # fmt: skip
 
 #: Code of a block for which a budget is used up.
-_SPENT: Final = "budget"
+SPENT: Final = "budget"
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,16 @@ def decide(rounds: Sequence[Round], used: Used, limits: Limits) -> Stop | None:
 def _said(last: Round) -> Stop | None:
     if last.is_done and last.reached:
         return Stop.REACHED
-    if any(code not in FINAL_CODES and code != _SPENT for code in last.codes):
+    if wants_person(last.codes):
         return Stop.BLOCKED
     if last.is_done and last.reached is None:
         return Stop.BLOCKED
     return None
+
+
+def wants_person(codes: Sequence[str]) -> bool:
+    """Whether a block among *codes* is one that another plan cannot get round."""
+    return any(code not in FINAL_CODES and code != SPENT for code in codes)
 
 
 def _at_limit(count: int, used: Used, limits: Limits) -> Stop | None:
@@ -97,12 +102,7 @@ def _at_limit(count: int, used: Used, limits: Limits) -> Stop | None:
 
 
 def _standstill(rounds: Sequence[Round]) -> Stop | None:
-    """Return whether the last two rounds came to the same, or a budget of its own ended the last.
-
-    A round that a budget ended, below the goal's own, would be ended by it again.
-    """
-    if rounds and _SPENT in rounds[-1].codes:
-        return Stop.BUDGET
+    """Return whether the last two rounds came to the same."""
     if len(rounds) < 2:
         return None
     one, two = rounds[-2:]

@@ -24,7 +24,7 @@ def _mapping(value: Mapping[str, Any]) -> Iterator[str]:
 def _entry(key: str, item: Any) -> Iterator[str]:
     if isinstance(item, list | tuple) and any(isinstance(one, Mapping) for one in item):
         yield key
-        yield from (f"  {line}" for line in _sequence(item))
+        yield from (f"  {line}" if line else "" for line in _sequence(item))
     elif isinstance(item, str) and _is_block(item):
         yield f"{key} |{'' if item.endswith(chr(10)) else '-'}"
         yield from (f"  {line}" if line else "" for line in item.removesuffix("\n").split("\n"))

@@ -65,12 +65,13 @@ def test_tasks_are_taken_over_once_with_their_ids_listed(terminal: Terminal) -> 
 @pytest.mark.long
 @pytest.mark.requirement("WFL-IMPORT-007")
 def test_what_waits_is_brought_up_to_date_and_what_began_is_left(terminal: Terminal) -> None:
-    write(terminal, FIRST, THIRD)
+    write(terminal, FIRST, CLOSED, THIRD)
     run = terminal.json(IMPORT)["run"]
     assert terminal.task(f"{run}.bd-1").spec.write == ()
     terminal("wfledger tick")
     terminal(f"wfledger claim {run}.bd-1 --worker me")
-    write(terminal, FIRST | {"description": "Other."}, THIRD | {"title": "3rd"}, {"id": "bd-9"})
+    other = FIRST | {"description": "Other."}
+    write(terminal, other, CLOSED, THIRD | {"title": "3rd"}, {"id": "bd-9"})
     found = terminal.json(IMPORT)
     assert (found["added"], found["updated"]) == ([f"{run}.bd-9"], [f"{run}.bd-3"])
     assert [one["task"] for one in found["kept"]] == [f"{run}.bd-1"]

@@ -6,21 +6,23 @@ well-known tokens are blotted out of everything that is sent.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar
 
-from wfledger.clock import Clock
 from wfledger.core.routes import ModelPolicy
 from wfledger.core.usage import Usage
 from wfledger.errors import EnvironmentFailedError, UsageError
-from wfledger.run.config.profiles import Profile
 from wfledger.run.config.providers import Model
 from wfledger.run.config.roles import Fleet
 from wfledger.run.models.answers import Answer, read_arguments
 from wfledger.run.models.client import Client, Request, Server
 from wfledger.run.models.metering import Meter
-from wfledger.run.models.troubles import PASSING, Refused
+from wfledger.run.models.troubles import PASSING, TERMINAL, Refused
+from wfledger.run.money import breakers
+from wfledger.run.money.prices import place_of
 from wfledger.run.processes.environment import redact, secrets_of
+from wfledger.run.workers.launch import Trouble
+from wfledger.run.workspace import Workspace
 
 #: Tries of one request that fails with what passes, and the longest wait between two.
 _TRIES: Final = 4
@@ -78,11 +80,18 @@ class Wrong:
 class Asker:
     """One model, and what asking it has used up to now."""
 
+    workspace: Workspace
+    #: Name of its provider, whose breaker is heeded.
+    provider: str
     server: Server
-    clock: Clock
     #: Variables whose secrets no request may hold.
     environ: Mapping[str, str] = field(repr=False)
     meter: Meter = field(default_factory=Meter)
+
+    @property
+    def model(self) -> str:
+        """The model as people name it."""
+        return f"{self.provider}/{self.server.model.name}"
 
     @property
     def usage(self) -> Usage:
@@ -98,7 +107,7 @@ class Asker:
             {"role": "system", "content": wanted.system},
             {"role": "user", "content": self._clean(wanted.prompt)},
         ]
-        client = Client(self.server, self.clock)
+        client = Client(self.server, self.workspace.clock)
         try:
             for left in range(wanted.repairs, -1, -1):
                 answer = self._ask(client, messages, wanted.tool)
@@ -114,26 +123,39 @@ class Asker:
     def _ask(
         self, client: Client, messages: list[Mapping[str, Any]], tool: Tool
     ) -> Answer:
+        shut = breakers.shut_now(self.workspace, self.provider)
+        if shut is not None:
+            raise NoAnswerError(shut.reason, hint=shut.command, provider=self.provider)
         wait_s = 1.0
         for left in range(_TRIES - 1, -1, -1):
             answer = client.complete(Request(tuple(messages), (tool.as_sent(),), must_call=True))
             if isinstance(answer, Answer):
                 self.meter.add(answer.usage)
+                breakers.succeeded(self.workspace, self.provider)
                 return answer
-            asked_s = answer.retry_after_s
-            if not left or answer.kind not in PASSING or (asked_s or 0) > _WAIT_S:
-                raise self._no_answer(answer)
-            self.clock.wait(wait_s if asked_s is None else asked_s)
+            refused = replace(answer, message=redact(answer.message, self._secrets()))
+            asked_s = refused.retry_after_s
+            if not left or refused.kind not in PASSING or (asked_s or 0) > _WAIT_S:
+                self._note(refused)
+                raise self._no_answer(refused)
+            self.workspace.clock.wait(wait_s if asked_s is None else asked_s)
             wait_s *= 4
         raise AssertionError("a count does not end")
 
+    def _note(self, refused: Refused) -> None:
+        """Let the breaker of the provider know of what is its own trouble."""
+        if refused.kind in PASSING | TERMINAL:
+            trouble = Trouble(refused.kind, refused.message, refused.retry_after_s)
+            breakers.note(self.workspace, self.provider, trouble)
+
     def _no_answer(self, refused: Refused) -> NoAnswerError:
-        secrets = (*secrets_of(self.environ), *([self.server.key] if self.server.key else ()))
-        said = redact(refused.message, secrets)
         return NoAnswerError(
-            f"the model {self.server.model.name} gives no answer ({refused.kind}): {said}",
-            kind=refused.kind, model=self.server.model.name, url=self.server.base_url,
+            f"{self.model} gives no answer ({refused.kind}): {refused.message}",
+            kind=refused.kind, model=self.model, url=self.server.base_url,
         )
+
+    def _secrets(self) -> tuple[str, ...]:
+        return (*secrets_of(self.environ), *([self.server.key] if self.server.key else ()))
 
     def _again(self, answer: Answer, wrong: Wrong, tool: Tool) -> Iterable[Mapping[str, Any]]:
         """Return the answer and what is wrong with it, as the next request says them."""
@@ -146,7 +168,7 @@ class Asker:
             yield {"role": "user", "content": text}
 
     def _clean(self, text: str) -> str:
-        return redact(text, secrets_of(self.environ))
+        return redact(text, self._secrets())
 
 
 def _arguments(answer: Answer, tool: Tool) -> Mapping[str, Any] | Wrong:
@@ -181,32 +203,25 @@ def policy_of(fleet: Fleet, *, model: str | None, role: str | None) -> ModelPoli
     raise UsageError(f"{who} that could be asked", hint="--model PROVIDER/MODEL says which")
 
 
-def server_of(fleet: Fleet, policy: ModelPolicy, environ: Mapping[str, str]) -> Server:
-    """Return where the model of *policy* is asked; raises `UsageError` where that is not known."""
-    name = policy.model or ""
-    provider_name, slash, model_name = name.partition("/")
-    if policy.provider is not None or not slash:
-        provider_name, model_name = policy.provider or "", name
-    provider = fleet.provider(provider_name) if provider_name else None
+def asker_of(
+    workspace: Workspace, policy: ModelPolicy, environ: Mapping[str, str]
+) -> Asker:
+    """Return who asks the model of *policy*; raises `UsageError` where it is not known how."""
+    fleet, name = workspace.fleet(), policy.model or ""
+    provider, model_name = place_of(policy, fleet)
     profile = fleet.profile(provider.profile) if provider else None
-    if provider is None or profile is None:
+    if provider is None or profile is None or model_name is None:
         raise UsageError(
-            f"{name} names no provider that is known here" if not provider_name
-            else f"there is no provider {provider_name}",
+            f"{name} names no provider that is known here",
             hint="--model PROVIDER/MODEL, with a [provider.NAME] in .wfledger/fleet.toml",
-        )  # fmt: skip
-    if provider.key is not None and not environ.get(provider.key):
+        )
+    key = environ.get(provider.key) if provider.key else None
+    if provider.key is not None and not key:
         raise UsageError(
             f"{provider.name} wants a key in ${provider.key}, which is not set",
             hint=f"export {provider.key}=...", variable=provider.key,
         )
-    listed = next((one for one in provider.models if one.name == model_name), None)
-    return Server(
-        base_url=provider.base_url, profile=profile, model=listed or _own(profile, model_name),
-        key=environ.get(provider.key) if provider.key else None,
-    )  # fmt: skip
-
-
-def _own(profile: Profile, name: str) -> Model:
-    """Return what the profile knows of a model; a bare name where it knows nothing."""
-    return next((one for one in profile.models if one.name == name), Model(name))
+    known = (*provider.models, *profile.models)
+    model = next((one for one in known if one.name == model_name), Model(model_name))
+    server = Server(base_url=provider.base_url, profile=profile, model=model, key=key)
+    return Asker(workspace, provider.name, server, environ)

@@ -5,7 +5,7 @@ from the caller, so that no text that a model read can become a command. Nothing
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from wfledger.core.scopes import Pattern, collide, parse_all
@@ -70,8 +70,6 @@ class Order:
     max_tasks: int = 12
     #: Commands that every task that writes has to pass.
     verify: tuple[str, ...] = ()
-    #: As `budget` of the short form.
-    budget: Mapping[str, Any] = field(default_factory=dict)
     #: What earlier rounds came to and what is missing; empty for the first.
     so_far: str = ""
 
@@ -169,10 +167,7 @@ def _document(order: Order, given: Mapping[str, Any]) -> dict[str, Any]:
         {name: task[name] for name in FIELDS if task.get(name) not in (None, "", [])}
         for task in (tasks if isinstance(tasks, list) else []) if isinstance(task, Mapping)
     ]  # fmt: skip
-    head = {
-        "goal": order.goal, "worker": order.role, "verify": list(order.verify),
-        "budget": dict(order.budget),
-    }  # fmt: skip
+    head = {"goal": order.goal, "worker": order.role, "verify": list(order.verify)}
     return {**{name: value for name, value in head.items() if value}, "tasks": listed}
 
 
