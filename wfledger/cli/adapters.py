@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from wfledger.run.config.adapters import Adapter
     from wfledger.run.config.roles import Fleet
-    from wfledger.run.rehearsal.matrix import Report, Shown
+    from wfledger.run.rehearsal.matrix import Report
+    from wfledger.run.rehearsal.showing import Shown
     from wfledger.run.workspace import Workspace
 
 _EXAMPLES: Final = """\b

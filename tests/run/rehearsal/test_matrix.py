@@ -11,7 +11,8 @@ from wfledger.clock import SystemClock
 from wfledger.errors import EnvironmentFailedError, InvalidDocumentError, UsageError
 from wfledger.run.config.adapters import read_adapter
 from wfledger.run.config.settings import Reader
-from wfledger.run.rehearsal.matrix import CASES, Order, Report, rehearse
+from wfledger.run.rehearsal.cases import CASES
+from wfledger.run.rehearsal.matrix import Order, Report, rehearse
 from wfledger.run.rehearsal.stage import Cast, as_toml, build
 
 ALL = tuple(case.name for case in CASES)
