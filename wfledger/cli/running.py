@@ -64,10 +64,10 @@ def run(
     plan allows. 10: tasks wait for a person; each is printed with its command.
     """
     from wfledger.core.unknown import unknown_fields
-    from wfledger.run.processes.sandbox import unavailable
     from wfledger.run.service.instance import is_up
     from wfledger.run.session import Session
     from wfledger.run.slots import count_of
+    from wfledger.run.workers.confining import unready
 
     asking = Asking(yes, as_json, _again(click.get_current_context(), what))
     found = _submitted(app, what, _Order(
@@ -80,7 +80,7 @@ def run(
     slots = count_of(workspace, workers)
     for sentence in unknown_fields(workspace.config()):
         say(f"warning: ledger.json: {sentence}", err=True)
-    for sentence in unavailable(workspace.fleet()):
+    for sentence in unready(workspace.fleet()):
         say(f"warning: {sentence}", err=True)
     say(f"run {found.id}: {plural(len(found.tasks), 'task')}, {slots} at once", err=True)
     with progress(workspace, found, err=as_json) as listener:

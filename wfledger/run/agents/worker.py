@@ -29,6 +29,8 @@ from wfledger.run.config.adapters import Adapter
 from wfledger.run.config.confinement import Confinement
 from wfledger.run.config.roles import Role
 from wfledger.run.config.templates import ARGUMENT_BYTES, fill, fill_argument
+from wfledger.run.models.metering import cost_of
+from wfledger.run.money.prices import price_of_route
 from wfledger.run.processes.environment import secrets_of
 from wfledger.run.processes.process import Ended
 from wfledger.run.processes.sandbox import PRIVATE
@@ -72,7 +74,7 @@ class AgentWorker:
         self._counted.append(counted(adapter.usage, transcript.events))
         self._session = session_of(adapter, transcript.events) or self._session
         result = judge(given.task, envelope_of(given, adapter, transcript), ended).but(
-            usage=usage_of(adapter.usage, self._counted),
+            usage=self._usage(given, adapter),
             agent=self._receipt(given, adapter, transcript),
         )
         if ended.reason == "spawn_failed":
@@ -157,6 +159,17 @@ class AgentWorker:
 
     def _has_provider(self, given: Assignment, adapter: Adapter) -> bool:
         return given.route is not None and given.route.provider not in {None, adapter.name}
+
+    def _usage(self, given: Assignment, adapter: Adapter) -> Usage:
+        """Return what it says it has used; the price of a provider's model is fleet.toml's to say.
+
+        An agent that was pointed at another server prices it as if it were its maker's.
+        """
+        usage = usage_of(adapter.usage, self._counted)
+        if not self._has_provider(given, adapter) or given.route is None:
+            return usage
+        price = price_of_route(given.fleet, given.route)
+        return usage.but(cost_usd=None if price is None else cost_of(usage, price))
 
     def _receipt(
         self, given: Assignment, adapter: Adapter, transcript: Transcript

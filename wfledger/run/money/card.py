@@ -23,6 +23,7 @@ from wfledger.run.money.estimates import Asked, Estimate, dollars, estimate
 from wfledger.run.money.prices import key_of, price_of
 from wfledger.run.processes.environment import looks_secret
 from wfledger.run.staffing import default_role
+from wfledger.run.workers.confining import foreseen
 
 #: Of scopes, commands and caps, how many are listed; all are counted.
 LISTED: Final = 12
@@ -165,7 +166,7 @@ def _agent(spec: TaskSpec, wanted: str | None, around: Circumstances) -> _Agent:
     policy = spec.model or role.model
     budget = (spec.budget or Budget()).within(role.budget)
     return _Agent(
-        role=name, who=_who(role, policy), confinement=role.confinement,
+        role=name, who=_who(role, policy), confinement=foreseen(around.fleet, spec.but(role=name)),
         pass_names=role.pass_names, key=key_of(policy, around.fleet) if policy else None,
         price=price_of(policy, around.fleet) if policy else None, budget=budget,
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """What is known of the model that a policy names: its provider, its price, its provider's key."""
 
-from wfledger.core.routes import ModelPolicy, NoRoute, Wish, candidates
+from wfledger.core.routes import ModelPolicy, NoRoute, Routed, Wish, candidates
 from wfledger.run.config.providers import Model, Price, Provider
 from wfledger.run.config.roles import Fleet
 
@@ -21,6 +21,11 @@ def price_of(policy: ModelPolicy, fleet: Fleet) -> Price | None:
     if model is None or model.price == Price():
         return None
     return model.price
+
+
+def price_of_route(fleet: Fleet, route: Routed) -> Price | None:
+    """Return the price of the model that a route names; None where nobody says it."""
+    return price_of(ModelPolicy(provider=route.provider, model=route.model), fleet)
 
 
 def key_of(policy: ModelPolicy, fleet: Fleet) -> str | None:

@@ -5,7 +5,8 @@ runs less shut in than was asked for: an agent without any sandbox is refused un
 own configuration allows it (WFL-ADAPT-030).
 """
 
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -15,7 +16,7 @@ from wfledger.run.config import machine
 from wfledger.run.config.adapters import Adapter
 from wfledger.run.config.confinement import Confinement, Sandboxed
 from wfledger.run.config.roles import Fleet, Role
-from wfledger.run.processes.sandbox import trouble
+from wfledger.run.processes.sandbox import trouble, unavailable
 
 _NONE: Final = "none"
 
@@ -71,16 +72,30 @@ def role_of(fleet: Fleet, spec: TaskSpec) -> Role | None:
     return next((role for role in fleet.roles if role.name == wanted), None)
 
 
-def refused(fleet: Fleet, specs: Iterable[TaskSpec]) -> Iterator[str]:
-    """Yield, for people, what of *specs* no agent will be started for here, once each."""
-    said = set()
-    for spec in specs:
+def foreseen(fleet: Fleet, spec: TaskSpec) -> Confinement:
+    """Return how it would be kept apart, for people: without a sandbox where it must not run."""
+    try:
+        return confinement_of(fleet, spec)
+    except (EnvironmentFailedError, InvalidDocumentError):
+        return replace(fleet.confinement_for(spec), sandbox="none")
+
+
+def unready(fleet: Fleet) -> Iterator[str]:
+    """Yield, for people, which roles of *fleet* cannot work on this machine, and why."""
+    yield from unavailable(fleet)
+    for role in fleet.roles:
+        if role.adapter is None:
+            continue
+        part = f"fleet.toml, [role.{role.name}]"
         try:
-            confinement_of(fleet, spec)
+            confinement_of(fleet, TaskSpec(prompt=role.name, role=role.name))
+            adapter = adapter_of(fleet, role)
         except (EnvironmentFailedError, InvalidDocumentError) as error:
-            if error.message not in said:
-                said.add(error.message)
-                yield error.message
+            yield f"{part}: {error.message}"
+            continue
+        if shutil.which(adapter.program, path=dict(role.env).get("PATH")) is None:
+            install = f"; install it: {adapter.install}" if adapter.install else ""
+            yield f"{part}: there is no program {adapter.program} on the PATH{install}"
 
 
 def _decided(wanted: Confinement, adapter: Adapter) -> Confinement:
