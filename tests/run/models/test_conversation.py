@@ -126,6 +126,16 @@ def test_calls_that_are_broken_are_answered_one_by_one(root: Path, rehearse: Reh
     assert answers[3].startswith("error: there is no tool 'nothing'")
 
 
+@pytest.mark.requirement("WFL-MODEL-023")
+def test_a_server_that_reads_earlier_arguments_gets_some(root: Path, rehearse: Rehearse) -> None:
+    broken = Answer(calls=(Call("write", '{"path": '), Call("list", {})), reasoning="x")
+    server = rehearse(broken, FAILURES["400"], WRITES, submits())
+    assert hold(server, root).finished.result is not None
+    found = [[call["function"]["arguments"] for call in told(server, at)[2]["tool_calls"]]
+             for at in (1, 2, 3)]  # fmt: skip
+    assert found == [['{"path": ', "{}"], ["{}", "{}"], ["{}", "{}"]]
+
+
 @pytest.mark.requirement("WFL-MODEL-012")
 @pytest.mark.parametrize("failure", ["429", "500", "cut", "no-choices", "garbage", "error-in-200"])
 def test_what_passes_is_asked_again(failure: str, root: Path, rehearse: Rehearse) -> None:

@@ -68,8 +68,9 @@ def test_one_answer_that_nobody_counted_makes_the_sum_unknown() -> None:
     assert (meter.steps, meter.tokens, meter.usd) == (2, 15, None)
 
 
-def test_nothing_asked_has_cost_nothing_that_is_known() -> None:
-    assert Meter().report() == Usage(requests=0, source="meter")
+def test_where_no_answer_came_it_is_known_that_nothing_was_used() -> None:
+    found = Meter().report()
+    assert (found.requests, found.tokens, found.cost_usd) == (0, 0, 0.0)
 
 
 def test_a_sum_goes_on_from_what_was_used_before() -> None:

@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 
 from tests.support.models import toolbox
+from wfledger.core.changes import Rules
 from wfledger.core.policy import Policy
+from wfledger.core.scopes import parse_all
 from wfledger.run.models.answers import ToolCall
+from wfledger.run.models.files import Files
+from wfledger.run.models.places import Place
 from wfledger.run.models.toolbox import Toolbox, granted, schemas
 
 
@@ -184,6 +188,20 @@ def test_nothing_leads_out_of_the_worktree(root: Path, tmp_path: Path, tool: str
 @pytest.mark.requirement("WFL-MODEL-032")
 def test_a_path_within_the_worktree_may_be_written_absolutely(root: Path) -> None:
     assert _call(toolbox(root), "read", path=str(root / "README.md")) == "# sample\n"
+
+
+def test_inputs_outside_of_the_worktree_are_read_and_nothing_more(
+    root: Path, tmp_path: Path
+) -> None:
+    inputs = tmp_path / "desk" / "inputs"
+    inputs.mkdir(parents=True)
+    (inputs / "r1.a.json").write_text("{}\n")
+    (tmp_path / "desk" / "order.json").write_text("secret\n")
+    files = Files(Place(root), parse_all(["**"]), Rules.of(Policy()), inputs=Place(inputs))
+    box = Toolbox(("read", "write"), files, None)
+    assert _call(box, "read", path=str(inputs / "r1.a.json")) == "{}\n"
+    assert _call(box, "read", path=f"{inputs}/../order.json").startswith("error: ")
+    assert _call(box, "write", path=str(inputs / "x"), content="x").startswith("error: ")
 
 
 @pytest.mark.requirement("WFL-MODEL-023")

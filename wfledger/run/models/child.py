@@ -136,7 +136,10 @@ class _Child:
     def _setting(self, model: "_Talking", transcript: Transcript) -> Setting:
         order = self._order
         write = parse_all(self._task.spec.write)
-        files = Files(Place(Path(order.folder)), write, Rules.of(order.policy))
+        files = Files(
+            Place(Path(order.folder)), write, Rules.of(order.policy),
+            inputs=Place(Path(order.inputs)),
+        )  # fmt: skip
         commands = Commands(self._means(), self._clock) if "run" in order.tools else None
         toolbox = Toolbox(order.tools, files, commands, goes_on=order.resumes)
         return Setting(

@@ -62,6 +62,9 @@ class Client:
             api_key=server.key or _NO_KEY, base_url=server.base_url, max_retries=0,
         )  # fmt: skip
 
+        # Set by the environment for one provider, they would go to all of them.
+        self._api.organization = self._api.project = None
+
     def close(self) -> None:
         """Close its connections."""
         self._api.close()

@@ -86,6 +86,8 @@ class Conversation:
         self._repairs = self._nudges = 0
         self._prompt_tokens = 0
         self._is_warned = self._must_call = False
+        #: Calls whose arguments are no JSON.
+        self._broken: set[str] = set()
 
     def hold(self) -> Finished:
         """Go on until it ends."""
@@ -127,6 +129,8 @@ class Conversation:
                 found.retry_after_s,
             )  # fmt: skip
             self._with.transcript.note("refused", **{"class": found.kind, "message": found.message})
+            if found.kind == "request" and self._blunt():
+                continue
             count = tries[found.kind] = tries.get(found.kind, 0) + 1
             ended = self._given_up(found, count)
             if ended is not None:
@@ -134,6 +138,23 @@ class Conversation:
             if count == 1:
                 self._with.troubled(found)
             self._wait(found, count)
+
+    def _blunt(self) -> bool:
+        """Take broken arguments out of what is sent; False where there are none.
+
+        They go back as they came. But some servers read the arguments of earlier calls, and refuse
+        the whole conversation for them.
+        """
+        broken = self._broken
+        self._broken = set()
+        for at, message in enumerate(self._messages):
+            calls = message.get("tool_calls") or ()
+            if any(call["id"] in broken for call in calls):
+                self._messages[at] = {**message, "tool_calls": [
+                    {**call, "function": {**call["function"], "arguments": "{}"}}
+                    if call["id"] in broken else call for call in calls
+                ]}  # fmt: skip
+        return bool(broken)
 
     def _given_up(self, refused: Refused, count: int) -> Finished | None:
         if refused.kind not in PASSING:
@@ -180,14 +201,16 @@ class Conversation:
         self._with.answered(answer.model)
 
     def _take(self, answer: Answer) -> Finished | None:
+        cut = answer.finish == "length"
         if answer.is_empty:
             # Such a message is refused by some when it comes back.
-            return self._nudge(instructions.EMPTY)
+            return self._nudge(instructions.CUT_OFF if cut else instructions.EMPTY)
         self._add(answer.message)
         self._must_call = False
         if not answer.calls:
-            return self._take_text(answer)
+            return self._take_text(answer, instructions.CUT_OFF if cut else instructions.SUBMIT_NOW)
         self._nudges = 0
+        self._broken |= {call.id for call in answer.calls if call.problem is not None}
         for call in answer.calls:
             if call.name != SUBMIT:
                 self._do(call)
@@ -195,12 +218,11 @@ class Conversation:
                 return finished
         return None
 
-    def _take_text(self, answer: Answer) -> Finished | None:
+    def _take_text(self, answer: Answer, otherwise: str) -> Finished | None:
         """Look for a result in what was said, or ask for one (WFL-MODEL-022)."""
         given = fenced(answer.text)
         if given is None:
-            cut = answer.finish == "length"
-            return self._nudge(instructions.CUT_OFF if cut else instructions.SUBMIT_NOW)
+            return self._nudge(otherwise)
         found = self._accepted(given)
         if isinstance(found, Finished):
             return found

@@ -34,8 +34,13 @@ _OLD, _NEW = "0" * 40, "1" * 40
 class Files:
     """The files of one worktree: all to read, those within the scope to write."""
 
-    def __init__(self, place: Place, write: tuple[Pattern, ...], rules: Rules) -> None:
+    def __init__(
+        self, place: Place, write: tuple[Pattern, ...], rules: Rules, *,
+        inputs: Place | None = None,
+    ) -> None:  # fmt: skip
         self._place = place
+        #: Of the attempt's producers; outside of the worktree, named absolutely by the prompt.
+        self._inputs = inputs
         self._write = write
         self._rules = rules
         #: Paths that were written.
@@ -59,8 +64,8 @@ class Files:
 
     def read(self, arguments: Mapping[str, Any]) -> str:
         """Return lines of a file."""
-        path = self._place.path(_text(arguments, "path"))
-        lines = self._content(path).splitlines(keepends=True)
+        place, path = self._at(_text(arguments, "path"))
+        lines = _content(place, path).splitlines(keepends=True)
         first = _number(arguments, "offset", 1)
         last = min(first - 1 + _number(arguments, "limit", _LINES), len(lines))
         taken: list[str] = []
@@ -108,7 +113,7 @@ class Files:
         if old == new:
             raise ToolError("old and new are the same")
         self._require_allowed(path, None)
-        content = self._content(path, strict=True)
+        content = _content(self._place, path, strict=True)
         count = content.count(old)
         if count == 0:
             raise ToolError(_not_found(path, content, old))
@@ -125,6 +130,12 @@ class Files:
         content = _text(arguments, "content", empty=True)
         self._put(path, content)
         return f"wrote {path}, {len(content.encode())} bytes"
+
+    def _at(self, given: str) -> tuple[Place, str]:
+        """Return where a path that is only read lies: among the inputs, or in the worktree."""
+        if self._inputs is not None and self._inputs.holds(given):
+            return self._inputs, self._inputs.path(given)
+        return self._place, self._place.path(given)
 
     def _put(self, path: str, content: str) -> None:
         try:
@@ -166,15 +177,6 @@ class Files:
             for one in self._place.entries(path)
         ]
 
-    def _content(self, path: str, *, strict: bool = False) -> str:
-        raw = self._place.read(path)
-        if b"\0" in raw[:8192]:
-            raise ToolError(f"{path} is no text: {len(raw)} bytes")
-        try:
-            return raw.decode("utf-8", "strict" if strict else "replace")
-        except UnicodeDecodeError:
-            raise ToolError(f"{path} is not UTF-8 and cannot be edited; write it anew") from None
-
     def _matches(
         self, expression: re.Pattern[str], path: str, glob: Pattern | None
     ) -> Iterator[str]:
@@ -184,12 +186,22 @@ class Files:
             if glob is not None and not matches(glob, one.path):
                 continue
             try:
-                content = self._content(one.path)
+                content = _content(self._place, one.path)
             except ToolError:  # no text, or gone since
                 continue
             for number, line in enumerate(content.splitlines(), start=1):
                 if expression.search(line):
                     yield f"{one.path}:{number}: {line[:_LINE_CHARS]}"
+
+
+def _content(place: Place, path: str, *, strict: bool = False) -> str:
+    raw = place.read(path)
+    if b"\0" in raw[:8192]:
+        raise ToolError(f"{path} is no text: {len(raw)} bytes")
+    try:
+        return raw.decode("utf-8", "strict" if strict else "replace")
+    except UnicodeDecodeError:
+        raise ToolError(f"{path} is not UTF-8 and cannot be edited; write it anew") from None
 
 
 def _text(

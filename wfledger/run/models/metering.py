@@ -46,6 +46,10 @@ def cost_of(usage: Usage, price: Price) -> float | None:
     return round(cost, 9)
 
 
+#: What was used where no answer came: that is known.
+NOTHING: Final = Usage(input=0, output=0, requests=0, cost_usd=0.0, source="meter")
+
+
 class Meter:
     """Adds up what the answers of one attempt have used."""
 
@@ -83,7 +87,9 @@ class Meter:
         """Return the sum, as far as it is known of all answers."""
         if self._uncounted:
             return Usage(requests=self._known.requests, source="meter")
-        return self._known.but(cost_usd=self.usd if self.steps else None)
+        if not self.steps:
+            return NOTHING
+        return self._known.but(cost_usd=self.usd)
 
 
 def _number(raw: Mapping[str, Any], paths: tuple[str, ...]) -> int | None:

@@ -56,6 +56,8 @@ class Order(Record):
     task_file: str
     attempt: int
     folder: str
+    #: What its producers left for it, to read.
+    inputs: str
     prompt: str
     result_file: str
     transcript: str

@@ -49,6 +49,10 @@ class Place:
         # A model may name it either way.
         self._names = {str(root), os.path.realpath(root)}
 
+    def holds(self, given: str) -> bool:
+        """Whether *given* is an absolute path that begins with the folder's own."""
+        return any(given.startswith(f"{root}/") for root in self._names)
+
     def path(self, given: str) -> str:
         """Return *given* relative to the worktree, `` for the worktree itself.
 

@@ -20,6 +20,7 @@ from wfledger.run.attempts.closing import failure
 from wfledger.run.config.providers import Model, Provider
 from wfledger.run.config.roles import Role
 from wfledger.run.guard import vouching
+from wfledger.run.models.metering import NOTHING
 from wfledger.run.models.order import (
     Entrusted,
     Order,
@@ -72,7 +73,7 @@ class ModelWorker:
         """Return what the report says, where it is the conversation that has ended."""
         report = self._sheet.read() or Report()
         result = judged(given, ended).but(
-            usage=report.usage or Usage(requests=0, source="meter"),
+            usage=report.usage or NOTHING,
             agent=_agent(given, report),
         )  # fmt: skip
         if ended.reason != "exited" or ended.left:
@@ -123,6 +124,7 @@ class ModelWorker:
         return Order(
             main=str(workspace.main), state_home=str(workspace.state.parent.parent),
             task_file=str(desk.task), attempt=given.attempt, folder=str(given.folder),
+            inputs=str(desk.inputs),
             prompt=desk.prompt.read_text("utf-8"),
             result_file=str(desk.result), output=str(desk.folder / "command.log"),
             meter=str(meters.path_of(workspace.ledger.layout.local, given.task.id, given.attempt)),
