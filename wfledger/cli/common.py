@@ -8,7 +8,7 @@ import getpass
 import json
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from wfledger.clock import Clock, SystemClock
+from wfledger.errors import UsageError
 
 if TYPE_CHECKING:
-    from wfledger.run.workspace import Workspace
+    from wfledger.run.workspace import Within, Workspace
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -41,7 +42,9 @@ class App:
         """The ledger of the repository that we are in; opened once."""
         from wfledger.run.workspace import Workspace
 
-        return Workspace.open(self.start, clock=self.clock, state_home=state_home())
+        workspace = Workspace.open(self.start, clock=self.clock, state_home=state_home())
+        workspace.within = started_in(os.environ)
+        return workspace
 
     @cached_property
     def machine_state(self) -> "Workspace":
@@ -64,6 +67,23 @@ class App:
         if is_up(self.workspace):
             return "the daemon takes it up"
         return f"next: wfledger run {run_id}"
+
+
+def started_in(environ: Mapping[str, str]) -> "Within | None":
+    """Return the attempt whose worker has started us, by its variables; None: nobody's has."""
+    from wfledger.core.usage import Budget
+    from wfledger.run.workspace import Within
+
+    task, token = environ.get("WFLEDGER_TASK"), environ.get("WFLEDGER_TOKEN")
+    if not task or not token:
+        return None
+    root, depth = environ.get("WFLEDGER_DIR"), environ.get("WFLEDGER_DEPTH")
+    try:
+        budget = Budget(**json.loads(environ.get("WFLEDGER_BUDGET") or "{}"))
+        levels = int(depth) if depth else None
+    except (ValueError, TypeError):
+        raise UsageError("WFLEDGER_DEPTH or WFLEDGER_BUDGET is not what wfledger sets") from None
+    return Within(task, token, Path(root) if root else None, levels, budget)
 
 
 pass_app = click.make_pass_decorator(App)

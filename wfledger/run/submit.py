@@ -96,8 +96,11 @@ def check_submission(workspace: Workspace, submission: Submission) -> str:
 def submit(workspace: Workspace, submission: Submission) -> Run:
     """Put a plan into the ledger as a new run; starts nothing.
 
-    Raises as `check_submission` does; nothing is changed then.
+    Raises as `check_submission` does, and as `nest` where a worker submits it; nothing is changed
+    then.
     """
+    from wfledger.run.attempts.nesting import nest
+
     plan, fleet = submission.plan, workspace.fleet()
     target = check_submission(workspace, submission)
     base = submission.base or workspace.repo.tip(target)
@@ -106,15 +109,15 @@ def submit(workspace: Workspace, submission: Submission) -> Run:
     run_id = workspace.clock.short_id(8)
     now = iso(workspace.clock.now())
     ids = {task.node: f"{run_id}.{task.node}" for task in plan.tasks}
-    tasks = [
-        new_task(ids[item.node], as_submitted(item.spec, ids, submission.role, fleet), now)
-        for item in plan.tasks
-    ]
+    specs = [as_submitted(item.spec, ids, submission.role, fleet) for item in plan.tasks]
+    nested = nest(workspace, specs, plan.budget)
+    tasks = [new_task(ids[item.node], spec, now) for item, spec in zip(plan.tasks, nested.specs,
+                                                                       strict=True)]  # fmt: skip
     run = Run(
         id=run_id, seq=1, name=submission.name or plan.name, goal=plan.goal, created=now,
         plan=submission.text, plan_source=submission.source, branch=f"{HEADS}wf/{run_id}",
         target=target, base=base, max_concurrent=plan.max_concurrent, gate=plan.gate,
-        budget=plan.budget, time_s=plan.time_s,
+        budget=nested.budget, time_s=plan.time_s, parent=nested.parent, depth=nested.depth,
         tasks=tuple(ids.values()),
     )
     _create_branch(workspace, run.branch, base)
@@ -205,8 +208,10 @@ def _standing_id(branch: str) -> str:
 def add(workspace: Workspace, spec: TaskSpec, *, node: str | None, target: str | None) -> Task:
     """Add one task to the standing run of a branch; returns it as it waits.
 
-    Names in `after` may leave the run's part out.
+    Names in `after` may leave the run's part out. Raises as `nest` where a worker adds it.
     """
+    from wfledger.run.attempts.nesting import nest
+
     run = standing_run(workspace, target)
     node = node or workspace.clock.short_id(5)
     spec = spec.but(
@@ -215,6 +220,8 @@ def add(workspace: Workspace, spec: TaskSpec, *, node: str | None, target: str |
     )
     check_edges(workspace, spec)
     require_staffed(spec, workspace.fleet())
+    nested = nest(workspace, [spec])
+    spec = nested.specs[0].but(parent=nested.parent)
     task = new_task(f"{run.id}.{node}", spec, iso(workspace.clock.now()))
     with workspace.ledger.transaction("author") as changes:
         ensure_run(workspace, changes, run)

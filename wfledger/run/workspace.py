@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from wfledger.clock import Clock
 from wfledger.core.policy import LedgerConfig, Policy
+from wfledger.core.usage import Budget
 from wfledger.errors import LedgerDamagedError, NoLedgerError
 from wfledger.run.localnames import FOLDER, LOCAL, POINTER
 from wfledger.run.wholeness import Guard, points_home, require_home
@@ -36,6 +37,25 @@ class Machine:
     boot: str
 
 
+@dataclass(frozen=True)
+class Within:
+    """The attempt that this process was started in, as its environment names it."""
+
+    task: str
+    token: str
+    #: The folder of its ledger.
+    root: Path | None = None
+    #: Of what it may hand on, where it is not of this ledger.
+    depth: int | None = None
+    budget: Budget = field(default_factory=Budget)
+
+    def is_of(self, workspace: "Workspace") -> bool:
+        """Whether it is an attempt of that ledger."""
+        if self.root is not None:
+            return self.root == workspace.ledger.layout.root
+        return workspace.ledger.find(self.task) is not None
+
+
 @dataclass
 class Workspace:
     """A ledger, its repository, this machine, and the clock."""
@@ -51,6 +71,8 @@ class Workspace:
     folds_case: bool = False
     #: What the user stands in; None where that is not known, as in the main checkout.
     standing: Located | None = None
+    #: Whose worker we are; None: nobody's.
+    within: Within | None = None
     _threads: threading.local = field(default_factory=threading.local)
 
     @classmethod

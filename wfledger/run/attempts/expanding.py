@@ -25,12 +25,13 @@ from wfledger.core.ids import check_id
 from wfledger.core.scopes import parse_protected
 from wfledger.core.statuses import Status
 from wfledger.core.usage import Budget
-from wfledger.errors import InvalidDocumentError, PlanError, UsageError
+from wfledger.errors import BudgetError, InvalidDocumentError, PlanError, UsageError
 from wfledger.plans import checking
 from wfledger.plans.compiling import Plan
 from wfledger.run.attempts.authorities import RUN, Grounds, authority_of, role_of, tools_of
 from wfledger.run.attempts.claims import held_entry
 from wfledger.run.guard import vouching
+from wfledger.run.money.caps import Caps
 from wfledger.run.staffing import missing_roles
 from wfledger.run.submit import as_submitted, new_task
 from wfledger.run.workspace import Workspace
@@ -180,7 +181,10 @@ def _children(
     if problems:
         raise InvalidDocumentError("; ".join(problems), problems=problems)
     grounds = Grounds(fleet, workspace.ledger.run(parent.run), vouching.policy(workspace))
-    mine = authority_of(grounds, parent.spec)
+    cap = Caps(workspace).of(parent)
+    if cap is not None:
+        raise BudgetError(f"nothing is left for it: {cap.reason}", hint=cap.command)
+    mine = authority_of(grounds, parent.spec, left=Caps(workspace).left_of_task(parent))
     ids = {item.node: child_id(parent.id, item.node) for item in plan.tasks}
     now = iso(workspace.clock.now())
     made: dict[str, Task] = {}
@@ -190,7 +194,7 @@ def _children(
         spec = spec.but(
             after=(*spec.after, *more.after), inputs=(*spec.inputs, *more.inputs), parent=parent.id
         )
-        spec, said = _bounded(grounds, parent, spec, mine)
+        spec, said = bounded(grounds, parent, spec, mine)
         problems += [f"{item.given}: {one}" for one in (*said, *_edge_problem(spec))]
         made[item.given] = new_task(ids[item.node], spec, now)
     if problems:
@@ -206,7 +210,7 @@ def _edge_problem(spec: TaskSpec) -> tuple[str, ...]:
     return (f"{count} dependencies; at most {bounds.TASK_EDGES}",) * (count > bounds.TASK_EDGES)
 
 
-def _bounded(
+def bounded(
     grounds: Grounds, parent: Task, spec: TaskSpec, mine: Authority
 ) -> tuple[TaskSpec, list[str]]:
     """Return a child's spec with what it has from its parent, and where it exceeds that one."""

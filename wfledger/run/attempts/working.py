@@ -18,6 +18,7 @@ from wfledger.core.documents import Limits, Result
 from wfledger.core.routes import Routed
 from wfledger.run.attempts.closing import failure
 from wfledger.run.attempts.commanding import TAG, tag_for
+from wfledger.run.attempts.nesting import variables
 from wfledger.run.attempts.tenure import Tenure
 from wfledger.run.money import breakers
 from wfledger.run.processes.environment import build, secrets_of
@@ -198,5 +199,6 @@ def _variables(given: Assignment, watch: Watch, limits: ProcessLimits) -> dict[s
         "WFLEDGER_RESULT_FILE": str(desk.result),
         "WFLEDGER_SCOPE": "\n".join(task.spec.write),
         **_names_of(given.route),
+        **variables(given),
         **deadline,
     }

@@ -78,6 +78,14 @@ class Caps:
         limit = self._provider(provider)
         return limit.cap() if limit is not None else None
 
+    def left_of_task(self, task: Task) -> Budget:
+        """Return what is left of the budgets of *task* and of the tasks that it belongs to."""
+        whole = Budget()
+        for limit in self._limits(task):
+            if limit.is_of_task:
+                whole = whole.within(left_of(limit.budget, limit.spent))
+        return whole
+
     def left(self, task: Task, fleet: Fleet, route: Routed | None) -> Budget:
         """Return what an attempt of *task* that starts now may use."""
         whole = Budget()
