@@ -1,5 +1,6 @@
 """Output is bounded on the disk at every moment, and what is kept is its beginning and its end."""
 
+import itertools
 import os
 import re
 import resource
@@ -110,3 +111,24 @@ def test_end_is_seen_with_and_without_pidfd(tmp_path: Path, *, watched: bool) ->
         assert not pump.turn(0)
     os.waitpid(pid, 0)
     assert (tmp_path / "log").read_bytes() == b"said"
+
+
+@given(
+    pieces=st.lists(st.sampled_from([b"secret-", b"value", b"secret-value", b"x", b"secret-secret-", b"\n"]), max_size=40),
+    cuts=st.lists(st.integers(1, 9), min_size=1, max_size=80),
+)
+def test_secret_reaches_no_file_however_it_arrives(pieces: list[bytes], cuts: list[int]) -> None:
+    stream = b"".join(pieces)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "log"
+        log = BoundedLog(path, 10_000, ("secret-value", "short"))
+        at = 0
+        for size in itertools.cycle(cuts):
+            if at >= len(stream):
+                break
+            log.feed(stream[at : at + size])
+            at += size
+            assert b"secret-value" not in path.read_bytes()
+        log.finish()
+        assert path.read_bytes() == stream.replace(b"secret-value", b"[redacted]")
+        assert log.total == len(stream)

@@ -7,7 +7,7 @@ how, within what is left of the attempt's time.
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ from wfledger.clock import iso
 from wfledger.core.breaking import TERMINAL
 from wfledger.core.documents import Limits, Result
 from wfledger.core.routes import Routed
+from wfledger.run.attempts.blotting import blotted
 from wfledger.run.attempts.closing import failure
 from wfledger.run.attempts.commanding import TAG, tag_for
 from wfledger.run.attempts.nesting import variables
@@ -60,11 +61,11 @@ def work(given: Assignment, watch: Watch) -> Result:
             _drop(launch)
             return refused
         tries += 1
-        ended, is_free = _run(given, watch, launch, spent_s=clock.elapsed() - began)
-        ending = kind.read_end(given, ended, tries)
-        result = ending.result.but(route=given.route)
+        done = _run(given, watch, launch, spent_s=clock.elapsed() - began)
+        ending = kind.read_end(given, done.ended, tries)
+        result = blotted(ending.result, done.secrets).but(route=given.route)
         _note(given, ending)
-        if not is_free:
+        if not done.is_free:
             alive = failure("environment", "a process of it does not end")
             return result.but(status="failed", failure=alive)
         if ending.again is None or watch.stop.is_set():
@@ -113,10 +114,19 @@ def _account(given: Assignment) -> str | None:
     return Router(given.workspace, given.fleet).account(given.route)
 
 
-def _run(
-    given: Assignment, watch: Watch, launch: Launch, *, spent_s: float
-) -> tuple[Ended, bool]:
-    """Run the worker's processes to their end; whether none of them is left comes second."""
+@dataclass(frozen=True)
+class _Done:
+    """A launch that is over."""
+
+    ended: Ended
+    #: Whether none of its processes is left.
+    is_free: bool
+    #: What its processes were trusted with.
+    secrets: tuple[str, ...] = field(repr=False)
+
+
+def _run(given: Assignment, watch: Watch, launch: Launch, *, spent_s: float) -> _Done:
+    """Run the worker's processes to their end."""
     tree = given.workspace.ledger.layout.tree(given.task.id, given.attempt)
     with_tree = LiveLock(tree, inheritable=True)
     ours = [launch]
@@ -129,15 +139,17 @@ def _run(
 
     try:
         watch.tenure.check()
+        job = _job(given, watch, launch, with_tree, spent_s=spent_s)
         ended = run_job(
-            _job(given, watch, launch, with_tree, spent_s=spent_s), stop=watch.stop,
-            clock=given.workspace.clock, on_beat=watch.tenure.check, on_start=started,
-        )
+            job, stop=watch.stop, clock=given.workspace.clock, on_beat=watch.tenure.check,
+            on_start=started,
+        )  # fmt: skip
     finally:
         with_tree.release()
         for one in ours:  # it could not be started
             _drop(one)
-    return ended, end_holders(tree, clock=given.workspace.clock)
+    is_free = end_holders(tree, clock=given.workspace.clock)
+    return _Done(ended, is_free, job.secrets)
 
 
 def _job(

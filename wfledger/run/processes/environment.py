@@ -18,7 +18,7 @@ _SECRET: Final = re.compile(
 )
 _GUARDED: Final = re.compile(r"GIT_|SSH_AUTH_SOCK\Z|WFLEDGER_")
 #: A shorter value is too likely to be an ordinary word of the output.
-_MIN_SECRET: Final = 8
+MIN_SECRET: Final = 8
 REDACTED: Final = "[redacted]"
 #: Forms that issuers give their tokens so that they can be recognised.
 _TOKENS: Final = re.compile(
@@ -88,13 +88,13 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
     for name, value in environment.items():
         if looks_secret(name):
             values.update([value, *value.splitlines()])
-    return tuple(sorted(value for value in values if len(value) >= _MIN_SECRET))
+    return tuple(sorted(value for value in values if len(value) >= MIN_SECRET))
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
     """Return *text* with every one of *secrets*, and every well-known token, blotted out."""
     # The longest first: one secret may be a part of another.
     for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= _MIN_SECRET:
+        if len(secret) >= MIN_SECRET:
             text = text.replace(secret, REDACTED)
     return _TOKENS.sub(REDACTED, text)

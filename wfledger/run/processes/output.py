@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from wfledger.run.processes.environment import REDACTED
+from wfledger.run.processes.environment import MIN_SECRET, REDACTED
 
 _CHUNK: Final = 64 * 1024
 #: Bytes read before the other descriptors are looked at again.
@@ -28,8 +28,8 @@ class _Blotting:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         # The longest first: one secret may be a part of another.
-        given = sorted(set(secrets), key=len, reverse=True)
-        self._secrets = [one for text in given if (one := text.encode("utf-8", "surrogateescape"))]
+        given = sorted({one for one in secrets if len(one) >= MIN_SECRET}, key=len, reverse=True)
+        self._secrets = [one.encode("utf-8", "surrogateescape") for one in given]
         self._begun = b""
 
     def feed(self, data: bytes) -> bytes:
