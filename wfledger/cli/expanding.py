@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.holding import held_by
 from wfledger.cli.render import say
 from wfledger.core import bounds
 from wfledger.errors import InvalidDocumentError, UsageError
@@ -44,9 +45,8 @@ def expand(app: App, *, task: str | None, source: str, token: str | None, as_jso
     from wfledger.run.attempts.expanding import expand as add_below
     from wfledger.run.commit import commit_journal
 
-    if not task:
-        raise UsageError("which task? Name it, or set WFLEDGER_TASK")
-    done = add_below(app.workspace, app.task_id(task), token, _read(source))
+    task_id, token = held_by(app, task, token)
+    done = add_below(app.workspace, task_id, token, _read(source))
     commit_journal(app.workspace)
     if as_json:
         emit(done.as_json())

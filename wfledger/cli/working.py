@@ -1,6 +1,7 @@
 """The verbs of workers: `claim`, `heartbeat`, `complete`, `fail`, `release`, `tick`.
 
-ID and `--token` default to the environment of an attempt, so a worker's script names neither.
+ID and `--token` default to the environment of an attempt, or to the worktree that one stands in, so
+a worker's script names neither.
 """
 
 import json
@@ -13,21 +14,16 @@ import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app, worker_name
 from wfledger.cli.failures import here
+from wfledger.cli.holding import held_by
 from wfledger.cli.render import say, span
 from wfledger.core import bounds
 from wfledger.core.states import REPORTED
-from wfledger.errors import UsageError
 
 _task_argument = click.argument("task", envvar="WFLEDGER_TASK", required=False)
 _token_option = click.option(
-    "--token", envvar="WFLEDGER_TOKEN", help="The secret of the claim; else $WFLEDGER_TOKEN."
-)
-
-
-def _task_of(app: App, task: str | None) -> str:
-    if not task:
-        raise UsageError("which task? Name it, or set WFLEDGER_TASK")
-    return app.task_id(task)
+    "--token", envvar="WFLEDGER_TOKEN",
+    help="The secret of the claim; else $WFLEDGER_TOKEN, or that of the worktree one stands in.",
+)  # fmt: skip
 
 
 @click.command("claim")
@@ -87,7 +83,7 @@ def heartbeat(
     """
     from wfledger.run.attempts import claims, phases
 
-    task_id = _task_of(app, task)
+    task_id, token = held_by(app, task, token)
     count = claims.heartbeat(app.workspace, task_id, token)
     if state or note:
         attempt = app.workspace.ledger.get(task_id).task.attempt
@@ -110,7 +106,8 @@ def release(
     """Give a task back; it counts as no failure, and work in its worktree is kept."""
     from wfledger.run.attempts.handing import give_back
 
-    done = give_back(app.workspace, _task_of(app, task), token, reason=reason)
+    task_id, token = held_by(app, task, token)
+    done = give_back(app.workspace, task_id, token, reason=reason)
     _said(app, done.id, f"{done.id} waits again", {}, as_json=as_json)
 
 
@@ -129,7 +126,8 @@ def fail(
     """Hand an attempt in as failed; its work is kept."""
     from wfledger.run.attempts import handing
 
-    done = handing.fail(app.workspace, _task_of(app, task), token, kind=kind, reason=reason)
+    task_id, token = held_by(app, task, token)
+    done = handing.fail(app.workspace, task_id, token, kind=kind, reason=reason)
     _said(app, done.id, f"{done.id} has failed: {kind}", {}, as_json=as_json)
 
 
@@ -157,7 +155,7 @@ def complete(
     """
     from wfledger.run.attempts import handing, outcomes, precheck
 
-    task_id = _task_of(app, task)
+    task_id, token = held_by(app, task, token)
     envelope = _read(result or _written())
     waiter = handing.Foreground(lambda text: say(text, err=True))
     said = None

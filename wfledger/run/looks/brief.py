@@ -17,6 +17,7 @@ from wfledger.run.attempts.claims import held_entry
 from wfledger.run.attempts.expanding import children_of
 from wfledger.run.attempts.inputs import landed_result
 from wfledger.run.attempts.tenure import deadline_of
+from wfledger.run.hooks import claimed
 from wfledger.run.liveness import has_runtime
 from wfledger.run.looks.brieftext import (
     ClaimFacts,
@@ -31,7 +32,6 @@ from wfledger.run.looks.overview import Overview, RunLine, overview, page
 from wfledger.run.merger.verification import shown
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
-from wfledger.store.layout import split_attempt
 
 #: Offers that are read for the list of what is ready.
 _READY: Final = 6
@@ -77,7 +77,7 @@ def brief(
 
     Raises `NotFoundError` for a task that is not there.
     """
-    holding = holding or standing_in(workspace)
+    holding = holding or _by_place(workspace)
     if task_id is None and holding is None:
         return Brief("ledger", about_ledger(_ledger(workspace, ""), door))
     if holding is None or (task_id is not None and task_id != holding.task):
@@ -93,15 +93,11 @@ def brief(
     return Brief("claim", text, entry.task.id, entry.task.attempt, entry.status.value)
 
 
-def standing_in(workspace: Workspace) -> Holding | None:
+def _by_place(workspace: Workspace) -> Holding | None:
     """Return the claim in whose worktree the user stands, or None."""
     place = workspace.standing.workdir if workspace.standing else None
-    if place is None or place.parent != workspace.state.resolve():
-        return None
-    named = split_attempt(place.name)
-    if named is None or named.rest:
-        return None
-    return Holding(named.task_id, attempt=named.attempt)
+    here = claimed.at(place) if place is not None else None
+    return Holding(here.task_id, attempt=here.attempt) if here is not None else None
 
 
 def _held(workspace: Workspace, holding: Holding) -> Entry:
