@@ -8,7 +8,7 @@ import click
 from wfledger.cli.common import App, emit, json_option, pass_app
 from wfledger.cli.render import plural, say, table
 from wfledger.cli.signals import ended_by_signals
-from wfledger.errors import NoLedgerError, NotFoundError, RepositoryError
+from wfledger.errors import NoLedgerError, NotFoundError, RepositoryError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,6 +108,8 @@ def test(
     """
     from wfledger.run.rehearsal.matrix import Order, rehearse
 
+    if readable and sandbox in {"own", "none"}:
+        raise UsageError("--readable is for bubblewrap: leave --sandbox out, or say bwrap")
     fleet = _fleet(app)
     found = _find(fleet, name)
     apart = {"sandbox": sandbox, "readable": readable}

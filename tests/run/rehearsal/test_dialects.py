@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+import openai
 import pytest
 
 from tests.support.rehearsals import Rehearse
@@ -58,6 +59,21 @@ def test_responses_stream_items_and_end_with_the_whole(rehearse: Rehearse) -> No
     assert told[0]["type"] == "response.created"
     assert told[-1]["response"]["output"] == items
     assert told[-1]["response"]["usage"]["total_tokens"] == 120
+
+
+@pytest.mark.parametrize("base", ["/v1", ""])
+def test_the_openai_package_reads_responses(rehearse: Rehearse, base: str) -> None:
+    answer = Answer("Look.", (Call("exec_command", {"cmd": "ls"}),), "Hm.")
+    server = rehearse(answer, answer)
+    with openai.OpenAI(base_url=server.url + base, api_key="k", max_retries=0) as client:
+        whole: Any = client.responses.create(model="m", input="Go.")
+        with client.responses.stream(model="m", input="Go.") as stream:
+            kinds = [event.type for event in stream]
+            final: Any = stream.get_final_response()
+    assert (whole.output_text, final.output_text) == ("Look.", "Look.")
+    assert final.output[-1].arguments == '{"cmd": "ls"}'
+    assert final.usage.input_tokens == 100
+    assert kinds.count("response.output_text.delta") == 1
 
 
 @pytest.mark.parametrize(

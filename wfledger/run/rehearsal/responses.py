@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from wfledger.run.rehearsal.asking import Asked, Offer, by_role
 from wfledger.run.rehearsal.chat import error, written
@@ -95,19 +95,31 @@ def _call(call: Call, name: str) -> dict[str, Any]:
     return named | {"type": "function_call", "arguments": written(call)}
 
 
+#: What is empty when an item is announced.
+_GROWING: Final[Mapping[str, Mapping[str, Any]]] = {
+    "message": {"content": [], "status": "in_progress"},
+    "function_call": {"arguments": "", "status": "in_progress"},
+}
+
+
 def _item_events(item: dict[str, Any], at: int) -> Iterator[dict[str, Any]]:
     place = {"item_id": item["id"], "output_index": at}
-    opened = item | {"content": []} if item["type"] == "message" else item
+    opened = {**item, **_GROWING.get(item["type"], {})}
     yield {"type": "response.output_item.added", "output_index": at, "item": opened}
     if item["type"] == "message":
-        text = item["content"][0]["text"]
-        for kind, said in (("delta", {"delta": text}), ("done", {"text": text})):
-            yield {"type": f"response.output_text.{kind}", "content_index": 0, **place, **said}
+        yield from _text_events(item["content"][0], {**place, "content_index": 0})
     elif item["type"] == "function_call":
         for kind, key in (("delta", "delta"), ("done", "arguments")):
             yield {"type": f"response.function_call_arguments.{kind}", **place,
                    key: item["arguments"]}  # fmt: skip
     yield {"type": "response.output_item.done", "output_index": at, "item": item}
+
+
+def _text_events(part: dict[str, Any], place: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield {"type": "response.content_part.added", **place, "part": {**part, "text": ""}}
+    yield {"type": "response.output_text.delta", **place, "delta": part["text"]}
+    yield {"type": "response.output_text.done", **place, "text": part["text"]}
+    yield {"type": "response.content_part.done", **place, "part": part}
 
 
 def _usage(usage: Mapping[str, Any]) -> dict[str, Any]:
