@@ -1,5 +1,6 @@
 """The card that `run FILE` shows before it submits anything, and its question (spec 66)."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +36,18 @@ def card_of(workspace: "Workspace", plan: "Plan", role: str | None) -> "Card":
     gate = workspace.policy().gate
     gates = (gate.command,) if gate is not None else ()
     return card_for(plan, Circumstances(workspace.fleet(), role, gates))
+
+
+def again(context: click.Context, *words: str) -> str:
+    """Return this call as it would be typed, with its arguments *words* and with `--yes`."""
+    typed = ["wfledger", context.info_name or "", *words]
+    for option in context.command.params:
+        value = context.params.get(option.name or "")
+        if isinstance(option, click.Option) and option.name != "yes" and value:
+            several = value if isinstance(value, tuple) else (value,)
+            for one in several:
+                typed += [option.opts[0]] if one is True else [option.opts[0], str(one)]
+    return shlex.join([*typed, "--yes"])
 
 
 def confirm(card: "Card", asking: Asking) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from wfledger.cli.card import Asking, card_of, confirm
+from wfledger.cli.card import Asking, again, card_of, confirm
 from wfledger.cli.common import App, emit, json_option, pass_app, worker_name
 from wfledger.cli.decomposing import MAX_TASKS, ROLE, VERIFY, asker_for, said_goal
 from wfledger.cli.failures import INTERRUPTED
@@ -87,6 +87,7 @@ def goal(
     (1). A goal that was stopped or killed goes on with --continue; what is done is not done again,
     and limits given there replace the old ones.
     """
+    from wfledger.run.config.providers import Price
     from wfledger.run.goals.loop import Pursuit
     from wfledger.run.goals.state import Place
 
@@ -94,7 +95,8 @@ def goal(
         raise UsageError("give the goal in words, or --continue ID")
     given = {"usd": max_usd, "time_s": max_time, "max_rounds": max_rounds}
     limits = {name: value for name, value in given.items() if value is not None}
-    _refuse_unasked(yes=yes, as_json=as_json)
+    words = [goal_text] if goal_text else []
+    _refuse_unasked(again(click.get_current_context(), *words), yes=yes, as_json=as_json)
     if goal_id:
         if model or role or verify or target:
             raise UsageError("--model, --worker, --verify and --target are for new goals")
@@ -107,6 +109,8 @@ def goal(
             **{"max_rounds": 3, **limits},
         )
     say(f"goal {found.id}: if it is cut off: wfledger goal --continue {found.id}", err=True)
+    if found.usd is not None and asker.server.model.price == Price():
+        say(f"warning: no price of {asker.model} is known; --max-usd does not hold it", err=True)
     asking = Asking(yes, as_json, f"wfledger goal --continue {found.id} --yes")
     with Place(app.workspace, found.id).alone():
         host = _Host(app, found, asking=asking, workers=workers)
@@ -118,12 +122,12 @@ def goal(
     return _status(ended)
 
 
-def _refuse_unasked(*, yes: bool, as_json: bool) -> None:
+def _refuse_unasked(hint: str, *, yes: bool, as_json: bool) -> None:
     """Refuse before a model is paid for a plan that nobody could say yes to."""
     if not yes and (as_json or not sys.stdin.isatty()):
         raise UnconfirmedError(
             "a person is to say yes to each round's plan; nothing was started",
-            hint="--yes starts each plan unasked",
+            hint=hint,
         )
 
 
@@ -197,7 +201,8 @@ def _next(ended: "Ended") -> list[str]:
             Stop.ROUNDS: " --max-rounds MORE"}.get(ended.stop or Stop.BLOCKED, "")  # fmt: skip
     if ended.stop is not Stop.NO_PROGRESS:
         found.append(f"wfledger goal --continue {ended.goal.id}{more}")
-    return list(dict.fromkeys([*found, *([f"wfledger land {runs[-1]}"] if runs else [])]))
+    landing = [f"wfledger land {runs[-1]}"] if runs and ended.stop is not None else []
+    return list(dict.fromkeys([*found, *landing]))
 
 
 def _ended_json(ended: "Ended") -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """The verb that does the work: `run`."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from wfledger.cli.budgets import budget_option, parse_budget
-from wfledger.cli.card import Asking, card_of, confirm
+from wfledger.cli.card import Asking, again, card_of, confirm
 from wfledger.cli.common import App, emit, json_option, pass_app, worker_name
 from wfledger.cli.failures import INTERRUPTED
 from wfledger.cli.planfiles import plan_of, read_source, say_problems
@@ -69,7 +68,7 @@ def run(
     from wfledger.run.slots import count_of
     from wfledger.run.workers.confining import unready
 
-    asking = Asking(yes, as_json, _again(click.get_current_context(), what))
+    asking = Asking(yes, as_json, again(click.get_current_context(), what))
     found = _submitted(app, what, _Order(
         lenient, role, target, name, asking, parse_budget(budget)
     ))  # fmt: skip
@@ -96,18 +95,6 @@ def run(
     if outcome.interrupted and is_up(workspace):
         say(f"the daemon goes on with it; to stop it: wfledger stop {found.id}", err=True)
     return INTERRUPTED if outcome.interrupted else outcome.exit_status
-
-
-def _again(context: click.Context, what: str) -> str:
-    """Return this call as it would be typed, with `--yes`."""
-    words = ["wfledger", "run", what]
-    for option in context.command.params:
-        value = context.params.get(option.name or "")
-        if isinstance(option, click.Option) and option.name != "yes" and value:
-            several = value if isinstance(value, tuple) else (value,)
-            for one in several:
-                words += [option.opts[0]] if one is True else [option.opts[0], str(one)]
-    return shlex.join([*words, "--yes"])
 
 
 def _submitted(app: App, what: str, order: _Order) -> Run:

@@ -1,5 +1,6 @@
 """What waits for what among imported tasks."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +57,7 @@ def test_ids_that_differ_in_case_alone_are_found() -> None:
 NAMES = ["a", "b", "c", "d", "e"]
 
 
+@pytest.mark.long
 @given(
     st.dictionaries(
         st.sampled_from(NAMES),

@@ -134,3 +134,11 @@ def test_export_says_all_that_the_ledger_does_in_a_stable_order(terminal: Termin
     terminal("wfledger export --jsonl all.jsonl", status=2)
     terminal(f"wfledger export --jsonl all.jsonl --force --run {run}")
     assert (terminal.root / "all.jsonl").read_text() == "".join(first.splitlines(keepends=True)[:2])
+
+
+@pytest.mark.requirement("WFL-IMPORT-009")
+def test_worker_takes_over_nothing(terminal: Terminal) -> None:
+    write(terminal, FIRST)
+    held = {"WFLEDGER_TASK": "r1.a", "WFLEDGER_TOKEN": "token"}
+    assert "expand" in terminal.json(IMPORT, env=held, status=2)["hint"]
+    assert terminal.json("wfledger status")["runs"] == []

@@ -16,6 +16,7 @@ ENV = {"HERE_KEY": KEY}
 DECOMPOSE = "wfledger decompose 'Port it all' --verify 'make test' --model here/m1"
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-GOAL-001")
 @pytest.mark.requirement("WFL-GOAL-002")
 def test_draft_is_a_plan_in_a_file_and_nothing_is_started(

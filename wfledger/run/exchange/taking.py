@@ -15,7 +15,7 @@ from wfledger.core import bounds
 from wfledger.core.documents import Origin, Run, Task, TaskSpec
 from wfledger.core.records import canonical
 from wfledger.core.statuses import Status
-from wfledger.errors import InvalidDocumentError, NotFoundError
+from wfledger.errors import InvalidDocumentError, NotFoundError, UsageError
 from wfledger.plans import naming
 from wfledger.plans.compiling import COMPILED_EDGES
 from wfledger.run import submit
@@ -92,6 +92,11 @@ def take(workspace: Workspace, imported: Imported, terms: Terms, *, dry_run: boo
 
     Raises `InvalidDocumentError` with every trouble, before anything is changed.
     """
+    if workspace.within is not None:
+        raise UsageError(
+            "a worker takes over no tasks of others; it adds tasks below its own",
+            hint="wfledger expand --help", task=workspace.within.task,
+        )
     if terms.role is not None:
         submit.role_for(workspace, terms.role)
     run = _run_of(workspace, imported, terms)

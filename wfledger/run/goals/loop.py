@@ -19,6 +19,7 @@ from wfledger.plans.budgets import Allowance
 from wfledger.plans.checking import check_text
 from wfledger.plans.compiling import Plan
 from wfledger.plans.printing import to_yaml
+from wfledger.run.attempts.nesting import nest
 from wfledger.run.goals import judging
 from wfledger.run.goals.asking import Asker
 from wfledger.run.goals.drafting import Draft, Order, draft
@@ -87,7 +88,11 @@ class Pursuit:
         self._began = workspace.clock.elapsed()
 
     def pursue(self) -> Ended:
-        """Work until a reason to stop; raises what asking, confirming and submitting raise."""
+        """Work until a reason to stop; raises what asking, confirming and submitting raise.
+
+        What a worker may not start is refused before a model is asked (WFL-AUTH-006).
+        """
+        nest(self._workspace, (), Budget(usd=self.goal.usd))
         self._save(stop=None)
         while True:
             stop = self._decide()
@@ -190,8 +195,11 @@ class Pursuit:
     def _funded(self, run: Run) -> Run:
         """Let a run use what is left of the goal's money; it may have been raised since.
 
-        Time is kept by `Host.drive`: a run's own would go on while nobody works on the goal.
+        Not one that a worker has started: what it may use was decided with that. Time is kept by
+        `Host.drive`: a run's own would go on while nobody works on the goal.
         """
+        if self._workspace.within is not None:
+            return run
         own = self._workspace.spending.look().of_runs({run.id}).usd
         allowed = self._allowance(own)
         return run if allowed is None else raise_run(self._workspace, run.id, allowed)
@@ -205,7 +213,8 @@ class Pursuit:
 
     def _submit(self, one: GoalRound, plan: Plan) -> Run:
         path = self._place.plan(one.number)
-        self._host.confirm(with_budget(plan, self._allowance()), path)
+        plan = with_budget(plan, self._allowance())
+        self._host.confirm(plan, path)
         self._give_up_leftovers(one)
         return submit(self._workspace, Submission(
             plan=plan, text=path.read_text("utf-8"), source=str(path), name=self._name(one),
@@ -278,5 +287,6 @@ class Pursuit:
 def _verdict_text(one: GoalRound) -> str:
     if one.reached is None:
         return f"round {one.number}: nobody could judge: {one.reason}"
-    said = "reached" if one.reached else f"{len(one.missing)} things are missing"
-    return f"round {one.number}: {said}"
+    said = "reached" if one.reached else "not reached"
+    missing = [f"  missing: {text}" for text in one.missing]
+    return "\n".join([f"round {one.number}: {said}", *missing])
