@@ -72,16 +72,14 @@ def test_the_exit_status_says_whether_every_case_is_as_it_must_be(fleet: Path) -
 
 
 @pytest.mark.long
-def test_sigterm_takes_everything_away_again(
-    fleet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
+@pytest.mark.requirement("WFL-ADAPT-100")
+def test_sigterm_takes_everything_away_again(fleet: Path, tmp_path: Path) -> None:
+    scratch = tmp_path / "state"
     _define(fleet, ours=agent("patient"))
     argv = ["adapter", "test", "ours", "--sandbox", "none", "--case", "429", "--verbose"]
     with subprocess.Popen(
         [sys.executable, "-m", "wfledger", "-C", str(fleet), *argv],
-        env={**os.environ, "TMPDIR": str(scratch)},
+        env={**os.environ, "XDG_STATE_HOME": str(scratch)},
         stderr=subprocess.PIPE, text=True,
     ) as running:  # fmt: skip
         said = running.stderr
@@ -90,4 +88,4 @@ def test_sigterm_takes_everything_away_again(
         running.send_signal(signal.SIGTERM)
         running.communicate(timeout=60)
     assert running.returncode != 0
-    assert list(scratch.iterdir()) == []
+    assert list((scratch / "wfledger" / "rehearsals").iterdir()) == []

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.common import App, emit, json_option, pass_app, state_home
 from wfledger.cli.render import plural, say, table
 from wfledger.cli.signals import ended_by_signals
 from wfledger.errors import NoLedgerError, NotFoundError, RepositoryError, UsageError
@@ -114,10 +114,12 @@ def test(
     found = _find(fleet, name)
     apart = {"sandbox": sandbox, "readable": readable}
     role = {key: value for key, value in apart.items() if value}
-    order = Order(found, _definition(app, fleet, found), role, cases, limit, jobs, keep)
+    order = Order(
+        found, _definition(app, fleet, found), role, cases, limit, jobs, keep, state_home()
+    )
 
-    def tell(text: str) -> None:
-        if verbose:
+    def tell(text: str, *, detail: bool) -> None:
+        if verbose or not detail:
             say(text, err=True)
 
     with ended_by_signals():

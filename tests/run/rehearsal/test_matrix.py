@@ -23,10 +23,16 @@ def allowed(home: Path) -> None:
     allow_unsandboxed(home)
 
 
+def _hush(text: str, *, detail: bool) -> None:
+    assert text
+
+
 def _rehearse(definition: dict[str, Any], *cases: str, limit_s: float = 20.0) -> Report:
     adapter = read_adapter(Reader(definition, source="fleet.toml"), "ours")
-    order = Order(adapter, definition, {"sandbox": "none"}, cases, limit_s, jobs=4)
-    return rehearse(order, clock=SystemClock(), say=lambda text: None)
+    order = Order(
+        adapter, definition, {"sandbox": "none"}, cases, limit_s, jobs=4, state_home=Path("state")
+    )
+    return rehearse(order, clock=SystemClock(), say=_hush)
 
 
 def _found(report: Report) -> dict[str, str]:
@@ -104,7 +110,9 @@ def test_what_cannot_be_tried_out_is_said_at_once() -> None:
 
 def test_a_key_that_outlives_an_attempt_is_found(tmp_path: Path) -> None:
     definition = agent()
-    stage = build(SystemClock(), Cast("ours", definition), (), limit_s=1.0)
+    stage = build(
+        SystemClock(), Cast("ours", definition), (), limit_s=1.0, below=tmp_path
+    )
     try:
         (stage.workspace.ledger.layout.local / "logs").mkdir(exist_ok=True)
         (stage.workspace.ledger.layout.local / "logs" / "a.log").write_text("it is KEY-1234")
@@ -114,16 +122,13 @@ def test_a_key_that_outlives_an_attempt_is_found(tmp_path: Path) -> None:
     assert not stage.folder.exists()
 
 
-def test_a_role_that_cannot_be_read_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def test_a_role_that_cannot_be_read_leaves_nothing_behind(tmp_path: Path) -> None:
     definition = agent()
     adapter = read_adapter(Reader(definition, source="fleet.toml"), "ours")
-    order = Order(adapter, definition, {"sandbox": "paper"})
+    order = Order(adapter, definition, {"sandbox": "paper"}, state_home=tmp_path)
     with pytest.raises(InvalidDocumentError, match="paper"):
-        rehearse(order, clock=SystemClock(), say=lambda text: None)
-    assert list(tmp_path.iterdir()) == []
+        rehearse(order, clock=SystemClock(), say=_hush)
+    assert list((tmp_path / "wfledger" / "rehearsals").iterdir()) == []
 
 
 def test_tables_are_written_so_that_they_read_the_same() -> None:

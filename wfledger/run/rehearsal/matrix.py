@@ -5,10 +5,11 @@ the agent's own program, its verdict, landing. Only the model is scripted (spec 
 """
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 from wfledger.clock import Clock
 from wfledger.errors import EnvironmentFailedError, UsageError
@@ -25,7 +26,11 @@ from wfledger.run.workspace import Workspace
 #: Seconds around an attempt: worktree, keeping, landing.
 _AROUND_S: Final = 30.0
 
-Say = Callable[[str], None]
+class Say(Protocol):
+    """Who is told how a rehearsal goes on."""
+
+    def __call__(self, text: str, *, detail: bool) -> None:
+        """Take note of a case that is over, or, as a *detail*, of what happens in it."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class Order:
     #: Cases at once.
     jobs: int = 2
     keep: bool = False
+    #: The state home, below which everything is made.
+    state_home: Path = Path()
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,10 @@ def rehearse(order: Order, *, clock: Clock, say: Say) -> Report:
     require_testable(order.adapter)
     cases = _chosen(order)
     key = clock.token()
+    say(
+        f"{len(cases)} cases for {order.adapter.name}, {order.jobs} at once, each within "
+        f"{order.limit_s:g} s", detail=False,
+    )  # fmt: skip
     with ExitStack() as stack:
         servers = {
             case.name: stack.enter_context(Rehearsal(replace(case.script, key=key)))
@@ -99,7 +110,7 @@ def rehearse(order: Order, *, clock: Clock, say: Say) -> Report:
         }
         parts = tuple(Part(case.name, case.prompt, servers[case.name]) for case in cases)
         cast = Cast(order.adapter.name, order.definition, order.role)
-        stage = build(clock, cast, parts, limit_s=order.limit_s)
+        stage = build(clock, cast, parts, limit_s=order.limit_s, below=order.state_home)
         try:
             with key_in_environment(key):
                 waits = _drive(stage, order, _Prompter(stage, cases, servers, say))
@@ -160,7 +171,7 @@ class _Prompter:
 
     def event(self, task_id: str, text: str) -> None:
         """Pass on what happens."""
-        self._say(f"{task_id.rpartition('.')[2]}: {text}")
+        self._say(f"{task_id.rpartition('.')[2]}: {text}", detail=True)
 
     def stopping(self, *, at_once: bool) -> None:
         """Nothing is to be said of that: the rehearsal itself asks for it."""
@@ -171,6 +182,7 @@ class _Prompter:
         for name, task_id in list(self._open.items()):
             if settled(self._workspace, task_id):
                 del self._open[name]
+                self._say(f"{name} is over; {len(self._open)} to go", detail=False)
             elif name in self._stops and self._servers[name].count():
                 self._stops.discard(name)
                 attempt = self._workspace.ledger.get(task_id).task.attempt

@@ -78,12 +78,18 @@ class Cast:
     role: Mapping[str, Any] = field(default_factory=dict)
 
 
-def build(clock: Clock, cast: Cast, parts: tuple[Part, ...], *, limit_s: float) -> Stage:
-    """Make the repository, its ledger and the tasks.
+def build(
+    clock: Clock, cast: Cast, parts: tuple[Part, ...], *, limit_s: float, below: Path
+) -> Stage:  # fmt: skip
+    """Make the repository, its ledger and the tasks, in a new folder *below* the state home.
+
+    Worktrees lie there otherwise, too; agents and sandboxes treat temporary folders as special.
 
     Raises `WfledgerError` where that cannot be done; nothing is left then.
     """
-    folder = Path(tempfile.mkdtemp(prefix="wfledger-rehearsal-")).resolve()
+    place = below / "wfledger" / "rehearsals"
+    place.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=place)).resolve()
     try:
         repo = folder / "repo"
         _make_repo(repo)
