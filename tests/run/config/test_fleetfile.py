@@ -86,6 +86,7 @@ def test_provider_is_its_table_over_its_profile() -> None:
         ('[role.a]\nargv = ["{prompt}"]\ntools = ["read"]', "/role/a/tools", "no effect"),
         ('[role.a]\nargv = ["{prompt}"]\nbudget = {}', "/role/a/budget", "no effect"),
         ('[role.a]\nadapter = "x"\ntools = ["read"]', "/role/a/tools", "brings its own"),
+        ('[role.a]\nmodel = "x/y"\ntools = ["bash"]', "/role/a/tools", "is no tool"),
         ('[role.a]\nmodel = "a/b"\nrequires = ["x"]', "/role/a/requires", "is none of"),
         ('[role.a]\nmodel = "a/b"\nbudget = {usd = 0}', "/role/a/budget/usd", "between"),
         ('[role.a]\nmodel = "a/b"\nbudget = {eur = 1}', "/role/a/budget/eur", "not known"),

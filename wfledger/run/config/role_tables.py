@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from wfledger.core import bounds
+from wfledger.core.authority import TOOLS
 from wfledger.core.documents import Limits
 from wfledger.core.routes import ModelPolicy
 from wfledger.core.usage import Budget
@@ -40,7 +41,7 @@ def read_role(table: Reader, name: str, defaults: Confinement) -> Role:
         model=model,
         requires=tuple(sorted(read_capabilities(table, "requires"))),
         preamble=(table.text("preamble") or "").strip(),
-        tools=table.strings("tools") if table.has("tools") else None,
+        tools=table.each("tools", _tool_problem) if table.has("tools") else None,
         budget=read_budget(table, "budget"),
         env=_read_env(table.table("env")),
         pass_names=read_names(table, "pass"),
@@ -93,6 +94,10 @@ def read_budget(table: Reader, key: str) -> Budget | None:
     tokens = inner.integer("tokens", high=bounds.MAX_TOKENS)
     steps = inner.integer("steps", high=1_000_000)
     return Budget(usd=usd, tokens=tokens, steps=steps) if table.has(key) else None
+
+
+def _tool_problem(name: str) -> str | None:
+    return None if name in TOOLS else f"is no tool of a model worker: {', '.join(TOOLS)}"
 
 
 def _check_kind(
