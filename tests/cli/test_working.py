@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
+from tests.support.driving import Held
 from tests.support.repos import files_at, git, write
 from tests.support.terminal import Terminal, open_terminal
 from tests.support.workspaces import move_branch
@@ -16,22 +17,6 @@ from wfledger.core.policy import GatePolicy, Policy
 @pytest.fixture
 def terminal(tmp_path: Path) -> Terminal:
     return open_terminal(tmp_path)
-
-
-class Held(NamedTuple):
-    """An attempt that a test holds."""
-
-    task: str
-    token: str
-    folder: Path
-
-    @property
-    def env(self) -> dict[str, str]:
-        return {"WFLEDGER_TASK": self.task, "WFLEDGER_TOKEN": self.token}
-
-    @property
-    def run(self) -> str:
-        return self.task.partition(".")[0]
 
 
 def submit(terminal: Terminal, *tasks: Mapping[str, Any]) -> str:

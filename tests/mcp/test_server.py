@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -11,8 +12,8 @@ from typing import Any, Self
 
 import pytest
 
-from tests.support.mcpclients import Agent, agent, drive
 from tests.support.driving import submit_tasks, take
+from tests.support.mcpclients import Agent, agent, drive
 from tests.support.repos import files_at, git, make_repo, write
 from tests.support.sealed import ROOT
 from tests.support.terminal import Terminal, open_terminal
@@ -232,13 +233,32 @@ def _end_in_the_middle(server: "Server", mark: Path, way: str) -> None:
     server.tell("notifications/initialized")
     claim = server.ask(2, "tools/call", name="wf_claim", arguments={})["structuredContent"]
     write(Path(claim["worktree"]), {"src/app.py": "A = 2\n"})
-    server.send(3, "tools/call", name="wf_complete", arguments={})
-    until(lambda: mark.exists() and mark.read_text().strip() != "")
-    if way == "hang up":
-        server.process.stdin.close()
-    else:
+    _verifies(server, mark)
+    if way == "terminate":
         server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(30) == (0 if way == "hang up" else 128 + signal.SIGTERM)
+        assert server.process.wait(30) == 128 + signal.SIGTERM
+        return
+    first = mark.read_text().strip()
+    server.send(None, "notifications/cancelled", requestId=3)
+    until(lambda: not Path(f"/proc/{first}").exists())
+    _verifies(server, mark)  # the claim is kept, and the next call is free to try again
+    server.process.stdin.close()
+    assert server.process.wait(30) == 0
+
+
+def _verifies(server: "Server", mark: Path) -> None:
+    """Call wf_complete until its verification runs; the one before may be at its very end."""
+    mark.unlink(missing_ok=True)
+
+    def answered() -> bool:
+        return bool(select.select([server.process.stdout], [], [], 0)[0])
+
+    while not (mark.exists() and mark.read_text().strip()):
+        server.send(3, "tools/call", name="wf_complete", arguments={})
+        until(lambda: answered() or (mark.exists() and mark.read_text().strip() != ""))
+        if answered():
+            found = json.loads(server.process.stdout.readline())["result"]["structuredContent"]
+            assert found["code"] == "busy"
 
 
 class Server:

@@ -157,7 +157,7 @@ def show(app: App, *, task_id: str | None, is_brief: bool, as_json: bool) -> Non
     With --brief and without ID: the task that you hold, by WFLEDGER_TASK and WFLEDGER_TOKEN or by
     the worktree that you stand in; else what is ready, and how to begin.
     """
-    from wfledger.run.looks.doing import Watcher, with_state
+    from wfledger.run.looks.doing import Watcher, last_result, with_state
 
     if is_brief:
         _show_brief(app, task_id, as_json=as_json)
@@ -167,8 +167,7 @@ def show(app: App, *, task_id: str | None, is_brief: bool, as_json: bool) -> Non
     workspace = app.workspace
     entry = workspace.ledger.get(app.task_id(task_id))
     task = entry.task
-    number = task.attempts[-1].number if task.attempts else task.attempt
-    result = workspace.ledger.result(task.id, number) if number else None
+    result = last_result(workspace, task)
     if as_json:
         shown = result.model_dump(mode="json", by_alias=True) if result else None
         emit({"task": with_state(entry, Watcher(workspace)), "result": shown})

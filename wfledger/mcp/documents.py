@@ -7,7 +7,7 @@ from typing import Any, Final
 from wfledger.core.text import clean_line
 from wfledger.errors import NotFoundError
 from wfledger.mcp.session import Session
-from wfledger.run.looks.doing import Watcher, with_state
+from wfledger.run.looks.doing import Watcher, last_result, with_state
 from wfledger.run.looks.naming import find_run, resolve
 from wfledger.run.looks.overview import overview
 from wfledger.run.workspace import Workspace
@@ -53,9 +53,7 @@ def _run(workspace: Workspace, name: str) -> dict[str, Any]:
 
 def _task(workspace: Workspace, name: str) -> dict[str, Any]:
     entry = workspace.ledger.get(resolve(workspace, name))
-    task = entry.task
-    number = task.attempts[-1].number if task.attempts else task.attempt
-    result = workspace.ledger.result(task.id, number) if number else None
+    result = last_result(workspace, entry.task)
     shown = result.model_dump(mode="json", by_alias=True) if result else None
     return {"task": with_state(entry, Watcher(workspace)), "result": shown}
 

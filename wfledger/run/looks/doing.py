@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from wfledger.core.documents import Task
+from wfledger.core.documents import Result, Task
 from wfledger.core.states import Seen, State, state_of
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
@@ -179,3 +179,9 @@ def _still(workspace: Workspace, status: Status, run: str | None) -> Iterable[Ta
 def with_state(entry: Entry, watcher: Watcher) -> dict[str, Any]:
     """Return what `--json` shows of a task, with its state."""
     return {"state": watcher.state(entry.task, entry.status).value, **entry.as_json()}
+
+
+def last_result(workspace: Workspace, task: Task) -> Result | None:
+    """Return the envelope of the last attempt that is over, else of the present one, or None."""
+    number = task.attempts[-1].number if task.attempts else task.attempt
+    return workspace.ledger.result(task.id, number) if number else None
