@@ -282,6 +282,7 @@ def failed(*outcomes: str, forgiven: int = 0, **retry: object) -> Task:
 
 
 @pytest.mark.requirement("WFL-RESULT-020")
+@pytest.mark.requirement("WFL-ROUTE-024")
 @pytest.mark.parametrize("kind", sorted(outcome.SOURCES))
 def test_only_listed_failures_are_tried_again_without_a_person(kind: str) -> None:
     plain = outcome.after_failure(failed(kind), kind, "m", now=START)

@@ -10,7 +10,7 @@ from tests.support.clock import FakeClock
 from tests.support.ledgers import make_ledger, make_task, put
 from tests.support.repos import git
 from wfledger import errors
-from wfledger.core import bounds
+from wfledger.core import bounds, outcome
 from wfledger.core.documents import Check, Landed, Result, TaskSpec
 from wfledger.core.statuses import Actor, Status
 from wfledger.run import setup
@@ -84,9 +84,8 @@ def test_exit_status_overrules_an_envelope_that_claims_success() -> None:
 
 
 @pytest.mark.requirement("WFL-RESULT-026")
-@pytest.mark.parametrize(
-    "said", ["transport", "question", "no_change", "task", "lost", "environment", "stopped", "gate"]
-)
+@pytest.mark.requirement("WFL-ROUTE-026")
+@pytest.mark.parametrize("said", sorted({"no_change", *outcome.SOURCES}))
 def test_worker_may_claim_only_some_failures(said: str) -> None:
     believed = said if said in {"transport", "question", "no_change"} else "task"
     assert judged(0, status="failed", failure={"class": said, "source": "runtime"}) == believed

@@ -38,6 +38,10 @@ def test_refusal_without_a_moment_stays_until_somebody_closes(kind: Trouble) -> 
     assert succeeded(state, now=later(5)) == state, "what ran on says nothing of the refusal"
 
 
+def test_no_time_makes_a_wrong_key_right() -> None:
+    assert after(Breaker(), "auth", retry_after_s=5).is_open(later(10**6))
+
+
 @pytest.mark.requirement("WFL-ROUTE-022")
 def test_one_at_a_time_is_let_through_when_the_moment_has_come() -> None:
     state = after(Breaker(), "quota", retry_after_s=60)

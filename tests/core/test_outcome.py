@@ -48,8 +48,9 @@ def test_paths_to_be_allowed_are_quoted_for_a_shell() -> None:
     assert shlex.split(command) == ["wfledger", "widen", "r1.a", *paths]
 
 
+@pytest.mark.requirement("WFL-ROUTE-020")
 def test_what_is_no_fault_of_the_task_does_not_count() -> None:
-    free = ["succeeded", "released", "stopped", "environment", "spec_changed"]
+    free = ["succeeded", "released", "stopped", "environment", "spec_changed", "auth", "quota"]
     assert outcome.counted_attempts(attempted(*free, "task", "lost")) == 2
 
 

@@ -86,7 +86,9 @@ def troubled(
     """
     after = min(retry_after_s, LONGEST_S) if retry_after_s else None
     if kind in TERMINAL:
-        return replace(state, opened=_opened(kind, message, now, after))
+        # No time makes a wrong key right.
+        until = None if kind == "auth" else after
+        return replace(state, opened=_opened(kind, message, now, until))
     if kind == "rate":
         state = _shrunk(state, now, in_flight)
         return state if after is None else _cooled(state, kind, message, now, after)

@@ -15,8 +15,10 @@ from wfledger.errors import InvalidDocumentError
 from wfledger.run import pausing
 from wfledger.run.config.fleetfile import load
 from wfledger.run.looks.notifying import Notifier
+from wfledger.run.money import breakers
 from wfledger.run.people import answer, retry
 from wfledger.run.scheduler import Scheduler
+from wfledger.run.workers.launch import Trouble
 from wfledger.run.workspace import Workspace
 
 
@@ -69,6 +71,15 @@ def test_each_event_is_told_once(workspace: Workspace, told: Path) -> None:
     answer(workspace, task_id, "so it is")
     look(workspace)
     assert len(lines(told)) == 2
+
+
+@pytest.mark.requirement("WFL-RESULT-060")
+def test_refusal_of_a_provider_is_told_once(workspace: Workspace, told: Path) -> None:
+    breakers.note(workspace, "near", Trouble("auth", "wrong key"))
+    breakers.note(workspace, "far", Trouble("overload", "busy"))
+    for _ in range(2):
+        look(workspace)
+        assert lines(told).count("provider") == 1
 
 
 @pytest.mark.long

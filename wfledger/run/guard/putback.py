@@ -4,6 +4,7 @@ Nothing is deleted: what somebody planted lies in `aside/` of the local state, t
 """
 
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -59,4 +60,4 @@ def _move_aside(workspace: Workspace, path: Path, name: str) -> None:
         number += 1
         target = folder / f"{stem}.{number}"
     with suppress(FileNotFoundError):
-        path.rename(target)
+        shutil.move(path, target)  # may lie on another file system
