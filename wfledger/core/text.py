@@ -20,6 +20,10 @@ _ESCAPES: Final = re.compile(
 #: Joiners that scripts and emoji need; every other invisible format character goes.
 _KEPT_FORMATS: Final = frozenset("\u200c\u200d")
 _ELLIPSIS: Final = "…"
+#: The marks stand alone on their lines: a string within a block may hold such marks, too.
+_FENCED: Final = re.compile(
+    r"^```(?:json)?[ \t]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE | re.IGNORECASE
+)
 
 
 def clean(text: str) -> str:
@@ -38,6 +42,11 @@ def clean_line(text: str, limit: int = 200) -> str:
     """Return *text* cleaned, on one line, at most *limit* characters."""
     line = " ".join(clean(text).split())
     return line if len(line) <= limit else line[: limit - 1] + _ELLIPSIS
+
+
+def fenced(text: str) -> list[str]:
+    """Return what stands in the fenced blocks of *text* that may hold JSON, in order."""
+    return _FENCED.findall(text)
 
 
 def _shown(char: str) -> str:

@@ -5,11 +5,11 @@ people, and nothing is decided by it.
 """
 
 import json
-import re
 from typing import Any, Final
 
 from wfledger.core import bounds
 from wfledger.core.documents import Result
+from wfledger.core.text import fenced
 from wfledger.errors import WfledgerError
 from wfledger.run.agents.matching import last
 from wfledger.run.agents.transcript import Transcript
@@ -18,7 +18,6 @@ from wfledger.run.attempts.envelope import Envelope, parse_envelope, read_envelo
 from wfledger.run.config.adapters import Adapter
 from wfledger.run.workers.launch import Assignment
 
-_FENCED: Final = re.compile(r"^```(?:json)?[ \t]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
 _STATUSES: Final = frozenset({"succeeded", "no_change", "blocked", "failed"})
 
 
@@ -27,7 +26,7 @@ def envelope_of(given: Assignment, adapter: Adapter, transcript: Transcript) -> 
     found = read_envelope(given.desk.result, task_id=given.task.id, attempt=given.attempt)
     said = final_text(adapter, transcript)
     if not found.given:
-        candidates = [last(transcript.events, adapter.ends.result), *_FENCED.findall(said)[-1:]]
+        candidates = [last(transcript.events, adapter.ends.result), *fenced(said)[-1:]]
         parsed = (_envelope(given, one) for one in candidates)
         found = next((one for one in parsed if one is not None), found)
     if found.result.summary:

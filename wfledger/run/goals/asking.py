@@ -4,12 +4,12 @@ What passes (rate limits, overload) is waited for a few times; what does not is 
 well-known tokens are blotted out of everything that is sent.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar
 
 from wfledger.core.routes import ModelPolicy
+from wfledger.core.text import fenced
 from wfledger.core.usage import Usage
 from wfledger.errors import EnvironmentFailedError, UsageError
 from wfledger.run.config.providers import Model
@@ -27,7 +27,6 @@ from wfledger.run.workspace import Workspace
 #: Tries of one request that fails with what passes, and the longest wait between two.
 _TRIES: Final = 4
 _WAIT_S: Final = 60.0
-_FENCED: Final = re.compile(r"```(?:json)?\s*\n(.*?)\n```", re.DOTALL)
 
 ValueT = TypeVar("ValueT")
 
@@ -178,8 +177,7 @@ def _arguments(answer: Answer, tool: Tool) -> Mapping[str, Any] | Wrong:
             return Wrong((call.problem,)) if call.problem else call.arguments
     if answer.calls:
         return Wrong((f"there is no tool {answer.calls[0].name}; call {tool.name}",))
-    fenced = _FENCED.search(answer.text)
-    text = fenced.group(1) if fenced else answer.text
+    text = next(iter(fenced(answer.text)), answer.text)
     if text.lstrip().startswith("{"):
         found = read_arguments(text)
         return found if isinstance(found, Mapping) else Wrong((found,))

@@ -15,7 +15,7 @@ from wfledger.run.models.allowance import Allowance
 from wfledger.run.models.answers import Answer, ToolCall
 from wfledger.run.models.client import Request
 from wfledger.run.models.metering import Meter
-from wfledger.run.models.submitting import Subject, accept, fenced
+from wfledger.run.models.submitting import Subject, accept, in_text
 from wfledger.run.models.toolbox import SUBMIT, Done, Toolbox, schemas
 from wfledger.run.models.transcript import Transcript
 from wfledger.run.models.troubles import PASSING, Refused
@@ -220,7 +220,7 @@ class Conversation:
 
     def _take_text(self, answer: Answer, otherwise: str) -> Finished | None:
         """Look for a result in what was said, or ask for one (WFL-MODEL-022)."""
-        given = fenced(answer.text)
+        given = in_text(answer.text)
         if given is None:
             return self._nudge(otherwise)
         found = self._accepted(given)

@@ -15,6 +15,7 @@ from wfledger.clock import Clock
 from wfledger.run.models.places import ToolError
 from wfledger.run.processes.jobs import ProcessLimits
 from wfledger.run.processes.process import TAG_NAME, Ended, Job, run_job
+from wfledger.run.processes.proctree import HAS_PROC
 from wfledger.run.processes.sandbox import Sandbox
 
 #: Bytes of output that are kept: the first and the last half.
@@ -79,6 +80,8 @@ def own_tag() -> str:
 
 def _tree_locks() -> Iterable[int]:
     """Yield the descriptors by which the runtime finds every process of the attempt."""
+    if not HAS_PROC:  # nothing is found by them there
+        return
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - numbers, not paths
         try:
             target = os.readlink(f"/proc/self/fd/{name}")  # noqa: PTH115

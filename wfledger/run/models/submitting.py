@@ -5,19 +5,18 @@ of JSON in its text. What is wrong with it is said to the model.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from wfledger.core.documents import Result
 from wfledger.core.records import canonical_json
+from wfledger.core.text import fenced
 from wfledger.errors import WfledgerError
 from wfledger.run.attempts.envelope import parse_envelope
 
 #: Bytes of an envelope; what is larger belongs into files.
 _BYTES: Final = 64 * 1024
-_FENCED: Final = re.compile(r"```(?:json)?[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 #: What a model may say; the rest of an envelope is wfledger's.
 FIELDS: Final = (
     "status", "summary", "outputs", "findings", "confidence", "open_questions", "next", "artifacts",
@@ -53,9 +52,9 @@ def accept(subject: Subject, given: Mapping[str, Any], *, has_changed: bool) -> 
     return _problem(subject, result, has_changed=has_changed) or result
 
 
-def fenced(text: str) -> Mapping[str, Any] | None:
-    """Return the last fenced block of *text* that is an envelope as it looks; None without one."""
-    for block in reversed(_FENCED.findall(text)):
+def in_text(text: str) -> Mapping[str, Any] | None:
+    """Return the last fenced block of *text*, or all of it, that looks like an envelope."""
+    for block in (*reversed(fenced(text)), text):
         try:
             found = json.loads(block)
         except (ValueError, RecursionError):

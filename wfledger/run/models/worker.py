@@ -108,7 +108,7 @@ class ModelWorker:
             # Without -P the worktree could hold modules that are taken for ours.
             argv=(sys.executable, "-P", "-m", "wfledger.run.models", str(path),
                   "--key", str(lent), "--report", str(report)),
-            env={"PYTHONPATH": str(Path(wfledger.__file__).parents[1])},
+            env={"PYTHONPATH": _module_path()},
             pass_names=(*role.pass_names, *_NETWORK), limits=role.limits,
             keep_open=(lent, report), secrets=(key,) if key is not None else (),
         )  # fmt: skip
@@ -191,6 +191,13 @@ def _failure(report: Report, ended: Ended) -> Failure | None:
     if report.failure_class is None:
         return None
     return failure(report.failure_class, report.message)
+
+
+def _module_path() -> str:
+    """Return where our own modules are found, wherever they lie, before those of the user's."""
+    given = os.environ.get("PYTHONPATH")
+    root = str(Path(wfledger.__file__).parents[1])
+    return f"{root}{os.pathsep}{given}" if given else root
 
 
 def _wait_s(report: Report) -> float:
