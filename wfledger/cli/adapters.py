@@ -9,6 +9,7 @@ from wfledger.cli.common import App, emit, json_option, pass_app, state_home
 from wfledger.cli.render import plural, say, table
 from wfledger.cli.signals import ended_by_signals
 from wfledger.errors import NoLedgerError, NotFoundError, RepositoryError, UsageError
+from wfledger.run.rehearsal.cases import CASES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +82,8 @@ def show(app: App, *, name: str, as_json: bool) -> None:
 
 @adapter.command("test")
 @click.argument("name")
-@click.option("--case", "cases", multiple=True, metavar="CASE", help="Only this one; repeatable.")
+@click.option("--case", "cases", multiple=True, help="Only this one; repeatable.",
+              type=click.Choice([case.name for case in CASES]))  # fmt: skip
 @click.option("--limit", type=click.FloatRange(1, 3600), default=60.0, show_default=True,
               metavar="SECONDS", help="Time that the agent has for one case.")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True,

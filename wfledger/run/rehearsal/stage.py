@@ -108,11 +108,15 @@ def build(
 @contextmanager
 def key_in_environment(key: str) -> Iterator[None]:
     """Let the providers of the stage find their key, where providers' keys are looked for."""
+    before = os.environ.get(KEY)
     os.environ[KEY] = key
     try:
         yield
     finally:
-        del os.environ[KEY]
+        if before is None:
+            del os.environ[KEY]
+        else:
+            os.environ[KEY] = before
 
 
 def settled(workspace: Workspace, task_id: str) -> bool:
