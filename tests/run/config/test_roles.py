@@ -244,13 +244,16 @@ def test_proposal_is_valid_as_it_is_and_with_its_lines_taken_in(names: list[str]
     assert example
 
 
-def test_proposed_example_role_is_valid() -> None:
+def test_proposed_examples_are_valid() -> None:
     text = propose([])
     start = text.index("# [role.claude]")
     block = text[start : text.index("[env]", start)]
     role_text = "\n".join(line.removeprefix("# ") for line in block.splitlines())
     assert tomllib.loads(role_text)
-    assert load(role_text).role("claude").limits.wall_s == 1200.0
+    fleet = load(role_text)
+    assert fleet.role("claude").limits.wall_s == 1200.0
+    assert [role.name for role in fleet.roles] == ["claude", "codex", "deepseek"]
+    assert [one.name for one in fleet.providers] == ["own"]
 
 
 def test_lock_files_decide_the_proposal() -> None:

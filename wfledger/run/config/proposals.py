@@ -59,9 +59,11 @@ _TEXT: Final = """\
 # writable = ["~/.cache"]              # what else it may write
 # isolation = "clone"                  # a repository of its own without a sandbox, too
 
-# A role is a program that runs prompts. Placeholders: {prompt} {prompt_file} {task} {attempt} {run}
-# {worktree} {result_file} {max_steps} {agent_type}; {{ and }} are braces. No shell is involved.
-# A prompt longer than 128 KiB needs {prompt_file}.
+# A role says who runs prompts: an agent by its adapter (wfledger adapter list), a model that wfledger
+# talks to itself (wfledger provider list), or any program. Placeholders of a program: {prompt}
+# {prompt_file} {task} {attempt} {run} {worktree} {result_file} {max_steps} {agent_type} {model}
+# {provider}; {{ and }} are braces. No shell is involved. A prompt longer than 128 KiB needs
+# {prompt_file}.
 #
 # [role.claude]
 # argv = ["claude", "-p", "{prompt}"]
@@ -69,6 +71,25 @@ _TEXT: Final = """\
 # env = { CLAUDE_CODE_MAX_RETRIES = "0" }
 # timeout = "20m"                      # also limits = { idle_s = 300, silence_s = 600 }
 # slots = 3                            # at most three of this role at once
+#
+# [role.codex]
+# adapter = "codex"                    # by its own login; model = "PROVIDER/NAME" by that provider's
+#
+# [role.deepseek]
+# model = "deepseek/deepseek-v4-pro"
+# fallbacks = ["zhipu/glm-5.3"]        # while the first is closed, or cannot what is required
+# requires = ["tool_calls"]
+# preamble = "Keep to the style of the code around you."
+# budget = { usd = 0.5, steps = 80 }   # of one attempt
+#
+# # A server of models and its account; those of `wfledger provider list` need only their key.
+# [provider.own]
+# profile = "vllm"
+# base_url = "http://localhost:8000/v1"
+# key = "OWN_API_KEY"                  # the name of the variable that holds it
+# slots = 4
+# budget = { usd = 20 }
+# models."a-model" = { capabilities = ["tool_calls"], price = { input = 0.3, output = 1.2 } }
 
 [env]
 # Every worker sees PATH HOME USER SHELL LANG LC_* TERM TMPDIR, and what is listed here. Names with
