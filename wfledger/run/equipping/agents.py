@@ -144,14 +144,14 @@ def _kimi(reach: Reach, root: Path, homes: Homes) -> Outfit:
     ]  # fmt: skip
     placed.append(Placed(base / "config.toml", _toml_block({"hooks": hooks})))
     note = (
-        "Kimi only tells hooks that a sub-agent has stopped: it cannot be held. A session whose "
-        "claim was taken away hears of it when it next writes."
+        "Kimi holds a turn once and a sub-agent never. A session whose claim was taken away hears "
+        "of it when it next writes."
     )
     return Outfit(tuple(placed), (note,))
 
 
 def _qwen(reach: Reach, root: Path, homes: Homes) -> Outfit:
-    base = homes.home / ".qwen" if reach == "user" else root / ".qwen"
+    base = homes.of("QWEN_HOME", ".qwen") if reach == "user" else root / ".qwen"
     settings = base / "settings.json"
     server = {**_SERVER, "timeout": _LONG_S * 1000}
     events = {

@@ -135,7 +135,20 @@ def intend(wanted: Wanted) -> Intent:
         for real, file in files.items()
         if file.before != file.after
     )
-    return Intent(edits, tuple(clashes), () if wanted.remove else given.notes)
+    return Intent(edits, tuple(clashes), () if wanted.remove else (*given.notes, *_twice(wanted)))
+
+
+def _twice(wanted: Wanted) -> tuple[str, ...]:
+    """Return a warning where the user has set the agent up for himself as well."""
+    own = outfit(wanted.agent, "user", wanted.root, wanted.homes).sign
+    try:
+        is_in = wanted.reach == "project" and own.piece.is_in(_read(own.path, (Path("/"),))[1])
+    except ClashError:
+        is_in = False
+    if not is_in:
+        return ()
+    command = f"wfledger setup {wanted.agent} --user --remove"
+    return (f"It is set up for you as well; its hooks may run twice then: {command}",)
 
 
 def _by_hand(path: Path, given: Outfit) -> str:

@@ -16,7 +16,16 @@ const ask = (event, cwd, said) =>
     child.stdin.end(JSON.stringify({ cwd, ...said }))
   })
 
-export const Wfledger = async ({ client, directory }) => ({
+// Set up for the project and for the user as well, it is loaded twice; one of them answers.
+const owners = (globalThis.wfledgerHooks ??= new Map())
+
+export const Wfledger = async ({ client, directory }) => {
+  if ((owners.get(directory) ?? import.meta.url) !== import.meta.url) return {}
+  owners.set(directory, import.meta.url)
+  return hooks(client, directory)
+}
+
+const hooks = (client, directory) => ({
   "tool.execute.before": async (input, output) => {
     if (!WRITERS.has(input.tool)) return
     const said = { session_id: input.sessionID, tool_name: input.tool, tool_input: output.args }
