@@ -136,6 +136,21 @@ def test_a_server_that_reads_earlier_arguments_gets_some(root: Path, rehearse: R
     assert found == [['{"path": ', "{}"], ["{}", "{}"], ["{}", "{}"]]
 
 
+@pytest.mark.requirement("WFL-MODEL-024")
+def test_a_conversation_that_is_too_long_goes_on_without_older_outputs(
+    root: Path, rehearse: Rehearse
+) -> None:
+    (root / "src/long").write_text("long " * 1000)
+    reads = [calls("read", path="src/long")] * 6
+    server = rehearse(*reads, FAILURES["400-context"], WRITES, submits())
+    held = hold(server, root)
+    assert held.finished.result is not None
+    outputs = [one["content"] for one in told(server, 7) if one["role"] == "tool"]
+    assert [output.startswith("(left out") for output in outputs] == [True, True] + [False] * 4
+    kept = [json.loads(line) for line in held.transcript.read_text().splitlines()]
+    assert "left out" not in json.dumps(kept), "the transcript is whole"
+
+
 @pytest.mark.requirement("WFL-MODEL-012")
 @pytest.mark.parametrize("failure", ["429", "500", "cut", "no-choices", "garbage", "error-in-200"])
 def test_what_passes_is_asked_again(failure: str, root: Path, rehearse: Rehearse) -> None:
@@ -231,6 +246,12 @@ def test_money_without_a_price_is_not_counted(root: Path, rehearse: Rehearse) ->
     held = hold(server, root, budget={"usd": 0.000001}, used=profile("vllm"))
     assert held.finished.result is not None
     assert held.meter.report().cost_usd is None
+
+
+def test_what_others_spend_is_looked_at_again_after_a_wait(root: Path, rehearse: Rehearse) -> None:
+    server = rehearse(script=Script(after=FAILURES["429"]))
+    held = hold(server, root, caps=lambda: "used up" if server.count() > 1 else None)
+    assert (held.finished.failure_class, server.count()) == ("budget", 2)
 
 
 def test_others_may_say_that_nothing_more_is_spent(root: Path, rehearse: Rehearse) -> None:

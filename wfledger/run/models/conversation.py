@@ -14,6 +14,7 @@ from wfledger.run.models import instructions
 from wfledger.run.models.allowance import Allowance
 from wfledger.run.models.answers import Answer, ToolCall
 from wfledger.run.models.client import Request
+from wfledger.run.models.history import is_too_long, shortened, without_arguments
 from wfledger.run.models.metering import Meter
 from wfledger.run.models.submitting import Subject, accept, in_text
 from wfledger.run.models.toolbox import SUBMIT, Done, Toolbox, schemas
@@ -129,7 +130,7 @@ class Conversation:
                 found.retry_after_s,
             )  # fmt: skip
             self._with.transcript.note("refused", **{"class": found.kind, "message": found.message})
-            if found.kind == "request" and self._blunt():
+            if self._mended(found):
                 continue
             count = tries[found.kind] = tries.get(found.kind, 0) + 1
             ended = self._given_up(found, count)
@@ -138,23 +139,24 @@ class Conversation:
             if count == 1:
                 self._with.troubled(found)
             self._wait(found, count)
+            reason = self._with.allowance.over(self._with.meter)
+            if reason is not None:
+                return Finished(failure_class="budget", message=reason)
 
-    def _blunt(self) -> bool:
-        """Take broken arguments out of what is sent; False where there are none.
-
-        They go back as they came. But some servers read the arguments of earlier calls, and refuse
-        the whole conversation for them.
-        """
-        broken = self._broken
-        self._broken = set()
-        for at, message in enumerate(self._messages):
-            calls = message.get("tool_calls") or ()
-            if any(call["id"] in broken for call in calls):
-                self._messages[at] = {**message, "tool_calls": [
-                    {**call, "function": {**call["function"], "arguments": "{}"}}
-                    if call["id"] in broken else call for call in calls
-                ]}  # fmt: skip
-        return bool(broken)
+    def _mended(self, refused: Refused) -> bool:
+        """Take out of the conversation what it was refused for, where that is known."""
+        if refused.kind != "request":
+            return False
+        if self._broken:
+            self._messages = without_arguments(self._messages, self._broken)
+            self._broken = set()
+            return True
+        shorter = shortened(self._messages) if is_too_long(refused.message) else None
+        if shorter is None:
+            return False
+        self._with.says("the conversation is too long: older outputs of tools are left out")
+        self._messages = shorter
+        return True
 
     def _given_up(self, refused: Refused, count: int) -> Finished | None:
         if refused.kind not in PASSING:
