@@ -197,10 +197,14 @@ def _next(ended: "Ended") -> list[str]:
     runs = [one.run for one in ended.goal.rounds if one.run]
     if ended.stop is Stop.REACHED and runs:
         return [f"wfledger land {runs[-1]}"]
-    more = {Stop.BUDGET: " --max-usd MORE", Stop.TIME: " --max-time MORE",
-            Stop.ROUNDS: " --max-rounds MORE"}.get(ended.stop or Stop.BLOCKED, "")  # fmt: skip
+    goal = ended.goal
+    more = {
+        Stop.BUDGET: f" --max-usd {2 * (goal.usd or 1):g}",
+        Stop.TIME: f" --max-time {2 * (goal.time_s or 60):g}",
+        Stop.ROUNDS: f" --max-rounds {2 * (goal.max_rounds or 1)}",
+    }.get(ended.stop or Stop.BLOCKED, "")
     if ended.stop is not Stop.NO_PROGRESS:
-        found.append(f"wfledger goal --continue {ended.goal.id}{more}")
+        found.append(f"wfledger goal --continue {goal.id}{more}")
     landing = [f"wfledger land {runs[-1]}"] if runs and ended.stop is not None else []
     return list(dict.fromkeys([*found, *landing]))
 

@@ -142,3 +142,14 @@ def test_worker_takes_over_nothing(terminal: Terminal) -> None:
     held = {"WFLEDGER_TASK": "r1.a", "WFLEDGER_TOKEN": "token"}
     assert "expand" in terminal.json(IMPORT, env=held, status=2)["hint"]
     assert terminal.json("wfledger status")["runs"] == []
+
+
+def test_any_id_becomes_one_that_is_legal_and_no_other_has(terminal: Terminal) -> None:
+    names = ["../x", "A b", "a b", "con", "x.json", "-", "\u0661", "é", "e" * 300, "1", "T1", "t1"]
+    write(terminal, *({"id": name} for name in names))
+    ids = terminal.json(IMPORT)["ids"]
+    assert sorted(ids) == sorted(names)
+    assert len(set(ids.values())) == len(names)
+    again = terminal.json(IMPORT)
+    assert (again["ids"], again["added"]) == (ids, [])
+    assert terminal.json("wfledger doctor")["ok"]

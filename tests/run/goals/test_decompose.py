@@ -127,7 +127,7 @@ def test_overloaded_model_is_asked_again(tmp_path: Path, rehearse: Rehearse) -> 
 @pytest.mark.long
 def test_it_is_said_who_cannot_be_asked_and_why(tmp_path: Path, rehearse: Rehearse) -> None:
     terminal = open_scripted(tmp_path, rehearse())
-    assert "HERE_KEY" in terminal.json(DECOMPOSE, status=2)["message"]
+    assert "HERE_KEY" in terminal.json(DECOMPOSE, status=1)["message"]
     terminal(f"{DECOMPOSE} --model nowhere/x", status=2, env=ENV)
     unsaid = DECOMPOSE.removesuffix("--model here/m1")
     assert "--model" in terminal.json(unsaid, status=2, env=ENV)["hint"]

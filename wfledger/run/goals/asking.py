@@ -12,11 +12,11 @@ from wfledger.core.routes import ModelPolicy
 from wfledger.core.text import fenced
 from wfledger.core.usage import Usage
 from wfledger.errors import EnvironmentFailedError, UsageError
-from wfledger.run.config.providers import Model
 from wfledger.run.config.roles import Fleet
 from wfledger.run.models.answers import Answer, read_arguments
 from wfledger.run.models.client import Client, Request, Server
 from wfledger.run.models.metering import Meter
+from wfledger.run.models.servers import server_of
 from wfledger.run.models.troubles import PASSING, TERMINAL, Refused
 from wfledger.run.money import breakers
 from wfledger.run.money.prices import place_of
@@ -204,22 +204,13 @@ def policy_of(fleet: Fleet, *, model: str | None, role: str | None) -> ModelPoli
 def asker_of(
     workspace: Workspace, policy: ModelPolicy, environ: Mapping[str, str]
 ) -> Asker:
-    """Return who asks the model of *policy*; raises `UsageError` where it is not known how."""
+    """Return who asks the model of *policy*; raises `UsageError` or as `server_of`."""
     fleet, name = workspace.fleet(), policy.model or ""
-    provider, model_name = place_of(policy, fleet)
-    profile = fleet.profile(provider.profile) if provider else None
-    if provider is None or profile is None or model_name is None:
+    provider, model = place_of(policy, fleet)
+    if provider is None or model is None:
         raise UsageError(
             f"{name} names no provider that is known here",
             hint="--model PROVIDER/MODEL, with a [provider.NAME] in .wfledger/fleet.toml",
         )
-    key = environ.get(provider.key) if provider.key else None
-    if provider.key is not None and not key:
-        raise UsageError(
-            f"{provider.name} wants a key in ${provider.key}, which is not set",
-            hint=f"export {provider.key}=...", variable=provider.key,
-        )
-    known = (*provider.models, *profile.models)
-    model = next((one for one in known if one.name == model_name), Model(model_name))
-    server = Server(base_url=provider.base_url, profile=profile, model=model, key=key)
+    server = server_of(fleet, provider.name, model, environ)
     return Asker(workspace, provider.name, server, environ)

@@ -145,7 +145,9 @@ def _change(workspace: Workspace, case: Case) -> str:
         return "none"
     paths = [clean_line(change.text) for change in changes[:_PATHS]]
     more = [f"and {len(changes) - _PATHS} more"] if len(changes) > _PATHS else []
-    patch = clean(show_diff(repo, case.since, case.now, color=False).decode("utf-8", "replace"))
-    cut = "\n[the rest is left out]" if len(patch) > _PATCH_CHARS else ""
+    raw = show_diff(repo, case.since, case.now, color=False)
+    patch = clean(raw[: 4 * _PATCH_CHARS].decode("utf-8", "replace"))
+    is_cut = len(raw) > 4 * _PATCH_CHARS or len(patch) > _PATCH_CHARS
+    cut = "\n[the rest is left out]" if is_cut else ""
     listed = "\n".join([*paths, *more])
     return f"{len(changes)} paths:\n{listed}\n\n{patch[:_PATCH_CHARS]}{cut}"
