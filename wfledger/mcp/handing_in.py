@@ -98,6 +98,8 @@ def _answer(workspace: Workspace, held: Kept, said: outcomes.Said, *, kept: bool
     status = workspace.ledger.get(held.task).status.value
     return {
         "task": held.task, "status": status, "claim": "kept" if kept else "over",
-        "said": said.sentence.partition("\n")[0], "ok": said.status == 0, **said.facts,
+        # What waits for a person or for the branch is handed in all the same.
+        "said": said.sentence.partition("\n")[0], "ok": not kept and said.status not in {1, 5},
+        **said.facts,
         **({"next": "mend the reasons in the worktree and call wf_complete again"} if kept else {}),
     }  # fmt: skip

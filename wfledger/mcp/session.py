@@ -158,7 +158,7 @@ class Session:
     # -- renewing --------------------------------------------------------------------------------
 
     def _renew(self) -> None:
-        pause = _RETRY_S
+        pause = 0.0
         while not self._over.wait(pause):
             try:
                 workspace = self.workspace()
