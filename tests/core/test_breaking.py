@@ -38,6 +38,15 @@ def test_refusal_without_a_moment_stays_until_somebody_closes(kind: Trouble) -> 
     assert succeeded(state, now=later(5)) == state, "what ran on says nothing of the refusal"
 
 
+def test_refusal_that_lasts_is_one_however_many_meet_it() -> None:
+    state = after(Breaker(), "quota")
+    assert after(state, "quota", 5) == state
+    known = after(state, "quota", 5, retry_after_s=60)
+    assert known.opened is not None
+    assert (known.opened.since, known.opened.until) == (iso(START), iso(later(65)))
+    assert after(known, "quota", 9) == known
+
+
 def test_no_time_makes_a_wrong_key_right() -> None:
     assert after(Breaker(), "auth", retry_after_s=5).is_open(later(10**6))
 

@@ -86,9 +86,7 @@ def troubled(
     """
     after = min(retry_after_s, LONGEST_S) if retry_after_s else None
     if kind in TERMINAL:
-        # No time makes a wrong key right.
-        until = None if kind == "auth" else after
-        return replace(state, opened=_opened(kind, message, now, until))
+        return replace(state, opened=_refused(state, kind, message, now, after))
     if kind == "rate":
         state = _shrunk(state, now, in_flight)
         return state if after is None else _cooled(state, kind, message, now, after)
@@ -107,6 +105,18 @@ def succeeded(state: Breaker, *, now: datetime) -> Breaker:
     if state.opened is not None:
         return replace(state, opened=None, overloads=0) if state.is_probing(now) else state
     return replace(state, overloads=0)
+
+
+def _refused(
+    state: Breaker, kind: Trouble, message: str, now: datetime, after: float | None
+) -> Opened:
+    """Return a refusal; of one that lasts already only a moment that is named now is new."""
+    # No time makes a wrong key right.
+    made = _opened(kind, message, now, None if kind == "auth" else after)
+    before = state.opened
+    if before is None or before.kind != kind or not state.is_open(now):
+        return made
+    return replace(before, until=made.until or before.until)
 
 
 def _opened(kind: Trouble, message: str, now: datetime, after: float | None) -> Opened:

@@ -34,6 +34,7 @@ from wfledger.run.commit import commit_journal
 from wfledger.run.looks.notifying import Notifier
 from wfledger.run.looks.view import View, run_verdict
 from wfledger.run.merger.landings import Landings
+from wfledger.run.money import breakers
 from wfledger.run.pausing import alarm_of, withdraw_offers
 from wfledger.run.presence import driving
 from wfledger.run.pressure import Gauge, Probe, read_machine
@@ -108,6 +109,7 @@ class Engine:
         self._report = report
         self._heart = Heart(workspace)
         self._slots = Slots(workspace, self.slots, heart=self._heart)
+        self._shut = breakers.Sight(workspace, report)
         self._scheduler = Scheduler(workspace)
         self._running: dict[str, _Running] = {}
         #: Set when there may be something to do before the next tick is due.
@@ -180,6 +182,7 @@ class Engine:
         self._step = self._scheduler.step(slots=self._slots.count, only=self.run_id)
         for name, sentence in self._step.adopted:
             self._report(name, sentence)
+        self._shut.look()
         self._stop_aborted(self._step)
         self._stop_requested()
         if not self.draining:

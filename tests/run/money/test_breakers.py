@@ -23,7 +23,7 @@ def test_refusal_is_known_to_others_until_somebody_closes(tmp_path: Path) -> Non
     shut = breakers.shut_now(other, "a.b")
     assert shut is not None
     assert shut.reason == (
-        f"provider a.b: quota or balance is used up since {iso(START)} (used up quite)"
+        f"provider a.b: quota or balance is used up since {iso(START)}: used up quite"
     )
     assert shut.command == "wfledger provider close a.b"
     breakers.succeeded(other, "a.b")

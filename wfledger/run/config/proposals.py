@@ -59,10 +59,10 @@ _TEXT: Final = """\
 # writable = ["~/.cache"]              # what else it may write
 # isolation = "clone"                  # a repository of its own without a sandbox, too
 
-# A role says who runs prompts: an agent by its adapter (wfledger adapter list), a model that wfledger
-# talks to itself (wfledger provider list), or any program. Placeholders of a program: {prompt}
-# {prompt_file} {task} {attempt} {run} {worktree} {result_file} {max_steps} {agent_type} {model}
-# {provider}; {{ and }} are braces. No shell is involved. A prompt longer than 128 KiB needs
+# A role says who runs prompts: an agent by its adapter (wfledger adapter list), a model that
+# wfledger talks to itself (wfledger provider list), or any program. Placeholders of a program:
+# {prompt} {prompt_file} {task} {attempt} {run} {worktree} {result_file} {max_steps} {agent_type}
+# {model} {provider}; {{ and }} are braces. No shell is involved. A prompt longer than 128 KiB needs
 # {prompt_file}.
 #
 # [role.claude]
@@ -73,7 +73,7 @@ _TEXT: Final = """\
 # slots = 3                            # at most three of this role at once
 #
 # [role.codex]
-# adapter = "codex"                    # by its own login; model = "PROVIDER/NAME" by that provider's
+# adapter = "codex"                    # its own login, or with model = "PROVIDER/NAME" that one
 #
 # [role.deepseek]
 # model = "deepseek/deepseek-v4-pro"

@@ -7,7 +7,7 @@ A file that cannot be read says nothing: the next trouble writes it anew.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -57,7 +57,7 @@ class Shut:
         """Why, since when, until when: one sentence."""
         one = self.opened
         until = f", until {one.until}" if one.until else ""
-        said = f" ({one.message})" if one.message else ""
+        said = f": {one.message}" if one.message else ""
         return f"provider {self.provider}: {_WHAT[one.kind]} since {one.since}{until}{said}"
 
     def as_json(self) -> dict[str, str | None]:
@@ -67,6 +67,26 @@ class Shut:
             "provider": self.provider, "trouble": one.kind, "message": one.message,
             "since": one.since, "until": one.until, "command": self.command,
         }  # fmt: skip
+
+
+class Sight:
+    """Says each time that nothing more is started on a provider, and when something is again."""
+
+    def __init__(self, workspace: Workspace, report: Callable[[str, str], None]) -> None:
+        self._workspace = workspace
+        self._report = report
+        self._known: dict[str, Shut] = {}
+
+    def look(self) -> None:
+        """Report what has changed since the last look."""
+        found = shut(self._workspace)
+        for name in sorted(found.keys() | self._known.keys()):
+            one = found.get(name)
+            if one is None:
+                self._report(name, "answers again, or is tried")
+            elif one != self._known.get(name):
+                self._report(name, f"starts nothing more there: {one.reason}; {one.command}")
+        self._known = found
 
 
 def kind_of_slot(name: str) -> str:
