@@ -93,7 +93,8 @@ def _rows(card: "Card") -> list[tuple[str, str]]:
 
 
 def _kept(sandbox: str, *, network: bool) -> str:
-    kept = "no sandbox" if sandbox == "none" else f"in {sandbox}"
+    words = {"none": "no sandbox", "own": "shuts itself in"}
+    kept = words.get(sandbox, f"in {sandbox}")
     return f" ({kept}{'' if network else ', no network'})"
 
 

@@ -261,6 +261,8 @@ def test_a_budget_that_is_used_up_keeps_the_work(tmp_path: Path, rehearse: Rehea
     drive(workspace)
     assert outcomes(workspace, TASK) == ["budget"]
     assert server.count() == 3
+    message = workspace.ledger.get(TASK).task.attempts[0].message
+    assert "budget of 3 steps is used up: what [role.coder] of fleet.toml gives" in message
     result = _result(workspace)
     assert result.head != result.base
     assert [change.path for change in result.changed] == ["src/a.py"]

@@ -33,12 +33,15 @@ class Allowance:
     #: Tokens that the model takes at once.
     context: int | None = None
     caps: Caps = lambda: None
+    #: What one attempt of its role may use, and the role's name, to say what has to be raised.
+    of_role: Budget | None = None
+    role: str | None = None
 
     def over(self, meter: Meter) -> str | None:
         """Return why nothing may be asked any more; None where it may."""
         for name, used, limit in self._uses(meter):
             if used >= limit:
-                return f"its budget of {limit:g} {name} is used up"
+                return f"its budget of {limit:g} {name} is used up{self._whose(name, limit)}"
         if self.seconds_left() <= 0:
             return "its time is used up"
         return self.caps()
@@ -61,6 +64,15 @@ class Allowance:
         if self.deadline is None:
             return float("inf")
         return (self.deadline - self.clock.now()).total_seconds() - _MARGIN_S
+
+    def _whose(self, name: str, limit: float) -> str:
+        """Return whose budget it is, where more has to be given by hand."""
+        own = getattr(self.of_role, {"dollars": "usd"}.get(name, name), None)
+        if own == limit:
+            return f": what [role.{self.role}] of fleet.toml gives to an attempt"
+        if name == "steps" and self.budget.steps is None:
+            return ": what an attempt has where nothing says more; give it a budget of steps"
+        return ""
 
     def _uses(self, meter: Meter) -> list[tuple[str, float, float]]:
         uses: list[tuple[str, float | None, float | None]] = [

@@ -161,7 +161,7 @@ class _Child:
         return Allowance(
             budget=self._order.budget, clock=self._clock, began=self._clock.now(),
             deadline=parse_iso(end) if end else None, context=self._server.model.context,
-            caps=self._caps,
+            caps=self._caps, of_role=self._order.role_budget, role=self._order.route.role,
         )  # fmt: skip
 
     def _caps(self) -> str | None:

@@ -76,6 +76,8 @@ class Order(Record):
     tools: tuple[str, ...]
     policy: Policy
     budget: Budget
+    #: What its role gives to one attempt, in this.
+    role_budget: Budget | None = None
     #: Commands: the names of variables that they are given, those set, and what shuts them in.
     pass_names: tuple[str, ...] = ()
     env: dict[str, str] = {}  # noqa: RUF012 - a record copies it

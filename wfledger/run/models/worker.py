@@ -136,6 +136,7 @@ class ModelWorker:
             budget=given.budget.within(role.budget).within(
                 Budget(steps=spec.max_steps or role.max_steps)
             ),
+            role_budget=role.budget,
             pass_names=(*given.fleet.env_pass, *spec.env, *role.pass_names),
             env=dict(role.env), before=before, resumes=resumes,
             sandbox=Shut.of(_sandbox(given)) if "run" in tools else None,
