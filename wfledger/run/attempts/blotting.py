@@ -1,6 +1,6 @@
 """What a worker says of its work, without the secrets that it was trusted with.
 
-A result is committed to the ledger's branch and pushed from there (WFL-RESULT-053).
+A result is committed to the ledger's branch and pushed from there (WFL-ADAPT-022).
 """
 
 from collections.abc import Collection

@@ -93,7 +93,7 @@ class Counting:
 
 @dataclass(frozen=True)
 class Ends:
-    """How the end of a run is read: the last event that matches any of these decides, `ok` first."""
+    """How the end of a run is read: the last event that matches any decides, `ok` goes first."""
 
     ok: tuple[Match, ...] = ()
     failed: tuple[Match, ...] = ()
