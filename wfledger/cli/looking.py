@@ -31,6 +31,7 @@ _STATUSES: Final = tuple(status.value for status in Status)
 @pass_app
 def status(app: App, *, run: str | None, as_json: bool) -> None:
     """Count tasks and runs; say who works and what waits for you."""
+    from wfledger.run.looks.costs import spent_line
     from wfledger.run.looks.naming import find_run
     from wfledger.run.looks.overview import overview
 
@@ -41,6 +42,9 @@ def status(app: App, *, run: str | None, as_json: bool) -> None:
         return
     _say_counts(found)
     _say_runs(found, every=run is not None)
+    used = [(one.who, plural(one.spent.attempts, "attempt"), spent_line(one.spent))
+            for one in found.shares[:_SHOWN]]  # fmt: skip
+    _say_table("used:", used, len(found.shares))
     now = app.clock.now()
     _say_table("at work:", [_at_work(one, now) for one in found.working[:_SHOWN]],
                len(found.working))  # fmt: skip
@@ -75,15 +79,17 @@ def _say_runs(found: "Overview", *, every: bool) -> None:
 
 
 def _run_row(line: "RunLine") -> tuple[str, ...]:
+    from wfledger.run.looks.costs import spent_line
+
     run = line.run
     done = f"{line.counts[Status.DONE.value]}/{line.total}"
     state = run.state if run.state != "open" else line.verdict or "open"
     if line.is_idle:
         state = f"nobody works on it: wfledger run {run.id} (or wfledger daemon)"
     failed = failures_line(line.failures)
-    return run.id, clean_line(run.name or run.goal, _GOAL), done, state + (
-        f"; failed attempts: {failed}" if failed else ""
-    )
+    more = [f"failed attempts: {failed}"] if failed else []
+    more += [f"used: {spent_line(line.spent)}"] if line.spent is not None else []
+    return run.id, clean_line(run.name or run.goal, _GOAL), done, "; ".join([state, *more])
 
 
 def _at_work(one: "Working", now: datetime) -> tuple[str, ...]:
@@ -128,11 +134,15 @@ def list_(
         workspace, statuses=[Status(name) for name in statuses or _STATUSES],
         run=find_run(workspace, run).id if run else None, limit=limit, after=after,
     )  # fmt: skip
+    watcher = Watcher(workspace)
     if as_json:
-        watcher = Watcher(workspace)
         emit({"tasks": [with_state(entry, watcher) for entry in entries], "next": more})
         return
-    rows = [(entry.task.id, entry.status.value, _title(entry.task)) for entry in entries]
+    used = [watcher.costs.task(entry.task.id) for entry in entries]
+    rows = [
+        (entry.task.id, entry.status.value, *([cost] if any(used) else []), _title(entry.task))
+        for entry, cost in zip(entries, used, strict=True)
+    ]
     for line in table(rows):
         say(line)
     if more is not None:
@@ -168,9 +178,10 @@ def show(app: App, *, task_id: str | None, is_brief: bool, as_json: bool) -> Non
     entry = workspace.ledger.get(app.task_id(task_id))
     task = entry.task
     result = last_result(workspace, task)
+    watcher = Watcher(workspace)
     if as_json:
         shown = result.model_dump(mode="json", by_alias=True) if result else None
-        emit({"task": with_state(entry, Watcher(workspace)), "result": shown})
+        emit({"task": with_state(entry, watcher), "result": shown})
         return
     click.echo(f"{task.id}: {status_name(entry.status.value)}")
     rows = [(name, value) for name, value in _facts(task) if value]
@@ -180,6 +191,9 @@ def show(app: App, *, task_id: str | None, is_brief: bool, as_json: bool) -> Non
         say("prompt:")
         say(_indented(task.spec.prompt))
     _say_attempts(task)
+    used = watcher.costs.task(task.id)
+    if used:
+        say(f"used: {used}")
     if result is not None:
         _say_result(result)
     if task.block is not None and entry.status is Status.BLOCKED:

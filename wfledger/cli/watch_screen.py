@@ -14,6 +14,7 @@ from wfledger.core.states import State
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
 from wfledger.run.looks.board import Picture, Row, RunRow, age_s
+from wfledger.run.looks.costs import Share, spent_line
 
 HELP: Final = (
     "up down j k   choose a task        g G  first, last        space b  a page on, back",
@@ -41,6 +42,9 @@ _SGR: Final = {
     "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36", "dim": "2",
     "bold": "1", "chosen": "7",
 }  # fmt: skip
+#: Agents and models that are shown with what they have used, and the width of their names.
+_SHARES: Final = 6
+_WHO: Final = 48
 #: Runs that are shown at once, and cells of a bar.
 _RUNS: Final = 6
 _BAR: Final = 14
@@ -106,7 +110,7 @@ def matching(rows: Sequence[Row], words: str) -> list[Row]:
 
 def draw(picture: Picture, ui: Ui, *, width: int, height: int) -> list[Line]:
     """Return exactly *height* lines, none wider than *width* cells."""
-    head = [_summary(picture), *_runs(picture.runs), Line()]
+    head = [_summary(picture), *_runs(picture.runs), *_shares(picture.shares), Line()]
     foot = _foot(ui)
     room = max(height - len(head) - len(foot), 1)
     body = _panel(ui.panel, room) if ui.panel else _tasks(picture, ui, room=room, width=width)
@@ -199,6 +203,19 @@ def _runs(runs: Sequence[RunRow]) -> list[Line]:
     return lines
 
 
+def _shares(shares: Sequence[Share]) -> list[Line]:
+    """Return which agent or model has used what."""
+    wide = min(max((cells(one.who) for one in shares[:_SHARES]), default=0), _WHO)
+    lines = [
+        Line(((f"  {_pad(clean_line(one.who), wide)}  ", ""), (
+            f"{plural(one.spent.attempts, 'attempt')}, {spent_line(one.spent)}", "dim"
+        )))
+        for one in shares[:_SHARES]
+    ]  # fmt: skip
+    rest = len(shares) - _SHARES
+    return [*lines, Line(((f"  and {rest} more", "dim"),))] if rest > 0 else lines
+
+
 def _run(run: RunRow) -> Line:
     full = _BAR * run.done // run.total if run.total else 0
     bar = f"[{'#' * full}{'-' * (_BAR - full)}] {run.done}/{run.total}"
@@ -207,6 +224,8 @@ def _run(run: RunRow) -> Line:
         (run.state, _RUN_COLOURS.get(run.state, "cyan")), (f"  {cut(run.title, 40)}", ""),
     ]  # fmt: skip
     failed = ", ".join(f"{count} {kind}" for kind, count in run.failures.items())
+    if run.cost:
+        pieces.append((f"  {run.cost}", ""))
     if failed:
         pieces.append((f"  failed: {failed}", "red"))
     if run.is_idle:
@@ -247,7 +266,7 @@ def _tasks(picture: Picture, ui: Ui, *, room: int, width: int) -> list[Line]:
 def _row(row: Row, left: Sequence[str], right: Sequence[str], *, is_chosen: bool) -> Line:
     mark = "> " if is_chosen else "  "
     label, gap, state, _ = left
-    said = row.text
+    said = f"{clean_line(row.cost)}: {row.text}" if row.cost else row.text
     if row.quiet_s is not None and row.status is Status.IN_PROGRESS:
         said += f"; last output {span(row.quiet_s)} ago"
     return Line(

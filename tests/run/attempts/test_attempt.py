@@ -157,6 +157,7 @@ def test_environment_is_built_and_says_whose_work_it_is(
         "WFLEDGER_RUN": RUN, "WFLEDGER_TASK": ID, "WFLEDGER_ATTEMPT": "1",
         "WFLEDGER_TASK_FILE": str(desk / "task.json"), "WFLEDGER_INPUTS": str(desk / "inputs"),
         "WFLEDGER_RESULT_FILE": str(desk / "result.json"), "WFLEDGER_SCOPE": "src\ndocs/**",
+        "WFLEDGER_DEPTH": "2", "WFLEDGER_BUDGET": "{}",
         "WFLEDGER_TAG": tag_for(workspace, f"{ID}.1"),
     }  # fmt: skip
     assert json.loads((tmp_path / "task").read_bytes())["id"] == ID

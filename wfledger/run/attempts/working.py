@@ -7,6 +7,7 @@ how, within what is left of the attempt's time.
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,12 +17,13 @@ from wfledger.clock import iso
 from wfledger.core.breaking import TERMINAL
 from wfledger.core.documents import Limits, Result
 from wfledger.core.routes import Routed
+from wfledger.core.usage import Usage
 from wfledger.run.attempts.blotting import blotted
 from wfledger.run.attempts.closing import failure
 from wfledger.run.attempts.commanding import TAG, tag_for
 from wfledger.run.attempts.nesting import variables
 from wfledger.run.attempts.tenure import Tenure
-from wfledger.run.money import breakers
+from wfledger.run.money import breakers, meters
 from wfledger.run.processes.environment import build, secrets_of
 from wfledger.run.processes.holders import end_holders
 from wfledger.run.processes.process import Ended, Job, ProcessLimits, run_job
@@ -31,6 +33,8 @@ from wfledger.run.workers.launch import Assignment, Ending, Launch
 from wfledger.run.workers.routing import Router
 from wfledger.store.locks import LiveLock
 
+#: What an attempt has used that asked no model.
+_NOTHING: Final = Usage(input=0, output=0, requests=0, cost_usd=0.0, source="meter")
 #: Failures of a worker whose model has answered.
 _ANSWERED: Final = frozenset({"task", "no_change", "question", "content", "budget"})
 
@@ -61,6 +65,8 @@ def work(given: Assignment, watch: Watch) -> Result:
             _drop(launch)
             return refused
         tries += 1
+        if tries == 1:
+            _begin_meter(given)
         done = _run(given, watch, launch, spent_s=clock.elapsed() - began)
         ending = kind.read_end(given, done.ended, tries)
         result = blotted(ending.result, done.secrets).but(route=given.route)
@@ -75,6 +81,16 @@ def work(given: Assignment, watch: Watch) -> Result:
             _drop(ending.again)
             return result
         launch = ending.again
+
+
+def _begin_meter(given: Assignment) -> None:
+    """Say which model is at it, of which nothing is known until it has answered or ended."""
+    if given.route is None:
+        return
+    layout = given.workspace.ledger.layout
+    path = meters.path_of(layout.local, given.task.id, given.attempt)
+    with suppress(OSError):  # who looks sees it at its end
+        meters.write(path, Usage(), given.route, tmp=layout.tmp)
 
 
 def _drop(launch: Launch) -> None:
@@ -93,7 +109,7 @@ def _refused(given: Assignment) -> Result | None:
         return None
     return Result(
         task=given.task.id, attempt=given.attempt, status="failed", route=given.route,
-        failure=failure(shut.opened.kind, shut.reason),
+        failure=failure(shut.opened.kind, shut.reason), usage=_NOTHING,
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from wfledger.core.states import State
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
 from wfledger.errors import WfledgerError
+from wfledger.run.looks.costs import Costs, Share, spent_line
 from wfledger.run.looks.doing import Watcher
 from wfledger.run.looks.explain import since
 from wfledger.run.looks.needs import need_of
@@ -66,6 +67,8 @@ class Row:
     quiet_s: float | None = None
     #: Lifts its block.
     command: str | None = None
+    #: Which agent or model was at it, and what that cost; empty where none was.
+    cost: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape that `watch --json` prints."""
@@ -73,6 +76,7 @@ class Row:
             "task": self.task, "run": self.run, "status": self.status.value,
             "state": self.state.value, "attempt": self.attempt, "worker": self.worker,
             "role": self.role, "since": self.since, "text": self.text, "command": self.command,
+            "cost": self.cost or None,
         }  # fmt: skip
 
 
@@ -89,12 +93,15 @@ class RunRow:
     failures: dict[str, int] = field(default_factory=dict)
     #: Whether it could go on and nobody drives it.
     is_idle: bool = False
+    #: What it has used; empty where it has no agents and models.
+    cost: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape that `watch --json` prints."""
         return {
             "run": self.run, "title": self.title, "state": self.state, "done": self.done,
             "total": self.total, "failures": self.failures, "idle": self.is_idle,
+            "cost": self.cost or None,
         }  # fmt: skip
 
 
@@ -111,6 +118,8 @@ class Picture:
     short_of: str | None = None
     #: Providers of models on which nothing new is started here.
     shut: tuple[Shut, ...] = ()
+    #: Which agent or model has used what.
+    shares: tuple[Share, ...] = ()
 
 
 @dataclass
@@ -142,18 +151,24 @@ class Board:
         known = self._known
         if known is None or mark is None or known.mark != mark:
             known = self._known = self._work_out(mark)
-        busy = tuple(self._busy(known))
+        costs = Costs(self._workspace)
+        rows = (*self._busy(known), *known.still)
+        rows = tuple(replace(row, cost=cost) if (cost := costs.task(row.task)) else row
+                     for row in rows)  # fmt: skip
+        busy = [row for row in rows if row.status in _BUSY]
         drivers = driven(self._workspace) | {
             row.run for row in busy if row.state is not State.STALE
         }
         runs = tuple(
-            replace(run, is_idle=run.state == "running" and not is_driven(run.run, drivers))
+            replace(run, is_idle=run.state == "running" and not is_driven(run.run, drivers),
+                    cost=spent_line(spent) if (spent := costs.of_run(run.run)) else "")
             for run in known.runs
         )
         now = self._workspace.clock.now()
         return Picture(
-            now, runs, (*busy, *known.still), known.view.done, known.pause,
+            now, runs, rows, known.view.done, known.pause,
             pressure_of(self._workspace), tuple(breakers.shut(self._workspace).values()),
+            costs.shares({run.run for run in runs}),
         )  # fmt: skip
 
     # -- from the folders ------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
 from wfledger.run.attempts.phases import Phase, phase_of
 from wfledger.run.liveness import Observations, Owner, lease_left, owner_of
+from wfledger.run.looks.costs import Costs
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
 from wfledger.store.locks import is_alive
@@ -90,6 +91,11 @@ class Watcher:
             return self._workspace.fleet().default_role
         except WfledgerError:  # a broken fleet.toml stops who acts, not who looks
             return None
+
+    @cached_property
+    def costs(self) -> Costs:
+        """What tasks have used."""
+        return Costs(self._workspace)
 
     def state(self, task: Task, status: Status) -> State:
         """Return the state of one task; of one that nobody works on, no file is opened."""
@@ -177,8 +183,11 @@ def _still(workspace: Workspace, status: Status, run: str | None) -> Iterable[Ta
 
 
 def with_state(entry: Entry, watcher: Watcher) -> dict[str, Any]:
-    """Return what `--json` shows of a task, with its state."""
-    return {"state": watcher.state(entry.task, entry.status).value, **entry.as_json()}
+    """Return what `--json` shows of a task, with its state and what it has used."""
+    return {
+        "state": watcher.state(entry.task, entry.status).value,
+        "usage": watcher.costs.as_json(entry.task.id), **entry.as_json(),
+    }  # fmt: skip
 
 
 def last_result(workspace: Workspace, task: Task) -> Result | None:

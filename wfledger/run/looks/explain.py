@@ -17,6 +17,7 @@ from wfledger.core.graph import Readiness, is_halted, readiness
 from wfledger.core.statuses import Status
 from wfledger.errors import NotFoundError
 from wfledger.run.liveness import Observations, owner_of
+from wfledger.run.looks.costs import Costs
 from wfledger.run.looks.doing import Watcher
 from wfledger.run.looks.view import View
 from wfledger.run.money import breakers
@@ -297,6 +298,10 @@ class _Explainer:
         if doing.lease_left_s is not None:
             reason += f"; the lease ends in {doing.lease_left_s:.0f} s unless {holder} renews it"
         why = self._say(entry, "working", reason, command)
+        used = Costs(self._workspace)
+        if (cost := used.task(entry.task.id)):
+            why = replace(why, reason=f"{why.reason}; so far: {cost}",
+                          facts={**why.facts, "usage": used.as_json(entry.task.id)})  # fmt: skip
         log = self._ledger.layout.log(task.id, task.attempt)
         facts = {"owner": owner, "log": str(log), **doing.as_json()}
         return replace(why, facts=facts)

@@ -15,7 +15,9 @@ from wfledger.core.documents import Run
 from wfledger.core.states import State
 from wfledger.core.statuses import Status
 from wfledger.core.tally import total
+from wfledger.core.usage import Spent
 from wfledger.errors import InvalidDocumentError, WfledgerError
+from wfledger.run.looks.costs import Costs, Share, usage_json
 from wfledger.run.looks.doing import Doing, working
 from wfledger.run.looks.explain import since
 from wfledger.run.looks.needs import Need, needs
@@ -52,6 +54,9 @@ class RunLine:
     is_driven: bool = False
     #: Failed attempts of its tasks, by where that came from.
     failures: dict[str, int] = field(default_factory=dict)
+    #: What it has used; None where it has no agents and models.
+    spent: Spent | None = None
+    shares: tuple[Share, ...] = ()
 
     @property
     def is_idle(self) -> bool:
@@ -78,6 +83,7 @@ class RunLine:
             "target": self.run.target.removeprefix(HEADS),
             "counts": self.counts,
             "total": self.total,
+            "usage": usage_json(self.spent, self.shares),
         }
 
 
@@ -112,6 +118,8 @@ class Overview:
     #: Number of files in quarantine/.
     quarantined: int
     at: str
+    #: Which agent or model has used what, of all that is looked at.
+    shares: tuple[Share, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape that `status --json` prints; the counts sum to the total."""
@@ -127,6 +135,7 @@ class Overview:
             "providers": [one.as_json() for one in self.shut],
             "quarantined": self.quarantined,
             "at": self.at,
+            "usage": [share.as_json() for share in self.shares],
         }
 
 
@@ -151,6 +160,7 @@ def overview(workspace: Workspace, run: Run | None = None) -> Overview:
         shut=tuple(breakers.shut(workspace).values()),
         quarantined=len(quarantined(ledger.layout)),
         at=iso(workspace.clock.now()),
+        shares=Costs(workspace).shares({run.id} if run else None),
     )
 
 
@@ -167,11 +177,12 @@ def _lines(
     view = Scheduler(workspace).look(runs) if still <= VERDICTS_UP_TO else None
     verdicts = _verdicts(workspace, runs, view) if view else {}
     read = view.documents() if view else workspace.ledger.tasks(Status.BLOCKED)
-    failed = failures(workspace, read)
+    failed, costs = failures(workspace, read), Costs(workspace)
     return tuple(
         RunLine(
             run, {s.value: counted[s][run.id] for s in Status}, verdicts.get(run.id),
-            is_driven(run.id, drivers), failed.get(run.id, {}),
+            is_driven(run.id, drivers), failed.get(run.id, {}), costs.of_run(run.id),
+            costs.shares({run.id}),
         )
         for run in runs
     )

@@ -10,7 +10,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -98,7 +98,8 @@ class Spending:
             if one.usage is not None or known is None:
                 self._over[one.task, one.attempt] = one
         self._live = {
-            (name.task_id, name.attempt): _of(name.task_id, name.attempt, meter.usage, meter.route)
+            (name.task_id, name.attempt):
+                _routed(Used(name.task_id, name.attempt, meter.usage), meter.route)
             for name, meter in meters.written(self._local)
             if (name.task_id, name.attempt) not in self._over
         }  # fmt: skip
@@ -183,16 +184,15 @@ def used_by(task: Task, result: Result) -> Used | None:
     if result.usage is None and not (is_agent and begun):
         return None
     role = task.spec.role if is_agent else None
-    return _of(result.task, result.attempt, result.usage, result.route, role)
+    used = Used(result.task, result.attempt, result.usage, agent=role)
+    return _routed(used, result.route)
 
 
-def _of(
-    task_id: str, attempt: int, usage: Usage | None, route: Routed | None,
-    role: str | None = None,
-) -> Used:  # fmt: skip
+def _routed(used: Used, route: Routed | None) -> Used:
+    """Return *used* with the model and the agent that *route* names."""
     if route is None:
-        return Used(task_id, attempt, usage, agent=role)
-    return Used(task_id, attempt, usage, route.provider, route.model, route.adapter)
+        return used
+    return replace(used, provider=route.provider, model=route.model, agent=route.adapter)
 
 
 def make_anew(workspace: Workspace) -> None:
