@@ -66,6 +66,7 @@ except SystemExit as ended:
 """
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-HOOK-007")
 def test_hook_starts_light_with_and_without_a_claim(tmp_path: Path) -> None:
     terminal = open_terminal(tmp_path)

@@ -261,6 +261,7 @@ def test_outfit_of_a_jsonc_project_goes_into_the_file_that_is_there(repo: Path) 
     assert (repo / "opencode.jsonc").read_text() == "{ /* mine */ }"
 
 
+@pytest.mark.long
 def test_terminal_is_the_one_that_is_asked(repo: Path) -> None:
     pexpect = pytest.importorskip("pexpect")
     terminal = Terminal(repo, repo.parent / "bin")

@@ -136,8 +136,9 @@ def _say_end(
         say(f"{count} would be changed" if dry_run else "nothing was written")
         return
     else:
-        kept = " They are ordinary files of the project: commit them." * (wanted.reach == "project")
-        say(f"{count} changed.{kept}")
+        say(f"{count} changed")
+        if wanted.reach == "project":
+            say("they are files of the project: commit them, for worktrees of tasks have only that")
     if wanted.remove:
         return
     for note in intent.notes:

@@ -98,6 +98,7 @@ def take_away(session: Session) -> None:
 
 
 @pytest.mark.requirement("WFL-HOOK-002")
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("agent", AGENTS)
 def test_write_out_of_scope_is_refused_with_what_is_allowed(session: Session, agent: str) -> None:
     session.agent = agent
@@ -202,6 +203,7 @@ def test_session_that_has_handed_in_is_let_alone(session: Session) -> None:
 
 
 @pytest.mark.requirement("WFL-HOOK-003", "WFL-HOOK-004")
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("agent", AGENTS)
 def test_stop_without_a_result_is_held_twice_and_then_let_go(session: Session, agent: str) -> None:
     session.agent = agent

@@ -174,7 +174,7 @@ def written(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
-def _written(key: str | None, value: Any, indent: str, newline: str, step: str = "") -> str:
+def _written(key: str | None, value: Any, indent: str, newline: str, *, step: str = "") -> str:
     """Return a member whose further lines stand below *indent*, each level by *step* more."""
     name = "" if key is None else json.dumps(key) + ": "
     text = json.dumps(value, indent=step or _STEP, ensure_ascii=False)
