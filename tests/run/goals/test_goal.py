@@ -163,6 +163,21 @@ def test_question_of_a_worker_waits_for_its_answer_and_the_round_goes_on(
 
 
 @pytest.mark.long
+@pytest.mark.requirement("WFL-GOAL-010")
+def test_model_that_gives_no_plan_is_a_matter_for_a_person(
+    tmp_path: Path, rehearse: Rehearse
+) -> None:
+    server = rehearse(FAILURES["401"], plan(WRITE_A), verdict())
+    terminal = open_scripted(tmp_path, server)
+    found = pursue(terminal, status=10)
+    assert "there is no plan" in found["reason"]
+    again = f"wfledger goal --continue {found['goal']} --yes"
+    assert "wfledger provider close here" in pursue(terminal, again, status=10)["reason"]
+    terminal("wfledger provider close here")
+    assert pursue(terminal, again)["stop"] == "reached"
+
+
+@pytest.mark.long
 def test_plan_that_cannot_be_drafted_is_left_to_a_person(
     tmp_path: Path, rehearse: Rehearse
 ) -> None:

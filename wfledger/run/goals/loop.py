@@ -21,7 +21,7 @@ from wfledger.plans.compiling import Plan
 from wfledger.plans.printing import to_yaml
 from wfledger.run.attempts.nesting import nest
 from wfledger.run.goals import judging
-from wfledger.run.goals.asking import Asker
+from wfledger.run.goals.asking import Asker, NoAnswerError
 from wfledger.run.goals.drafting import Draft, Order, draft
 from wfledger.run.goals.state import Goal, GoalRound, Place
 from wfledger.run.goals.surroundings import describe
@@ -160,12 +160,16 @@ class Pursuit:
         path = self._place.plan(one.number)
         if not path.exists():
             self._host.tell(f"round {one.number}: asking {self._asker.model} for a plan")
-            found = self._draft(one)
+            try:
+                found = self._draft(one)
+            except NoAnswerError as error:
+                mended = f" ({error.hint})" if error.hint else ""
+                return self._end(Stop.BLOCKED, f"there is no plan: {error.message}{mended}")
             self._place.write_plan(one.number, self._text(found))
             self._save()
         checked = check_text(path.read_bytes(), str(path))
         if checked.plan is None:
-            said = checked.errors[0].message
+            said = f"{checked.errors[0].message}; mend {path}, or remove it for another draft"
             return self._end(Stop.BLOCKED, f"the plan of round {one.number} needs a hand: {said}")
         return checked.plan
 
