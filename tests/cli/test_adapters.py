@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cli import wf, wf_json
+from tests.support.cli import contents, wf, wf_json
 from tests.support.rehearsals import agent, allow_unsandboxed
 from tests.support.waiting import until
 from wfledger.run.rehearsal.stage import as_toml
@@ -59,9 +59,11 @@ def test_a_program_that_is_not_installed_is_named_with_how_to_get_it(tmp_path: P
 
 
 @pytest.mark.long
+@pytest.mark.requirement("WFL-ADAPT-100")
 @pytest.mark.requirement("WFL-ADAPT-103")
 def test_the_exit_status_says_whether_every_case_is_as_it_must_be(fleet: Path) -> None:
     options = ("--sandbox", "none", "--case", "401", "--case", "empty")
+    before = contents(fleet)
     good = wf_json(fleet, "adapter", "test", "ours", *options)
     assert (good["ok"], good["kept"]) == (True, None)
     assert [one["found"] for one in good["cases"]] == ["no_change", "auth"]
@@ -69,6 +71,7 @@ def test_the_exit_status_says_whether_every_case_is_as_it_must_be(fleet: Path) -
     assert bad.status == 1
     assert "401: expected auth, found task" in bad.out
     assert "1 case of 2 wrong" in bad.out
+    assert contents(fleet) == before
 
 
 @pytest.mark.long

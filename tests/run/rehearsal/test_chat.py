@@ -66,6 +66,7 @@ def test_a_stream_says_the_same_in_pieces_and_usage_in_a_chunk_without_choices(
     assert (chunks[-1].choices, chunks[-1].usage.prompt_cache_hit_tokens) == ([], 40)
 
 
+@pytest.mark.long
 def test_usage_comes_in_no_stream_that_did_not_ask_for_it(rehearse: Rehearse) -> None:
     server = rehearse(Answer("a"), Answer("b", usage_at="last"), Answer("c", usage=None))
     assert [chunk.usage for chunk in _stream(server)] == [None] * 3
@@ -73,12 +74,14 @@ def test_usage_comes_in_no_stream_that_did_not_ask_for_it(rehearse: Rehearse) ->
     assert _ask(server).usage is None
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("arguments", ['{"command": ', '"{\\"command\\": \\"ls\\"}"', ""])
 def test_broken_arguments_are_sent_as_they_stand(rehearse: Rehearse, arguments: str) -> None:
     server = rehearse(Answer(calls=(Call("bash", arguments),)))
     assert _ask(server).choices[0].message.tool_calls[0].function.arguments == arguments
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("field", "found"),
     [
@@ -115,6 +118,7 @@ def test_failures_arrive_with_their_status_and_words(
     assert wait == ("1" if name == "429-retry-after" else None)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_answer_that_is_cut_off_is_no_answer(rehearse: Rehearse, stream: bool) -> None:
     server = rehearse(FAILURES["cut"])
@@ -122,6 +126,7 @@ def test_an_answer_that_is_cut_off_is_no_answer(rehearse: Rehearse, stream: bool
         _stream(server) if stream else _ask(server)
 
 
+@pytest.mark.long
 def test_a_stream_that_ends_early_never_says_why_it_ended(rehearse: Rehearse) -> None:
     chunks = _stream(rehearse(FAILURES["ended-early"]))
     assert chunks
@@ -133,6 +138,7 @@ def test_an_error_may_come_in_the_midst_of_a_stream(rehearse: Rehearse) -> None:
         _stream(rehearse(FAILURES["error-in-stream"]))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", ["hang", "hang-in-stream"])
 def test_who_hangs_goes_when_the_server_is_released(name: str) -> None:
     with Rehearsal(Script((FAILURES[name],))) as server:
@@ -142,12 +148,14 @@ def test_who_hangs_goes_when_the_server_is_released(name: str) -> None:
         assert server.count() == 1
 
 
+@pytest.mark.long
 def test_errors_come_inside_of_an_answer_of_status_200(rehearse: Rehearse) -> None:
     server = rehearse(FAILURES["minimax-balance"], FAILURES["error-in-200"])
     assert _ask(server).base_resp["status_code"] == 1008
     assert _ask(server).error["code"] == "rate_limit_exceeded"
 
 
+@pytest.mark.long
 def test_answers_come_without_choices_and_with_a_filter_and_as_garbage(rehearse: Rehearse) -> None:
     server = rehearse(*(FAILURES[name] for name in ("no-choices", "content-filter", "garbage")))
     assert _ask(server).choices == []
@@ -155,6 +163,7 @@ def test_answers_come_without_choices_and_with_a_filter_and_as_garbage(rehearse:
     assert "Bad Gateway" in str(_ask(server))
 
 
+@pytest.mark.long
 def test_each_model_and_each_conversation_may_have_an_order_of_its_own(rehearse: Rehearse) -> None:
     own = Script((Answer("one"), Answer("two")), after=Answer("over"), lane="conversation")
     server = rehearse(script=Script(models={"m": own}, after=Answer("another")))
@@ -183,6 +192,7 @@ def test_one_key_is_right_where_the_script_names_it(rehearse: Rehearse) -> None:
     assert server.url.startswith("http://127.0.0.1:")
 
 
+@pytest.mark.long
 def test_a_turn_may_be_made_from_what_was_asked(rehearse: Rehearse) -> None:
     def count(body: Any) -> Turn:
         return Answer(f"{len(body['messages'])} messages")
