@@ -86,15 +86,17 @@ def troubled(
     """
     after = min(retry_after_s, LONGEST_S) if retry_after_s else None
     if kind in TERMINAL:
-        return replace(state, opened=_refused(state, kind, message, now, after))
+        # No time makes a wrong key right.
+        until = None if kind == "auth" else after
+        return _refused(state, _opened(kind, message, now, until), now)
     if kind == "rate":
         state = _shrunk(state, now, in_flight)
-        return state if after is None else _cooled(state, kind, message, now, after)
+        return state if after is None else _cooled(state, _opened(kind, message, now, after), now)
     if state.is_open(now) and after is None:
         return state  # others of the same storm
     count = state.overloads + 1
     cool = after or min(COOL_MAX_S, COOL_S * 2 ** (count - 1))
-    return _cooled(replace(state, overloads=count), kind, message, now, cool)
+    return _cooled(replace(state, overloads=count), _opened(kind, message, now, cool), now)
 
 
 def succeeded(state: Breaker, *, now: datetime) -> Breaker:
@@ -107,16 +109,12 @@ def succeeded(state: Breaker, *, now: datetime) -> Breaker:
     return replace(state, overloads=0)
 
 
-def _refused(
-    state: Breaker, kind: Trouble, message: str, now: datetime, after: float | None
-) -> Opened:
-    """Return a refusal; of one that lasts already only a moment that is named now is new."""
-    # No time makes a wrong key right.
-    made = _opened(kind, message, now, None if kind == "auth" else after)
+def _refused(state: Breaker, made: Opened, now: datetime) -> Breaker:
+    """Open for a refusal; of one that lasts already only a moment that is named now is new."""
     before = state.opened
-    if before is None or before.kind != kind or not state.is_open(now):
-        return made
-    return replace(before, until=made.until or before.until)
+    if before is not None and before.kind == made.kind and state.is_open(now):
+        made = replace(before, until=made.until or before.until)
+    return replace(state, opened=made)
 
 
 def _opened(kind: Trouble, message: str, now: datetime, after: float | None) -> Opened:
@@ -124,13 +122,13 @@ def _opened(kind: Trouble, message: str, now: datetime, after: float | None) -> 
     return Opened(kind, message, iso(now), until)
 
 
-def _cooled(state: Breaker, kind: Trouble, message: str, now: datetime, after: float) -> Breaker:
-    opened = state.opened
-    if opened is not None and state.is_open(now):
-        ends = _opened(kind, message, now, after).until
-        if opened.kind in TERMINAL or (opened.until or "") >= (ends or ""):
-            return state
-    return replace(state, opened=_opened(kind, message, now, after))
+def _cooled(state: Breaker, made: Opened, now: datetime) -> Breaker:
+    """Close for a while, unless it is closed for longer, or refuses everybody, already."""
+    before = state.opened
+    if before is None or not state.is_open(now):
+        return replace(state, opened=made)
+    is_more = before.kind in TERMINAL or (before.until or "") >= (made.until or "")
+    return state if is_more else replace(state, opened=made)
 
 
 def _shrunk(state: Breaker, now: datetime, in_flight: int) -> Breaker:
