@@ -61,7 +61,7 @@ def test_responses_stream_items_and_end_with_the_whole(rehearse: Rehearse) -> No
     assert told[-1]["response"]["usage"]["total_tokens"] == 120
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.long
 @pytest.mark.parametrize("base", ["/v1", ""])
 def test_the_openai_package_reads_responses(rehearse: Rehearse, base: str) -> None:
     answer = Answer("Look.", (Call("exec_command", {"cmd": "ls"}),), "Hm.")

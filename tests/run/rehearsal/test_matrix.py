@@ -108,6 +108,7 @@ def test_what_cannot_be_tried_out_is_said_at_once() -> None:
         _rehearse(agent(), "418")
 
 
+@pytest.mark.long
 def test_a_key_that_outlives_an_attempt_is_found(tmp_path: Path) -> None:
     definition = agent()
     stage = build(
@@ -122,6 +123,7 @@ def test_a_key_that_outlives_an_attempt_is_found(tmp_path: Path) -> None:
     assert not stage.folder.exists()
 
 
+@pytest.mark.long
 def test_a_role_that_cannot_be_read_leaves_nothing_behind(tmp_path: Path) -> None:
     definition = agent()
     adapter = read_adapter(Reader(definition, source="fleet.toml"), "ours")
