@@ -40,7 +40,8 @@ def expand(app: App, *, task: str | None, source: str, token: str | None, as_jso
     of its run (`after`), and start while you go on unless your scopes meet. The same call again
     adds nothing twice.
 
-    Exit status 4: the attempt is over. 7: a task is wrong, or asks for more than TASK has.
+    Exit status 4: the attempt is over. 6: nothing is left of its budget. 7: a task is wrong, or
+    asks for more than TASK has.
     """
     from wfledger.run.attempts.expanding import expand as add_below
     from wfledger.run.commit import commit_journal

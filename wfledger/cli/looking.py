@@ -226,6 +226,7 @@ def _facts(task: "Task") -> list[tuple[str, str]]:
         ("may write", ", ".join(spec.write) or "nothing"),
         ("labels", ", ".join(spec.contracts)),
         ("after", ", ".join(short(name, task.run) for name in spec.after)),
+        ("added by", spec.parent or ""),
         ("created", task.created),
         ("missing", ", ".join(task.missing)),
         ("landed", landed or ""),

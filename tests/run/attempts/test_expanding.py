@@ -60,6 +60,9 @@ def test_children_join_the_run_with_what_they_wait_for(terminal: Terminal, held:
     assert child(terminal, held, "lexer").spec.role == "agent"
     run = terminal.workspace.ledger.run(held.run)
     assert run.tasks[2:] == (ids["lexer"], ids["parser"])
+    add(terminal, held, {"id": "late", "command": "true", "after": ["parser"], "inputs": []})
+    assert child(terminal, held, "late").spec.after == (ids["parser"],)
+    assert child(terminal, held, "late").spec.inputs == ()
 
 
 @pytest.mark.long
@@ -150,8 +153,9 @@ def test_children_are_checked_like_planned_tasks(terminal: Terminal, held: Held)
         )  # fmt: skip
     kinds = {one["kind"] for one in refused.value.facts["errors"]}
     assert kinds == {"invalid_task_dependency", "dependency_cycle"}
-    with pytest.raises(InvalidDocumentError, match="lacks"):
-        add(terminal, held, {"id": "a", "prompt": "x", "worker": "nobody"})
+    with pytest.raises(InvalidDocumentError) as excess:
+        add(terminal, held, {"id": "a", "prompt": "x", "worker": "nobody", "write": ["docs"]})
+    assert len(excess.value.facts["problems"]) == 2  # who does it, and where it may write
     assert terminal.workspace.ledger.run(held.run).tasks == (held.task, f"{held.run}.other")
 
 

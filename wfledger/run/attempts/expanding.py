@@ -164,9 +164,10 @@ class _Outer:
 
 
 def _in_run(workspace: Workspace, parent: Task, name: str) -> str | None:
-    """Return the full id of a task of the parent's run, or None."""
-    own = name if name.partition(".")[0] == parent.run else f"{parent.run}.{name}"
-    return own if workspace.ledger.find(own) is not None else None
+    """Return the full id of a task of the parent's run, or None; its other children come first."""
+    full = [name] if name.partition(".")[0] == parent.run else []
+    wanted = (*full, f"{_prefix(parent.id)}{name}", f"{parent.run}.{name}")
+    return next((one for one in wanted if workspace.ledger.find(one) is not None), None)
 
 
 # -- what the children are -----------------------------------------------------------------------
@@ -178,8 +179,6 @@ def _children(
     """Return the children by the names they were given, each after what it waits for."""
     fleet = vouching.fleet(workspace)
     problems = missing_roles(plan, fleet, parent.spec.role)
-    if problems:
-        raise InvalidDocumentError("; ".join(problems), problems=problems)
     grounds = Grounds(fleet, workspace.ledger.run(parent.run), vouching.policy(workspace))
     cap = Caps(workspace).of(parent)
     if cap is not None:
