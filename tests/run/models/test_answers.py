@@ -66,15 +66,31 @@ def test_a_message_with_calls_has_the_reasoning_that_is_required(name: str) -> N
     assert answer.message["reasoning_content"] != ""
 
 
+@pytest.mark.requirement("WFL-MODEL-002")
 def test_reasoning_in_details_is_joined_whether_parts_repeat_or_not() -> None:
-    for parts in (["one ", "two"], ["one ", "one two"]):
+    for parts in (["one ", "two"], ["one", "one ", "one two"], ["o", "o", "ne two"]):
         joining = Joining(profile("minimax"))
         for part in parts:
             detail = {"type": "reasoning.text", "id": "r1", "index": 0, "text": part}
             joining.add(_chunk({"reasoning_details": [detail]}))
         joining.add(_chunk({"content": "said"}, "stop"))
         message = joining.body()["choices"][0]["message"]
-        assert [one["text"] for one in message["reasoning_details"]] == ["one two"]
+        found = [one["text"] for one in message["reasoning_details"]]
+        assert found == ["oone two" if parts[0] == "o" else "one two"]
+
+
+@pytest.mark.requirement("WFL-MODEL-002")
+def test_what_a_server_adds_for_itself_is_not_sent_back() -> None:
+    joining = Joining(profile("minimax"))
+    call = {"index": 0, "id": "a", "function": {"name": "list"}, "extra_content": {"sign": "x"}}
+    for piece in ("He", "llo"):
+        joining.add(_chunk({"content": piece, "name": "MiniMax AI", "audio_content": ""}))
+    joining.add(_chunk({"tool_calls": [call]}, "tool_calls"))
+    answer = read_answer(joining.body(), profile("minimax"), None)
+    assert answer is not None
+    assert set(answer.message) == {"role", "content", "tool_calls"}
+    assert answer.message["content"] == "Hello"
+    assert answer.message["tool_calls"][0]["extra_content"] == {"sign": "x"}
 
 
 def test_calls_whose_pieces_have_no_index_are_told_apart_by_their_ids() -> None:

@@ -74,7 +74,7 @@ class Profile:
     reasoning: tuple[str, ...] = ()
     #: The one that every assistant message with tool calls must have, even if empty.
     reasoning_required: str | None = None
-    #: Whether each part of streamed reasoning repeats what came before it.
+    #: Whether parts of streamed reasoning may repeat what came before them.
     reasoning_repeats: bool = False
     usage: UsageFields = UsageFields()
     error_in_200: ErrorIn200 | None = None
@@ -89,6 +89,14 @@ class Profile:
     any_model: bool = True
     #: What such a model can do.
     capabilities: frozenset[Capability] = frozenset({"tool_calls", "streaming"})
+
+
+    def keeps(self, name: str) -> bool:
+        """Whether the field *name* of an answer's message goes back with it.
+
+        Servers add others, such as a name of the model, that they do not take themselves.
+        """
+        return name == "content" or name in self.reasoning or name.startswith("reasoning")
 
 
 def built_in() -> tuple[Profile, ...]:

@@ -13,8 +13,6 @@ from typing import Any, Final
 from wfledger.core.usage import Usage
 from wfledger.run.config.profiles import Profile
 
-#: Fields of an answer's message that no request takes.
-_NOT_SENT: Final = frozenset({"annotations", "audio", "function_call", "refusal"})
 #: Stands for reasoning that a server demands and its model did not give: empty counts as missing.
 _NO_REASONING: Final = " "
 
@@ -99,7 +97,7 @@ def _to_send(
 ) -> dict[str, Any]:
     kept = {
         name: value for name, value in message.items()
-        if value is not None and name not in _NOT_SENT and name != "tool_calls"
+        if value is not None and profile.keeps(name)
     }  # fmt: skip
     kept |= {"role": "assistant", "content": message.get("content")}
     if calls:

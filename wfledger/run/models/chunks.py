@@ -5,9 +5,14 @@ servers send the usage with every chunk, so the last that is there counts.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from itertools import pairwise
+from typing import Any, Final
 
 from wfledger.run.config.profiles import Profile
+
+_OF_CALLS: Final = frozenset({"index", "id", "type", "function"})
+#: Characters of a first piece that no other one begins with by accident.
+_TELLING: Final = 16
 
 
 class Joining:
@@ -16,6 +21,8 @@ class Joining:
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
         self._message: dict[str, Any] = {"role": "assistant", "content": None}
+        self._texts: dict[str, _Text] = {}
+        self._parts: dict[str, list[_Part]] = {}
         self._calls: dict[int, dict[str, Any]] = {}
         self._model: str | None = None
         self._seen = False
@@ -40,7 +47,9 @@ class Joining:
 
     def body(self) -> dict[str, Any]:
         """Return what the server would have sent in one piece."""
-        message = dict(self._message)
+        message = {**self._message, **{name: text.whole() for name, text in self._texts.items()}}
+        for name, parts in self._parts.items():
+            message[name] = [part.whole() for part in parts]
         if self._calls:
             message["tool_calls"] = [self._calls[at] for at in sorted(self._calls)]
         choice = {"index": 0, "message": message, "finish_reason": self.finish}
@@ -53,28 +62,27 @@ class Joining:
             if name == "tool_calls":
                 for call in value or ():
                     self._take_call(call)
-            elif name == "role" or value is None:
+            elif value is None or not (name == "refusal" or self._profile.keeps(name)):
                 continue
             elif isinstance(value, str):
-                repeats = name in self._profile.reasoning and self._profile.reasoning_repeats
-                self._message[name] = _joined(self._message.get(name) or "", value, repeats=repeats)
+                self._texts.setdefault(name, self._text(name)).add(value)
             elif isinstance(value, list):
                 self._take_parts(name, value)
-            else:
-                self._message[name] = value
+
+    def _text(self, name: str) -> "_Text":
+        return _Text(may_repeat=name != "content" and self._profile.reasoning_repeats)
 
     def _take_parts(self, name: str, parts: list[Any]) -> None:
         """Join parts of a list, such as reasoning in details; what is not alike stays apart."""
-        mine = self._message.setdefault(name, [])
-        if not isinstance(mine, list):
-            mine = self._message[name] = []
+        mine = self._parts.setdefault(name, [])
         for part in parts:
-            last = next((one for one in mine if _are_alike(one, part)), None)
-            if last is None:
-                mine.append(dict(part) if isinstance(part, Mapping) else part)
+            if not isinstance(part, Mapping):
                 continue
-            text, repeats = str(part.get("text") or ""), self._profile.reasoning_repeats
-            last.update({**part, "text": _joined(last.get("text") or "", text, repeats=repeats)})
+            last = next((one for one in mine if one.is_like(part)), None)
+            if last is None:
+                last = _Part(self._text(name))
+                mine.append(last)
+            last.add(part)
 
     def _take_call(self, call: Any) -> None:
         if not isinstance(call, Mapping):
@@ -86,6 +94,8 @@ class Joining:
             at, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
         )
         mine["id"] = call.get("id") or mine["id"]
+        # Some sign their calls, and want the signature back.
+        mine.update({name: value for name, value in call.items() if name not in _OF_CALLS})
         function = call.get("function") or {}
         mine["function"]["name"] += function.get("name") or ""
         arguments = function.get("arguments")
@@ -100,14 +110,50 @@ class Joining:
         return known.get(call_id, last + 1) if call_id else max(last, 0)
 
 
-def _joined(before: str, piece: str, *, repeats: bool) -> str:
-    if repeats and len(piece) > len(before) and piece.startswith(before):
-        return piece
-    return before + piece
+class _Text:
+    """A text that comes in pieces, each of which may begin with all that came before."""
+
+    def __init__(self, *, may_repeat: bool) -> None:
+        self._may_repeat = may_repeat
+        self._pieces: list[str] = []
+
+    def add(self, piece: str) -> None:
+        """Take the next piece."""
+        if piece:
+            self._pieces.append(piece)
+
+    def whole(self) -> str:
+        """Return the text."""
+        if self._may_repeat and self._repeats():
+            return self._pieces[-1]
+        return "".join(self._pieces)
+
+    def _repeats(self) -> bool:
+        """Whether each piece holds the one before; two short ones may do so by accident."""
+        pieces = self._pieces
+        is_telling = len(pieces) > 2 or bool(pieces and len(pieces[0]) >= _TELLING)
+        return is_telling and all(b.startswith(a) for a, b in pairwise(pieces))
 
 
-def _are_alike(one: Any, other: Any) -> bool:
-    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
-        return False
-    same = all(one.get(key) == other.get(key) for key in ("type", "id", "index"))
-    return same and "text" in one and "text" in other
+class _Part:
+    """One part of a list, with a text in it."""
+
+    def __init__(self, text: _Text) -> None:
+        self._facts: dict[str, Any] = {}
+        self._text = text
+
+    def is_like(self, part: Mapping[str, Any]) -> bool:
+        """Whether *part* goes on with this one."""
+        same = all(self._facts.get(key) == part.get(key) for key in ("type", "id", "index"))
+        return same and "text" in self._facts and "text" in part
+
+    def add(self, part: Mapping[str, Any]) -> None:
+        """Take what comes of it."""
+        self._facts.update(part)
+        self._text.add(str(part.get("text") or ""))
+
+    def whole(self) -> dict[str, Any]:
+        """Return the part."""
+        if "text" not in self._facts:
+            return self._facts
+        return {**self._facts, "text": self._text.whole()}
