@@ -54,11 +54,6 @@ def make_home(adapter: Adapter, folder: Path, files: Mapping[str, str], *, login
     return Home(folder, env, tuple(secrets))
 
 
-def login_files(adapter: Adapter) -> tuple[str, ...]:
-    """Return where a person's login lies, for it to be hidden from whoever has a copy."""
-    return tuple(source for source, _ in adapter.login.copy)
-
-
 def _login_file(source: str) -> bytes | None:
     """Return a file of the person's; None where it cannot be read: then there is no login."""
     try:

@@ -4,27 +4,25 @@ One worker serves one attempt: it knows the session and the usage of the launche
 """
 
 import os
-import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from wfledger.core.documents import Limits, Result
 from wfledger.core.usage import Usage
-from wfledger.errors import EnvironmentFailedError, InvalidDocumentError
+from wfledger.errors import InvalidDocumentError
 from wfledger.run.agents.answers import envelope_of
 from wfledger.run.agents.briefing import RESUMED, briefed
 from wfledger.run.agents.counting import Counted, counted, usage_of
-from wfledger.run.agents.homes import login_files, make_home
+from wfledger.run.agents.homes import make_home
 from wfledger.run.agents.matching import last
 from wfledger.run.agents.serving import Serving, serving_of
+from wfledger.run.agents.showing import fitted
 from wfledger.run.agents.transcript import Transcript, read_transcript
 from wfledger.run.agents.verdicts import Problem, problem_of, session_of
 from wfledger.run.agents.versions import version_of
 from wfledger.run.attempts.closing import failure
 from wfledger.run.attempts.judging import judge
-from wfledger.run.config import adapters
 from wfledger.run.config.adapters import Adapter
 from wfledger.run.config.confinement import Confinement
 from wfledger.run.config.roles import Role
@@ -33,7 +31,6 @@ from wfledger.run.models.metering import cost_of
 from wfledger.run.money.prices import price_of_route
 from wfledger.run.processes.environment import secrets_of
 from wfledger.run.processes.process import Ended
-from wfledger.run.processes.sandbox import PRIVATE
 from wfledger.run.workers.confining import adapter_of, confinement_of
 from wfledger.run.workers.launch import Assignment, Ending, Launch, Trouble
 
@@ -121,14 +118,13 @@ class AgentWorker:
         templates = (*adapter.env, *(adapter.login_env if is_login else adapter.server_env))
         told = {name: _filled(text, values, adapter) for name, text in templates}
         env = {**home.env, **told, **serving.env, **dict(role.env)}
-        _check_program(adapter, confinement, _path(env))
         groups = _groups(adapter, serving, confinement, values)
         self._secrets = (*home.secrets, *secrets_of(serving.env), *_login_values(adapter))
         return Launch(
             argv=_argv(adapter, argv, groups, values), env=env,
             pass_names=(*role.pass_names, *(adapter.login.pass_names if is_login else ())),
             limits=_limits(role.limits, adapter.limits),
-            confinement=_hiding(confinement, given),
+            confinement=fitted(given.fleet, adapter, confinement, _path(env)),
             secrets=self._secrets,
         )  # fmt: skip
 
@@ -249,27 +245,3 @@ def _path(env: Mapping[str, str]) -> str:
 def _login_values(adapter: Adapter) -> tuple[str, ...]:
     given = {name: os.environ.get(name, "") for name in adapter.login.pass_names}
     return tuple(value for value in given.values() if value)
-
-
-def _hiding(confinement: Confinement, given: Assignment) -> Confinement:
-    """Return *confinement* with every agent's login out of sight: who needs it has a copy."""
-    if confinement.sandbox != "bwrap":
-        return confinement
-    known = (*given.fleet.adapters, *adapters.built_in())
-    logins = (file for adapter in known for file in login_files(adapter))
-    return replace(confinement, hidden=tuple(dict.fromkeys((*confinement.hidden, *logins))))
-
-
-def _check_program(adapter: Adapter, confinement: Confinement, path: str) -> None:
-    """Raise where the sandbox would hide the program: bubblewrap says no more than "not found"."""
-    found = shutil.which(adapter.program, path=path)
-    if found is None or confinement.sandbox != "bwrap":
-        return
-    place = Path(found).resolve()
-    hidden = any(place.is_relative_to(folder) for folder in PRIVATE)
-    shown = (Path(one).expanduser().resolve() for one in confinement.seen)
-    if hidden and not any(place.is_relative_to(folder) for folder in shown):
-        raise EnvironmentFailedError(
-            f"{adapter.program} lies in {place.parent}, which no sandbox shows; install it"
-            " elsewhere, or add its folder to `readable` of the role"
-        )
