@@ -109,16 +109,18 @@ def _contents(app: App) -> "Contents":
 def asker_for(app: App, model: str | None, role: str | None) -> tuple["Asker", str]:
     """Return who is asked, and the role of the tasks; raises `UsageError` where that is open."""
     from wfledger.run.goals.asking import asker_of, policy_of
+    from wfledger.run.guard import vouching
     from wfledger.run.submit import role_for
 
     workspace = app.workspace
-    fleet = workspace.fleet()
+    # A worker could have named another server there, for the key to go to.
+    fleet = vouching.fleet(workspace)
     worker = role_for(workspace, role)
     if worker is None:
         names = ", ".join(one.name for one in fleet.roles) or "none; [role.NAME] in fleet.toml"
         raise UsageError(f"who does the tasks? roles: {names}", hint="--worker ROLE")
     policy = policy_of(fleet, model=model, role=role)
-    return asker_of(workspace, policy, os.environ), worker
+    return asker_of(workspace, fleet, policy, os.environ), worker
 
 
 def _refused(

@@ -152,3 +152,16 @@ def test_secrets_do_not_reach_a_request(tmp_path: Path, rehearse: Rehearse) -> N
         for path in terminal.root.rglob("*") if path.is_file() and "README" not in path.name
     )  # fmt: skip
     assert KEY not in everything
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-GOAL-002")
+def test_key_goes_to_no_server_that_a_worker_has_named(
+    tmp_path: Path, rehearse: Rehearse
+) -> None:
+    server = rehearse(GOOD)
+    terminal = open_scripted(tmp_path, server)
+    planted = f'sed -i "s#^base_url.*#base_url = \\"{server.chat_url}/x\\"#" $WFLEDGER_DIR/fleet.toml'
+    terminal.run({"id": "a", "command": planted}, status=10)
+    terminal(DECOMPOSE, env=ENV, status=8)
+    assert server.requests == []

@@ -202,10 +202,10 @@ def policy_of(fleet: Fleet, *, model: str | None, role: str | None) -> ModelPoli
 
 
 def asker_of(
-    workspace: Workspace, policy: ModelPolicy, environ: Mapping[str, str]
+    workspace: Workspace, fleet: Fleet, policy: ModelPolicy, environ: Mapping[str, str]
 ) -> Asker:
     """Return who asks the model of *policy*; raises `UsageError` or as `server_of`."""
-    fleet, name = workspace.fleet(), policy.model or ""
+    name = policy.model or ""
     provider, model = place_of(policy, fleet)
     if provider is None or model is None:
         raise UsageError(
