@@ -56,7 +56,7 @@ _TEXT: Final = """\
 # to a repository of its own. A role may say otherwise. Keys in the home are hidden.
 # sandbox = "bwrap"
 # network = false
-# writable = ["~/.cache"]              # what else it may write
+# writable = ["~/.cache"]              # what else it may write; readable, hidden: read, not read
 # isolation = "clone"                  # a repository of its own without a sandbox, too
 
 # A role says who runs prompts: an agent by its adapter (wfledger adapter list), a model that
