@@ -235,6 +235,24 @@ def test_a_process_that_is_killed_goes_on_with_its_session(
     assert usage.requests == 2
 
 
+@pytest.mark.long
+@pytest.mark.requirement("WFL-MODEL-013")
+def test_a_session_that_its_time_would_end_does_not_go_on(
+    tmp_path: Path, rehearse: Rehearse
+) -> None:
+    server = rehearse(script=Script((WRITES,), after=FAILURES["500"]))
+    workspace = _workspace(
+        tmp_path, _quick(server), limits={"wall_s": 20.0}, retry={"max_attempts": 1}
+    )
+    drive(workspace)
+    assert outcomes(workspace, TASK) == ["transport"]
+    assert server.count() == 6
+    usage = _result(workspace).usage
+    assert usage is not None
+    assert usage.tokens == 120
+    assert _result(workspace).head != _result(workspace).base
+
+
 def _kill_the_child(server: Rehearsal) -> None:
     server.await_requests(2)
     until(lambda: _children() != [])

@@ -93,6 +93,8 @@ class _Child:
         self._meter = Meter(order.before)
         self._model: str | None = None
         self._runtime = os.getppid()
+        end = os.environ.get("WFLEDGER_DEADLINE")
+        self._deadline = parse_iso(end) if end else None
         self._workspace = Workspace.open(
             Path(order.main), clock=clock, state_home=Path(order.state_home)
         )
@@ -157,10 +159,9 @@ class _Child:
         )  # fmt: skip
 
     def _allowance(self) -> Allowance:
-        end = os.environ.get("WFLEDGER_DEADLINE")
         return Allowance(
             budget=self._order.budget, clock=self._clock, began=self._clock.now(),
-            deadline=parse_iso(end) if end else None, context=self._server.model.context,
+            deadline=self._deadline, context=self._server.model.context,
             caps=self._caps, of_role=self._order.role_budget, role=self._order.route.role,
         )  # fmt: skip
 
@@ -193,7 +194,7 @@ class _Child:
         """Report what it has used so far, and notice that nobody waits for it any more."""
         self._model = model or self._model
         usage = self._meter.report()
-        self._put(Report(usage=usage, model=self._model))
+        self._put(Report(usage=usage))
         try:
             meters.write(
                 Path(self._order.meter), usage, self._order.route,
@@ -222,7 +223,7 @@ class _Child:
         if finished.result is not None:
             self._submit(finished.result)
         self._put(Report(
-            usage=self._meter.report(), model=self._model, is_over=True, trouble=trouble,
+            usage=self._meter.report(), is_over=True, trouble=trouble,
             failure_class=finished.failure_class or None, message=finished.message,
         ))  # fmt: skip
         self._says(f"{finished.failure_class}: {finished.message}" if finished.failure_class
@@ -234,7 +235,10 @@ class _Child:
         Path(self._order.result_file).write_bytes(raw)
 
     def _put(self, report: Report) -> None:
-        write_report(self._report, report)
+        left = None
+        if self._deadline is not None:
+            left = (self._deadline - self._clock.now()).total_seconds()
+        write_report(self._report, report.but(model=self._model, left_s=left))
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,8 @@ class Report(Record):
     model: str | None = None
     #: Whether it ended in good order.
     is_over: bool = False
+    #: Seconds that were left of the attempt then; None where nothing bounds them.
+    left_s: float | None = None
     #: Class and words of its failure; none where it has submitted.
     failure_class: str | None = None
     message: str = ""

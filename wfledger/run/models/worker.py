@@ -43,6 +43,8 @@ from wfledger.run.workers.programs import judged
 #: How often one attempt goes on with its session after what passes.
 _SESSIONS: Final = 3
 _PAUSE_S: Final = 5.0
+#: Seconds that another session needs at the least to be worth its start.
+_LEAST_S: Final = 20.0
 #: Variables by which the library finds its way to the network.
 _NETWORK: Final = (
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy",
@@ -84,7 +86,7 @@ class ModelWorker:
         result = result.but(status="failed", failure=why)
         note = report.trouble
         trouble = Trouble(note.kind, note.message, note.retry_after_s) if note else None
-        if why.failure_class != "transport" or tries >= _SESSIONS:
+        if why.failure_class != "transport" or tries >= _SESSIONS or _is_late(report):
             return Ending(result, trouble=trouble)
         again = self._launch(given, before=report.usage, resumes=True)
         return Ending(result, again, _wait_s(report), trouble)
@@ -199,6 +201,11 @@ def _module_path() -> str:
     given = os.environ.get("PYTHONPATH")
     root = str(Path(wfledger.__file__).parents[1])
     return f"{root}{os.pathsep}{given}" if given else root
+
+
+def _is_late(report: Report) -> bool:
+    """Whether a session that went on would be ended by its time, which says less than its end."""
+    return report.left_s is not None and report.left_s < _wait_s(report) + _LEAST_S
 
 
 def _wait_s(report: Report) -> float:
