@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 from wfledger.cli.card import Asking, again, card_of, confirm
 from wfledger.cli.common import App, emit, json_option, pass_app, worker_name
@@ -95,8 +96,11 @@ def goal(
         raise UsageError("give the goal in words, or --continue ID")
     given = {"usd": max_usd, "time_s": max_time, "max_rounds": max_rounds}
     limits = {name: value for name, value in given.items() if value is not None}
+    context = click.get_current_context()
+    if context.get_parameter_source("max_tasks") is ParameterSource.COMMANDLINE:
+        limits["max_tasks"] = max_tasks
     words = [goal_text] if goal_text else []
-    _refuse_unasked(again(click.get_current_context(), *words), yes=yes, as_json=as_json)
+    _refuse_unasked(again(context, *words), yes=yes, as_json=as_json)
     if goal_id:
         if model or role or verify or target:
             raise UsageError("--model, --worker, --verify and --target are for new goals")
@@ -112,7 +116,10 @@ def goal(
     if found.usd is not None and asker.server.model.price == Price():
         say(f"warning: no price of {asker.model} is known; --max-usd does not hold it", err=True)
     asking = Asking(yes, as_json, f"wfledger goal --continue {found.id} --yes")
-    with Place(app.workspace, found.id).alone():
+    place = Place(app.workspace, found.id)
+    with place.alone():
+        if goal_id:  # another process may have gone on with it meanwhile
+            found = place.load().but(**limits)
         host = _Host(app, found, asking=asking, workers=workers)
         ended = Pursuit(app.workspace, found, asker, host).pursue()
     if as_json:

@@ -11,6 +11,7 @@ from tests.support.processes import run_cli
 from tests.support.rehearsals import Rehearse, rehearse
 from tests.support.repos import files_at, git
 from tests.support.terminal import Terminal
+from wfledger.run.goals.state import Place
 from wfledger.run.rehearsal.script import FAILURES
 
 __all__ = ["rehearse"]
@@ -143,6 +144,19 @@ def test_nothing_starts_unread(tmp_path: Path, rehearse: Rehearse) -> None:
     terminal = open_scripted(tmp_path, server)
     pursue(terminal, GOAL.removesuffix(" --yes"), status=2)
     assert server.requests == []
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-GOAL-013")
+def test_one_process_at_a_time_works_on_a_goal(tmp_path: Path, rehearse: Rehearse) -> None:
+    terminal = open_scripted(tmp_path, rehearse(plan(WRITE_A), FAILURES["400"]))
+    found = pursue(terminal, status=10)
+    line = f"wfledger goal --continue {found['goal']} --yes"
+    with Place(terminal.workspace, found["goal"]).alone():
+        pursue(terminal, line, status=75)
+    for name in ("../goals", "nosuch"):
+        pursue(terminal, f"wfledger goal --continue {name} --yes", status=2)
+    assert len(list((terminal.root / ".git/wfledger/goals").iterdir())) == 1
 
 
 @pytest.mark.long

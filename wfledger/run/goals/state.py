@@ -14,6 +14,7 @@ from wfledger.core.records import Id, Oid, Record, canonical, parse
 from wfledger.errors import BusyError, NotFoundError
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
+from wfledger.store.layout import is_id
 from wfledger.store.locks import LiveLock
 
 _FOLDER: Final = "goals"
@@ -82,6 +83,9 @@ class Place:
     """The folder of one goal in this machine's own state."""
 
     def __init__(self, workspace: Workspace, goal_id: str) -> None:
+        """Name the folder; raises `NotFoundError` for what is no id."""
+        if not is_id(goal_id):
+            raise NotFoundError(f"{goal_id!r} is no id of a goal", goal=goal_id)
         layout = workspace.ledger.layout
         self._tmp = layout.tmp
         self.folder = layout.local / _FOLDER / goal_id
