@@ -168,7 +168,7 @@ class Board:
         return Picture(
             now, runs, rows, known.view.done, known.pause,
             pressure_of(self._workspace), tuple(breakers.shut(self._workspace).values()),
-            costs.shares({run.run for run in runs}),
+            costs.shares(self._run_id),
         )  # fmt: skip
 
     # -- from the folders ------------------------------------------------------------------------

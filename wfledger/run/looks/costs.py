@@ -3,7 +3,7 @@
 What nobody knows is said, and never shown as nothing.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ from wfledger.core.usage import Spent, total
 from wfledger.run.money.estimates import dollars
 from wfledger.run.money.spending import Used
 from wfledger.run.workspace import Workspace
-from wfledger.store.layout import run_of
 
 
 @dataclass(frozen=True)
@@ -36,11 +35,13 @@ class Costs:
     """What has been used, as one look finds it."""
 
     def __init__(self, workspace: Workspace) -> None:
-        self._spending = workspace.spending.look()
-        self._attempts = self._spending.attempts()
+        self._attempts = workspace.spending.look().attempts()
         self._of_tasks: dict[str, list[Used]] = {}
+        self._of_runs: dict[str, list[Used]] = {}
         for one in self._attempts:
             self._of_tasks.setdefault(one.task, []).append(one)
+            for run in one.runs:
+                self._of_runs.setdefault(run, []).append(one)
 
     def of_task(self, task_id: str) -> Spent | None:
         """Return what the attempts of a task have used; None where nobody could have."""
@@ -64,24 +65,17 @@ class Costs:
 
     def of_run(self, run_id: str) -> Spent | None:
         """Return what a run has used, and runs that its workers started; None: nothing could."""
-        if not self._attempts:
-            return None
-        found = self._spending.of_runs({run_id})
-        return found if found.attempts else None
+        found = self._of_runs.get(run_id)
+        return total(one.usage for one in found) if found else None
 
-    def shares(self, runs: Collection[str] | None = None) -> tuple[Share, ...]:
-        """Return what each agent and model has used, of *runs* or of all; the dearest first."""
+    def shares(self, run_id: str | None = None) -> tuple[Share, ...]:
+        """Return what each agent and model has used, of a run or of all; the dearest first."""
         groups: dict[tuple[str, str | None, str | None, str | None], list[Used]] = {}
-        for one in self._attempts:
-            if runs is None or self._is_in(one, runs):
-                key = (one.who, one.provider, one.model, one.agent)
-                groups.setdefault(key, []).append(one)
+        for one in self._attempts if run_id is None else self._of_runs.get(run_id, ()):
+            key = (one.who, one.provider, one.model, one.agent)
+            groups.setdefault(key, []).append(one)
         found = [Share(*key, total(one.usage for one in ones)) for key, ones in groups.items()]
         return tuple(sorted(found, key=lambda one: (-one.spent.usd, -one.spent.tokens, one.who)))
-
-    def _is_in(self, one: Used, runs: Collection[str]) -> bool:
-        names: Iterable[str] = (one.task, *self._spending.above(one.task))
-        return any(run_of(name) in runs for name in names)
 
 
 def spent_line(spent: Spent) -> str:

@@ -160,7 +160,7 @@ def overview(workspace: Workspace, run: Run | None = None) -> Overview:
         shut=tuple(breakers.shut(workspace).values()),
         quarantined=len(quarantined(ledger.layout)),
         at=iso(workspace.clock.now()),
-        shares=Costs(workspace).shares({run.id} if run else None),
+        shares=Costs(workspace).shares(run.id if run else None),
     )
 
 
@@ -182,7 +182,7 @@ def _lines(
         RunLine(
             run, {s.value: counted[s][run.id] for s in Status}, verdicts.get(run.id),
             is_driven(run.id, drivers), failed.get(run.id, {}), costs.of_run(run.id),
-            costs.shares({run.id}),
+            costs.shares(run.id),
         )
         for run in runs
     )

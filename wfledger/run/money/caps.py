@@ -17,6 +17,7 @@ from wfledger.core.usage import Budget, Spent, left_of, used_up
 from wfledger.errors import NotFoundError
 from wfledger.run.config.providers import Provider
 from wfledger.run.config.roles import Fleet
+from wfledger.run.money.spending import above
 from wfledger.run.workspace import Workspace
 from wfledger.store.layout import run_of
 
@@ -141,7 +142,7 @@ class Caps:
         """Yield the tasks that *task* belongs to, nearest first."""
         if task.spec.parent is None and not self._is_nested(task.run):
             return
-        for name in self._spending.above(task.id):
+        for name in above(self._workspace, task.id):
             entry = self._workspace.ledger.find(name)
             if entry is not None:
                 yield entry.task

@@ -43,6 +43,13 @@ class Used:
     model: str | None = None
     #: The adapter of an agent, or the role of a program.
     agent: str | None = None
+    #: The tasks that its task belongs to, nearest first: what it uses is theirs as well.
+    above: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> frozenset[str]:
+        """The runs that it counts to."""
+        return frozenset(run_of(name) for name in (self.task, *self.above))
 
     @property
     def account(self) -> str | None:
@@ -63,9 +70,7 @@ class Spending:
 
     def __init__(self, local: Path, above: Callable[[str], tuple[str, ...]]) -> None:
         self._local = local
-        #: The tasks that a task belongs to, nearest first; never changes.
         self._find_above = above
-        self._above: dict[str, tuple[str, ...]] = {}
         self._lock = threading.Lock()
         self._path = local / "index" / _FILE
         self._at = 0
@@ -99,7 +104,8 @@ class Spending:
                 self._over[one.task, one.attempt] = one
         self._live = {
             (name.task_id, name.attempt):
-                _routed(Used(name.task_id, name.attempt, meter.usage), meter.route)
+                replace(_routed(Used(name.task_id, name.attempt, meter.usage), meter.route),
+                        above=self._find_above(name.task_id))
             for name, meter in meters.written(self._local)
             if (name.task_id, name.attempt) not in self._over
         }  # fmt: skip
@@ -113,20 +119,14 @@ class Spending:
         """Return what the attempts of *runs* have used, and of runs that their workers started."""
         return self._sum(
             one for one in self.attempts()
-            if not {run_of(one.task), *map(run_of, self.above(one.task))}.isdisjoint(runs)
+            if not one.runs.isdisjoint(runs)
         )  # fmt: skip
 
     def of_task(self, task_id: str) -> Spent:
         """Return what all attempts of a task have used, and of what its workers started."""
         return self._sum(
-            one for one in self.attempts() if task_id in {one.task, *self.above(one.task)}
+            one for one in self.attempts() if task_id == one.task or task_id in one.above
         )
-
-    def above(self, task_id: str) -> tuple[str, ...]:
-        """Return the tasks that a task belongs to, nearest first."""
-        if task_id not in self._above:
-            self._above[task_id] = self._find_above(task_id)
-        return self._above[task_id]
 
     def of_account(self, name: str) -> Spent:
         """Return what was used of a provider, or of an agent's own account."""
@@ -139,10 +139,10 @@ class Spending:
 def spending_of(workspace: Workspace) -> Spending:
     """Return what has been used in a ledger; whoever asks again keeps it (`Workspace.spending`)."""
     layout = workspace.ledger.layout
-    return Spending(layout.local, lambda task_id: _above(workspace, task_id))
+    return Spending(layout.local, lambda task_id: above(workspace, task_id))
 
 
-def _above(workspace: Workspace, task_id: str) -> tuple[str, ...]:
+def above(workspace: Workspace, task_id: str) -> tuple[str, ...]:
     """Return the tasks whose workers have added a task, or started its run, nearest first."""
     found: list[str] = []
     name: str | None = task_id
@@ -169,6 +169,7 @@ def note(workspace: Workspace, task: Task, result: Result) -> Result:
         result = result.but(usage=metered.usage, route=result.route or metered.route)
     used = used_by(task, result)
     if used is not None:
+        used = replace(used, above=above(workspace, task.id))
         path = layout.local / "index" / _FILE
         if not path.exists() and (layout.root / "results").exists():
             make_anew(workspace)
@@ -225,7 +226,8 @@ def _results(workspace: Workspace) -> Iterator[Used | None]:
         for attempt in range(1, entry.task.attempt + 1) if entry is not None else ():
             result = ledger.result(name, attempt)
             if entry is not None and result is not None:
-                yield used_by(entry.task, result)
+                used = used_by(entry.task, result)
+                yield used and replace(used, above=above(workspace, name))
 
 
 def _line(used: Used) -> bytes:
@@ -240,8 +242,8 @@ def _read_line(line: bytes) -> Used | None:
         return None
     try:
         facts = json.loads(line)
-        usage = facts.pop("usage")
-        return Used(usage=None if usage is None else Usage(**usage), **facts)
+        usage, names = facts.pop("usage"), tuple(facts.pop("above"))
+        return Used(usage=None if usage is None else Usage(**usage), above=names, **facts)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
