@@ -8,7 +8,7 @@ import pytest
 from wfledger.core.usage import Usage
 from wfledger.run.agents.counting import counted, usage_of
 from wfledger.run.agents.transcript import Transcript, read_transcript
-from wfledger.run.agents.verdicts import final_text, problem_of, session_of
+from wfledger.run.agents.verdicts import final_text, problem_of, session_of, stuck_at
 from wfledger.run.config.adapters import Adapter, Counting, Ends, Match, Pick, Sign, built_in
 from wfledger.run.processes.process import Ended
 
@@ -21,9 +21,9 @@ FAILED = [
     ("claude", "401", 1, "auth"), ("claude", "429", 1, "rate"), ("claude", "500", 1, "overload"),
     ("claude", "429-quota", 1, "quota"),
     ("kimi-code", "401", 1, "auth"), ("kimi-code", "429", 1, "rate"),
-    ("kimi-code", "500", 1, "overload"),
+    ("kimi-code", "500", 1, "overload"), ("kimi-code", "cut", 1, "transport"),
     ("opencode", "401", 1, "auth"),
-    ("qwen-code", "401", 0, "auth"),
+    ("qwen-code", "401", 0, "auth"), ("qwen-code", "cut", 0, "transport"),
     ("mini-swe-agent", "401", 1, "auth"), ("mini-swe-agent", "429", 1, "rate"),
     ("mini-swe-agent", "500", 1, "overload"), ("mini-swe-agent", "429-quota", 1, "quota"),
     ("aider", "401", 0, "auth"), ("aider", "500", 0, "overload"),
@@ -131,6 +131,7 @@ def test_words_of_a_model_decide_nothing(tmp_path: Path) -> None:
     [
         ("a purple thing", "content"), ("HTTP 402 Payment Required", "quota"),
         ("status: 503", "overload"), ("connect ECONNREFUSED 127.0.0.1:1", "transport"),
+        ("Cannot connect to API: The socket connection was closed unexpectedly.", "transport"),
         ("Not logged in · Please run /login", "auth"), ("no idea", None),
         ("assertion failed in line 401 of test.py", None),
         ("You've hit your usage limit · resets 3pm", "quota"),
@@ -199,3 +200,21 @@ def test_usage_of_resumed_sessions_adds_up_and_unknown_stays_unknown() -> None:
     assert usage_of(all_told, [{"input": 5}, {"input": 9}, {}]).input == 9
     assert usage_of(adding, [{"usd": 0, "input": 1}]).cost_usd is None
     assert usage_of(adding, [{"usd": 0.5}]).cost_usd == 0.5
+
+
+def silent() -> Ended:
+    return Ended(None, 15, "silence", "no output for 9 s", 9.0, 0, truncated=False)
+
+
+def test_agent_that_tries_again_for_ever_has_died_of_what_it_said_last(tmp_path: Path) -> None:
+    broken = '{"type": "error", "error": {"message": "Reconnecting (connection refused)"}}'
+    problem = stuck_at(PLAIN, said(tmp_path, broken), silent())
+    assert problem is not None
+    assert problem.kind == "transport"
+    assert "no output for 9 s" in problem.message
+    assert stuck_at(PLAIN, said(tmp_path, broken, '{"type": "work"}'), silent()) is None
+    assert stuck_at(PLAIN, said(tmp_path, '{"type": "work"}'), silent()) is None
+    adapter, found = transcript("aider", "500")
+    told = stuck_at(adapter, found, silent())
+    assert told is not None
+    assert told.kind == "overload"

@@ -6,7 +6,7 @@ terminal event says so and its exit status agrees (spec 62, "Verdicts").
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from wfledger.core.text import clean_line
@@ -50,6 +50,22 @@ def problem_of(adapter: Adapter, transcript: Transcript, ended: Ended) -> Proble
     return Problem(kind, shown or ended.message, signs.retry_after_s(said))
 
 
+def stuck_at(adapter: Adapter, transcript: Transcript, ended: Ended) -> Problem | None:
+    """Return the trouble that an agent did not get over until it was ended for its silence.
+
+    Some try again for ever. It is the very last that such an agent said; None where it is not.
+    """
+    is_ok, event = _last_word(adapter.ends, transcript)
+    is_event = bool(transcript.events) and event is transcript.events[-1]
+    is_line = bool(transcript.lines) and _last_line(adapter.ends, transcript.lines[-1:])[0] is False
+    if is_ok is not False or not (is_event or is_line):
+        return None
+    problem = problem_of(adapter, transcript, ended)
+    if problem is None or problem.kind is None:
+        return None
+    return replace(problem, message=f"{problem.message} ({ended.message})")
+
+
 def _last_word(ends: Ends, transcript: Transcript) -> tuple[bool | None, Event | None]:
     """Return whether the last terminal event says success, and which it is; None without one."""
     for event in reversed(transcript.events):
@@ -82,21 +98,28 @@ def _http_status(event: Event, ends: Ends) -> int | None:
 def _error(
     ends: Ends, transcript: Transcript, event: Event | None, *, is_ok: bool | None
 ) -> str:
-    """Return the words of whoever knows what went wrong, never those of a run that succeeded."""
+    """Return the words of whoever knows what went wrong, never those of a model."""
+    # Beside events, what is none is the program's own; in text for people all stands together.
+    own = "" if is_ok and ends.ok_lines else _tail(transcript)
     if is_ok:
-        return ""
+        return own
     if event is not None:
         said = "\n".join(event.get("lines", ())) or as_text(pick(event, ends.message))
     else:
         said = as_text(last(transcript.events, ends.message))
-    return said or "\n".join(line[:_LINE_CHARS] for line in transcript.lines[-_TAIL:])
+    return said or own
+
+
+def _tail(transcript: Transcript) -> str:
+    return "\n".join(line[:_LINE_CHARS] for line in transcript.lines[-_TAIL:])
 
 
 def _message(ended: Ended, said: str, *, is_ok: bool | None) -> str:
     if is_ok is False:
         return said or f"it says that it failed ({ended.message})"
     if is_ok:
-        return f"it said that it was finished, and ended otherwise: {ended.message}"
+        told = f"it said that it was finished, and ended otherwise: {ended.message}"
+        return told + (f": {said}" if said else "")
     return f"{_UNSAID} ({ended.message})" + (f": {said}" if said else "")
 
 
