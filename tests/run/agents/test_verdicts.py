@@ -206,6 +206,7 @@ def silent() -> Ended:
     return Ended(None, 15, "silence", "no output for 9 s", 9.0, 0, truncated=False)
 
 
+@pytest.mark.requirement("WFL-ADAPT-016")
 def test_agent_that_tries_again_for_ever_has_died_of_what_it_said_last(tmp_path: Path) -> None:
     broken = '{"type": "error", "error": {"message": "Reconnecting (connection refused)"}}'
     problem = stuck_at(PLAIN, said(tmp_path, broken), silent())

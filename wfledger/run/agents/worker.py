@@ -19,7 +19,7 @@ from wfledger.run.agents.matching import last
 from wfledger.run.agents.serving import Serving, serving_of
 from wfledger.run.agents.showing import fitted
 from wfledger.run.agents.transcript import Transcript, read_transcript
-from wfledger.run.agents.verdicts import Problem, problem_of, session_of
+from wfledger.run.agents.verdicts import Problem, problem_of, session_of, stuck_at
 from wfledger.run.agents.versions import version_of
 from wfledger.run.attempts.closing import failure
 from wfledger.run.attempts.judging import judge
@@ -36,6 +36,8 @@ from wfledger.run.workers.launch import Assignment, Ending, Launch, Trouble
 
 #: How often a session is gone on with in one attempt.
 RESUMES: Final = 2
+#: Ends of which an agent may have said why.
+_READABLE: Final = frozenset({"exited", "silence", "idle", "wall"})
 #: Kinds of trouble that pass: the session is still good afterwards.
 _PASSING: Final = frozenset({"transport", "overload", "rate"})
 #: Kinds that a provider is told of.
@@ -76,12 +78,15 @@ class AgentWorker:
         )
         if ended.reason == "spawn_failed":
             return Ending(_missing(result, adapter, ended))
-        if ended.reason != "exited" or ended.left:
+        if ended.left or ended.reason not in _READABLE:
             return Ending(result)
-        problem = problem_of(adapter, transcript, ended)
+        read = problem_of if ended.reason == "exited" else stuck_at
+        problem = read(adapter, transcript, ended)
         if problem is None:
             return Ending(result)
-        return self._ending(given, result, problem, tries)
+        ending = self._ending(given, result, problem, tries)
+        # No time is left to go on in.
+        return replace(ending, again=None) if ended.reason == "wall" else ending
 
     def usage_now(self, given: Assignment) -> Usage | None:
         """Return None: an agent says at its end what it has used."""
