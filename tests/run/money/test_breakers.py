@@ -1,10 +1,13 @@
 """What is known of providers holds for every process of a machine, and over restarts."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
+from tests.support import processes
 from tests.support.clock import START, FakeClock
+from tests.support.faults import kill_at
 from tests.support.workspaces import make_workspace, open_workspace
 from wfledger.clock import iso
 from wfledger.core.breaking import Breaker
@@ -68,6 +71,19 @@ def test_words_of_a_provider_give_no_secret_away(
     raw = (workspace.ledger.layout.local / breakers.FOLDER / "a.json").read_text()
     assert "canary" not in raw
     assert len(raw) < 500
+
+
+def _meets(root: Path, kind: str) -> None:
+    breakers.note(open_workspace(root), "a", Trouble(kind, "from elsewhere"))
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-ROUTE-020")
+def test_refusal_that_was_noted_outlives_who_met_it(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    dying = processes.start(_meets, workspace.main, "auth", env=kill_at("breakers.noted"))
+    assert dying.wait() == -signal.SIGKILL
+    assert set(breakers.shut(workspace)) == {"a"}
 
 
 @pytest.mark.parametrize(
