@@ -1,17 +1,21 @@
 """What a server keeps for its session, without the protocol around it."""
 
 
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.clock import FakeClock
 from tests.support.driving import hold, submit_tasks
 from tests.support.terminal import Terminal, open_terminal
-from wfledger.clock import iso
+from tests.support.waiting import until
+from wfledger.clock import Clock, SystemClock, iso
 from wfledger.core.documents import ClaimNote
-from wfledger.errors import BusyError
+from wfledger.errors import BusyError, UsageError
 from wfledger.mcp.session import Session, Start
+from wfledger.mcp.tools import TOOLS, Call
 
 
 @pytest.fixture
@@ -19,9 +23,10 @@ def terminal(tmp_path: Path) -> Terminal:
     return open_terminal(tmp_path)
 
 
-def session(terminal: Terminal, clock: FakeClock, **environ: str) -> Session:
+def session(terminal: Terminal, clock: Clock, *, answer_s: float = 45.0) -> Session:
     state = terminal.root.parent / "state"
-    return Session(Start(terminal.root, state, "w", environ, print), clock=clock)
+    start = Start(terminal.root, state, "w", {}, lambda _: None, answer_s)
+    return Session(start, clock=clock)
 
 
 @pytest.mark.long
@@ -60,3 +65,46 @@ def test_one_call_at_a_time_works_on_a_task(terminal: Terminal) -> None:
         mine.alone("r1.one").__enter__()
     with mine.alone("r1.one"):
         pass
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-MCP-023")
+def test_completion_that_takes_long_goes_on_and_the_next_call_joins_it(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    verify = f"until [ -e {gate} ]; do sleep 0.02; done"
+    run = submit_tasks(terminal, {"id": "one", "manual": True, "title": "x", "verify": verify})
+    mine = session(terminal, SystemClock(), answer_s=0.2)
+    claim = ask(mine, "wf_claim", worktree=False)
+    for _ in range(2):
+        said = ask(mine, "wf_complete", summary="it is so")
+        assert (said["task"], said["checked"]) == (claim["task"], "running")
+        assert "verify" in said["doing"]
+    with pytest.raises(BusyError):
+        ask(mine, "wf_fail", reason="impatient")
+    gate.touch()
+    until(lambda: terminal.status(f"{run}.one") == "done")
+    while said.get("checked") == "running":
+        said = ask(mine, "wf_complete")
+    assert (said["landing"], said["claim"]) == ("done", "over")
+    with pytest.raises(UsageError, match="You hold none"):
+        ask(mine, "wf_complete")
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-MCP-013", "WFL-MCP-023")
+def test_session_that_ends_stops_what_goes_on(terminal: Terminal) -> None:
+    submit_tasks(terminal, {"id": "one", "manual": True, "title": "x", "verify": "sleep 600"})
+    mine = session(terminal, SystemClock(), answer_s=0.2)
+    mine.begin()
+    claim = ask(mine, "wf_claim", worktree=False)
+    assert ask(mine, "wf_complete")["checked"] == "running"
+    mine.end()
+    assert terminal.status(claim["task"]) == "in-progress"
+
+
+def ask(mine: Session, name: str, **args: Any) -> dict[str, Any]:
+    found = TOOLS[name].does(Call(mine, mine.workspace(), args, threading.Event()))
+    assert isinstance(found, dict)
+    return found

@@ -18,8 +18,11 @@ For example:
 
 @click.command("mcp", epilog=_EXAMPLES)
 @click.option("--worker", help="Who claims are made for; else this machine and process.")
+@click.option("--answer-within", "answer_s", type=click.FloatRange(0, min_open=True),
+              default=45.0, show_default=True, metavar="SECONDS",
+              help="Answer by then though checks go on: many agents give up after 60.")  # fmt: skip
 @pass_app
-def mcp(app: App, *, worker: str | None) -> int:
+def mcp(app: App, *, worker: str | None, answer_s: float) -> int:
     """Serve one agent over standard input and output (Model Context Protocol).
 
     An agent's program starts this; eight tools stand for the verbs of a worker, wf_brief first. It
@@ -32,5 +35,6 @@ def mcp(app: App, *, worker: str | None) -> int:
     start = Start(
         folder=app.start.absolute(), state_home=state_home(), worker=worker or worker_name(),
         environ=dict(os.environ), log=lambda text: click.echo(clean(text), err=True),
+        answer_s=answer_s,
     )  # fmt: skip
     return serve(start, clock=app.clock)

@@ -6,13 +6,11 @@ envelope says when the agent has ended; closing it here would pull the worktree 
 (WFL-MCP-014).
 """
 
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from wfledger.core.records import canonical_json
-from wfledger.core.text import clean_line
 from wfledger.errors import EnvironmentFailedError, UsageError
 from wfledger.mcp.session import Kept, Session
 from wfledger.run.attempts import handing, outcomes, precheck
@@ -24,12 +22,11 @@ from wfledger.store import atomic
 
 def complete(
     session: Session, workspace: Workspace, held: Kept, args: Mapping[str, Any], *,
-    stop: threading.Event,
+    waiter: handing.Foreground,
 ) -> dict[str, Any]:  # fmt: skip
     """Check the work of *held*, hand it in and land it; returns what came of that."""
     fields = {key: args[key] for key in ("summary", "status", "outputs") if key in args}
     envelope = canonical_json({"status": "succeeded", **fields})
-    waiter = handing.Foreground(lambda text: session.log(f"{held.task}: {clean_line(text)}"), stop)
     by_runtime = has_runtime(workspace, workspace.ledger.get(held.task).task)
     checked = _checked(workspace, held, envelope, waiter, by_runtime=by_runtime)
     if checked is not None and not checked.passed:

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from wfledger.clock import Clock
 from wfledger.core.documents import Task
 from wfledger.errors import BusyError, StaleError, UsageError, WfledgerError
+from wfledger.mcp.lasting import Doing, Work
 from wfledger.run.attempts import claims
+from wfledger.run.attempts.handing import Foreground
 from wfledger.run.attempts.tenure import deadline_of
 from wfledger.run.liveness import has_runtime
 from wfledger.run.looks.naming import resolve
@@ -38,6 +40,8 @@ class Start:
     environ: Mapping[str, str]
     #: Takes a line for whoever looks after the server; never standard output.
     log: Callable[[str], None]
+    #: Seconds after which a call is answered though its work goes on.
+    answer_s: float = 45.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class Session:
         self._guard = threading.Lock()
         self._claims: dict[str, Kept] = {}
         self._busy: set[str] = set()
+        self._works: dict[str, Work] = {}
         self._over = threading.Event()
         self._renewer = threading.Thread(target=self._renew, name="renew", daemon=True)
         self.worker = start.worker
@@ -72,7 +77,9 @@ class Session:
         self._renewer.start()
 
     def end(self) -> None:
-        """Stop renewing; every claim stays as it is."""
+        """Stop what works and renewing; every claim stays as it is."""
+        for work in list(self._works.values()):
+            work.end()
         self._over.set()
         self._renewer.join()
 
@@ -98,7 +105,11 @@ class Session:
         """Remember a claim, to act for it and to renew it."""
         kept = Kept(task.id, task.attempt, token)
         with self._guard:
+            known = self._claims.get(task.id)
             self._claims[task.id] = kept
+            work = self._works.get(task.id)
+            if known is None and work is not None and work.is_over:
+                del self._works[task.id]  # of an attempt before this one; nobody asked any more
         return kept
 
     def forget(self, task_id: str) -> None:
@@ -116,7 +127,7 @@ class Session:
 
         Raises `UsageError` where it is not clear which, `StaleError` where it is over.
         """
-        task_id = resolve(workspace, task) if task else self._only()
+        task_id = self.meant(workspace, task)
         known = next((one for one in self.kept() if one.task == task_id), None)
         secret = token or (known.token if known else None)
         if secret is None:
@@ -132,14 +143,17 @@ class Session:
             raise
         return self.keep(entry.task, secret)
 
-    def _only(self) -> str:
-        kept = self.kept()
-        if len(kept) == 1:
-            return kept[0].task
-        said = ", ".join(one.task for one in kept)
+    def meant(self, workspace: Workspace, task: str | None) -> str:
+        """Return the full id of *task*, or the only one that the session has to do with."""
+        if task:
+            return resolve(workspace, task)
+        with self._guard:
+            names = sorted(self._claims.keys() | self._works.keys())
+        if len(names) == 1:
+            return names[0]
         raise UsageError(
-            f"which task? You hold {said}" if kept else "which task? You hold none",
-            hint="name one: task" if kept else "wf_claim",
+            f"which task? You hold {', '.join(names) or 'none'}",
+            hint="name one: task" if names else "wf_claim",
         )
 
     @contextmanager
@@ -154,6 +168,36 @@ class Session:
         finally:
             with self._guard:
                 self._busy.discard(task_id)
+
+    # -- what takes long -------------------------------------------------------------------------
+
+    def under_way(self, task_id: str) -> Work | None:
+        """Return what goes on for a task, or has come to its end and nobody has heard of it."""
+        with self._guard:
+            return self._works.get(task_id)
+
+    def start(self, held: Kept, do: Doing) -> Work:
+        """Begin something long for a claim, or join what goes on for it."""
+
+        def alone(waiter: Foreground) -> dict[str, Any]:
+            with self.alone(held.task):
+                return do(waiter)
+
+        with self._guard:
+            known = self._works.get(held.task)
+            if known is not None:
+                return known
+            work = self._works[held.task] = Work(held.task, self.log)
+        work.begin(alone)
+        return work
+
+    def outcome(self, work: Work, stop: threading.Event) -> dict[str, Any] | None:
+        """Wait for *work* as long as a client does; return what it came to, or None by then."""
+        if not work.wait(self._clock, stop=stop, at_most_s=self._start.answer_s):
+            return None
+        with self._guard:
+            self._works.pop(work.task_id, None)
+        return work.result()
 
     # -- renewing --------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ Short on purpose: every session pays for these words in each of its turns (WFL-M
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from wfledger.clock import iso
@@ -120,10 +121,21 @@ def wf_heartbeat(call: Call) -> Answer:
 
 
 def wf_complete(call: Call) -> Answer:
-    """Check the work; hand it in and land it where it passes."""
-    held = call.session.held(call.workspace, call.args.get("task"), call.args.get("token"))
-    with call.session.alone(held.task):
-        return handing_in.complete(call.session, call.workspace, held, call.args, stop=call.stop)
+    """Check the work; hand it in and land it where it passes; join what goes on already."""
+    session, workspace = call.session, call.workspace
+    task_id = session.meant(workspace, call.args.get("task"))
+    work = session.under_way(task_id)
+    if work is None:
+        held = session.held(workspace, task_id, call.args.get("token"))
+        do = partial(handing_in.complete, session, workspace, held, call.args)
+        work = session.start(held, lambda waiter: do(waiter=waiter))
+    found = session.outcome(work, call.stop)
+    if found is not None:
+        return found
+    return {
+        "task": work.task_id, "checked": "running", "doing": clean_line(work.said),
+        "next": "it goes on; call wf_complete again to hear what came of it",
+    }  # fmt: skip
 
 
 def wf_fail(call: Call) -> Answer:
