@@ -1,6 +1,7 @@
 """The verb `mcp`: the ledger as tools for an agent that drives itself."""
 
 import os
+import sys
 from typing import Final
 
 import click
@@ -32,6 +33,8 @@ def mcp(app: App, *, worker: str | None, answer_s: float) -> int:
     from wfledger.mcp.server import serve
     from wfledger.mcp.session import Start
 
+    if sys.stdin.isatty():
+        click.echo("an agent's program speaks with this; set one up: wfledger setup", err=True)
     start = Start(
         folder=app.start.absolute(), state_home=state_home(), worker=worker or worker_name(),
         environ=dict(os.environ), log=lambda text: click.echo(clean(text), err=True),

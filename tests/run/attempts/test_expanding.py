@@ -48,6 +48,7 @@ def child(terminal: Terminal, held: Held, name: str) -> Task:
     return terminal.task(f"{held.task}.{name}")
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-EXPAND-004")
 def test_children_join_the_run_with_what_they_wait_for(terminal: Terminal, held: Held) -> None:
     parser = {"id": "parser", "command": "true", "write": ["src/parser"], "after": ["lexer", "other"]}

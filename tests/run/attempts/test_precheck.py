@@ -97,6 +97,7 @@ def test_check_that_is_stopped_is_no_verdict(terminal: Terminal) -> None:
     assert status(terminal, held) is Status.IN_PROGRESS
 
 
+@pytest.mark.long
 def test_outcome_of_a_submitted_task_is_told_without_a_check(terminal: Terminal) -> None:
     run = submit_tasks(terminal, {"id": "one", "command": "true"})
     held = take(terminal, f"{run}.one", worktree=False)
