@@ -126,6 +126,17 @@ def test_write_outside_of_the_worktree_is_refused(session: Session) -> None:
     assert session.shell("echo > /dev/null 2> /tmp/wfledger-test-log").status == 0
 
 
+@pytest.mark.long
+def test_clone_of_an_attempt_is_known_like_a_worktree(tmp_path: Path) -> None:
+    session = claim(open_terminal(tmp_path, fleet='[defaults]\nisolation = "clone"\n'))
+    assert (session.folder / ".git").is_dir()
+    assert session.write("docs/x").status == 2
+    assert session.write("src/x") == Answer()
+    assert session.write(session.folder / ".git/config").status == 2
+    assert session.ask("PostToolUse", "Read") == Answer()
+    assert session.terminal.workspace.ledger.layout.beat(session.task, 1).read_text() == "1"
+
+
 def test_protected_path_is_refused_although_a_pattern_covers_it(tmp_path: Path) -> None:
     session = claim(open_terminal(tmp_path), write=["**"])
     assert "protected" in session.write(".github/workflows/ci.yml").err
@@ -158,6 +169,34 @@ def test_claim_is_known_by_environment_wherever_the_session_stands(session: Sess
     assert session.write(session.folder / "src/app.py", cwd=root, env=session.env) == Answer()
     # and without any, what is written into an attempt's worktree is held to its scope
     assert session.write(session.folder / "docs/x", cwd=root).status == 2
+
+
+@pytest.mark.requirement("WFL-HOOK-001")
+def test_claim_is_known_once_a_tool_has_shown_its_token(session: Session) -> None:
+    root = session.terminal.root
+    assert session.write(root / "src/app.py", cwd=root) == Answer()
+    claimed = json.dumps({"task": session.task, "token": session.token})
+    said = [{"type": "text", "text": claimed}]
+    tool = "mcp__wfledger__wf_claim"
+    assert session.ask("PostToolUse", tool, cwd=root, tool_response=said) == Answer()
+    assert beat(session).read_text() == "1"
+    assert session.write(root / "src/app.py", cwd=root).status == 2
+    assert session.write(session.folder / "src/app.py", cwd=root) == Answer()
+    assert session.ask("Stop", cwd=root).status == 2
+    session.name = "another"
+    assert session.write(root / "src/app.py", cwd=root) == Answer()
+    assert session.ask("Stop", cwd=root) == Answer()
+
+
+@pytest.mark.requirement("WFL-HOOK-005")
+def test_session_that_lost_a_shown_claim_is_told_once(session: Session) -> None:
+    root = session.terminal.root
+    said = f"export WFLEDGER_TOKEN={session.token}\n"
+    session.ask("PostToolUse", "Bash", cwd=root, tool_response=said)
+    take_away(session)
+    assert session.ask("PostToolUse", cwd=root).status == 2
+    assert session.ask("PostToolUse", cwd=root) == Answer()
+    assert session.write(root / "x", cwd=root) == Answer()
 
 
 # -- after a tool ----------------------------------------------------------------------------------

@@ -134,8 +134,11 @@ def _kimi(reach: Reach, root: Path, homes: Homes) -> Outfit:
         _skill(base / "skills"), Placed(text, _stanza()),
     ]  # fmt: skip
     if reach == "project":
-        note = "Kimi reads hooks from its home only, for every project: wfledger setup kimi --user"
-        return Outfit(tuple(placed), (note,))
+        notes = (
+            "Kimi reads hooks from its home only, for every project: wfledger setup kimi --user",
+            "Kimi starts a project's servers only in a folder that it was told to trust.",
+        )
+        return Outfit(tuple(placed), notes)
     events = {"PreToolUse": "^(Write|Edit|Bash)$", "PostToolUse": None, "Stop": None}
     hooks = [
         {"event": name} | ({"matcher": match} if match else {})

@@ -52,12 +52,7 @@ def answer(asked: Asked) -> Answer:
     try:
         if event.name == "PreToolUse":
             return _before(asked, event)
-        own = _own(asked, event)
-        if own is None:
-            return Answer()
-        if event.name in STOPS:
-            return _stop(asked, event, own)
-        return _after(asked, own)
+        return _stop(asked, event) if event.name in STOPS else _after(asked, event)
     except (WfledgerError, OSError) as error:
         return Answer(err=f"wfledger hook: {error}\n")
 
@@ -66,13 +61,19 @@ def _own(asked: Asked, event: Event) -> Claimed | None:
     return claimed.by_environment(asked.environ, asked.cwd) or claimed.at(event.cwd)
 
 
+def _shown(event: Event) -> Claimed | None:
+    """Return an attempt that is in progress and whose token the session was shown."""
+    found = claimed.of_session(event.whole_session, event.cwd)
+    return next((one for one in found if one.is_held), None)
+
+
 def _before(asked: Asked, event: Event) -> Answer:
     """Refuse a tool that would write where the attempt may not, or whose attempt is over."""
     if not event.writes:
         return Answer()
     own = _own(asked, event)
     for path in event.writes:
-        subject = own if own is not None else claimed.at(path.parent)
+        subject = own or claimed.at(path.parent) or _shown(event)
         if subject is None:
             continue
         reason = _refused(asked, event, subject, path)
@@ -99,15 +100,26 @@ def _lost(asked: Asked, own: Claimed) -> str | None:
     return renew(own, clock=asked.clock, state_home=asked.state_home)
 
 
-def _after(asked: Asked, own: Claimed) -> Answer:
-    """Renew the claim; an agent whose claim was taken away is told so."""
-    reason = _lost(asked, own)
-    return Answer() if reason is None else Answer(_NO, err=reason + "\n")
+def _after(asked: Asked, event: Event) -> Answer:
+    """Renew the claims; an agent one of whose claims was taken away is told so."""
+    own, session = _own(asked, event), event.whole_session
+    if own is not None:
+        reasons = [_lost(asked, own)]
+    else:
+        claimed.bind(asked.raw, session, event.cwd)
+        shown = list(claimed.of_session(session, event.cwd))
+        reasons = [_lost(asked, one) for one in shown]
+        for one in shown:
+            if not one.is_held:
+                claimed.unbind(one, session)  # it has been told, or has handed in
+    told = [reason for reason in reasons if reason is not None]
+    return Answer(_NO, err="\n".join(told) + "\n") if told else Answer()
 
 
-def _stop(asked: Asked, event: Event, own: Claimed) -> Answer:
+def _stop(asked: Asked, event: Event) -> Answer:
     """Hold a session that has not handed in, at most twice."""
-    if event.is_looker or not own.is_held:
+    own = _own(asked, event) or _shown(event)
+    if event.is_looker or own is None or not own.is_held:
         return Answer()
     from wfledger.run.hooks import holding
 

@@ -1,16 +1,20 @@
-"""Which attempt an agent's session works on: by its environment, or by the worktree it stands in.
+"""Which attempt an agent's session works on: what says so, and where that is found.
 
-Most sessions work on none, and that is found out by looking at a few names. So the ledger is read
-here file by file, without its machinery; nothing is decided by it that another door does not check.
+It is its environment, the worktree that it stands in, or a tool that has shown it the token. Most
+sessions work on none, and that is found out by looking at a few names. So the ledger is read here
+file by file, without its machinery; nothing is decided by it that another door does not check.
 """
 
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from wfledger.errors import RepositoryError
 from wfledger.run.localnames import LOCAL, POINTER
@@ -18,6 +22,10 @@ from wfledger.vcs.locate import Located, lender, locate
 
 if TYPE_CHECKING:
     from wfledger.store.layout import Layout
+
+_TOKEN: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+#: Tokens that a text is searched for: those that were given out last.
+_RECENT: Final = 200
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,53 @@ def at(folder: Path) -> Claimed | None:
         if Path(path).resolve() == located.workdir:
             return _of_place(common, located.workdir.name)
     return None
+
+
+def bind(raw: bytes, session: str, cwd: Path) -> None:
+    """Remember that *session* was shown the tokens in *raw*, what a tool was given or answered.
+
+    Who bears a token holds the claim (spec 50); an agent's program starts each of its hooks anew.
+    """
+    shown = set(_TOKEN.findall(raw))
+    layout = _layout(cwd) if shown and session else None
+    if layout is None:
+        return
+    for path in sorted((layout.local / "tokens").iterdir(), key=_age)[:_RECENT]:
+        with suppress(OSError):
+            if path.read_bytes() in shown:
+                (layout.beats / f"{path.name}.session-{mark(session)}").touch()
+
+
+def of_session(session: str, cwd: Path) -> Iterator[Claimed]:
+    """Yield the attempts whose token *session* was shown."""
+    located = _located(cwd) if session else None
+    if located is None:
+        return
+    for common in filter(None, (located.common_dir, lender(located))):
+        suffix = f".session-{mark(session)}"
+        for path in sorted((common / LOCAL / "beats").glob(f"*{suffix}")):
+            found = _of_place(common, path.name.removesuffix(suffix))
+            if found is not None:
+                yield found
+
+
+def unbind(claimed: Claimed, session: str) -> None:
+    """Forget that *session* was shown the token of an attempt."""
+    beat = claimed.layout.beat(claimed.task_id, claimed.attempt)
+    with suppress(OSError):
+        beat.with_name(f"{beat.name}.session-{mark(session)}").unlink()
+
+
+def mark(session: str) -> str:
+    """Return what stands for a session in the names of files."""
+    return hashlib.sha256(os.fsencode(session)).hexdigest()[:16]
+
+
+def _age(path: Path) -> float:
+    try:
+        return -path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _of_place(common: Path, name: str) -> Claimed | None:

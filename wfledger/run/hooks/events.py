@@ -33,7 +33,7 @@ class Event:
 
     #: `PreToolUse`, `PostToolUse`, `Stop` and so on, as the configuration names it.
     name: str
-    #: The agent's own name of its session, and of the sub-agent in it.
+    #: The agent's own name of its session, and after a slash of the sub-agent in it.
     session: str
     cwd: Path
     #: What the tool is about to write, as named; absolute.
@@ -42,6 +42,11 @@ class Event:
     by_shell: bool = False
     #: Whether it is about a sub-agent that only looks around.
     is_looker: bool = False
+
+    @property
+    def whole_session(self) -> str:
+        """The session without the name of a sub-agent."""
+        return self.session.partition("/")[0]
 
 
 def read(raw: bytes, name: str, *, cwd: Path) -> Event:

@@ -4,9 +4,7 @@ The holds of a session are files whose exclusive creation counts them, so hooks 
 time never hold once more. They go with the attempt's other local files.
 """
 
-import hashlib
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any, Final
 from wfledger.core.text import clean_line
 from wfledger.errors import WfledgerError
 from wfledger.run.attempts.envelope import read_envelope
-from wfledger.run.hooks.claimed import Claimed
+from wfledger.run.hooks.claimed import Claimed, mark
 from wfledger.store import atomic
 from wfledger.vcs.proc import run_git
 
@@ -76,7 +74,7 @@ def count(claimed: Claimed, session: str) -> int | None:
 
     Raises `OSError` where nothing can be written; nobody is held then, for nobody could count it.
     """
-    who = hashlib.sha256(os.fsencode(session)).hexdigest()[:16]
+    who = mark(session)
     beat = claimed.layout.beat(claimed.task_id, claimed.attempt)
     for number in range(1, HOLDS + 1):
         with suppress(FileExistsError):

@@ -33,7 +33,12 @@ const hooks = (client, directory) => ({
     if (answer.status === NO) throw new Error(answer.err)
   },
   "tool.execute.after": async (input, output) => {
-    const said = { session_id: input.sessionID, tool_name: input.tool }
+    const said = {
+      session_id: input.sessionID,
+      tool_name: input.tool,
+      tool_input: input.args,
+      tool_response: output.output,
+    }
     const answer = await ask("PostToolUse", directory, said)
     if (answer.status === NO) output.output = `${output.output ?? ""}\n\n${answer.err}`
   },
