@@ -116,6 +116,7 @@ def _age(path: Path, clock: FakeClock, seconds: float) -> None:
     os.utime(path, (moment, moment))
 
 
+@pytest.mark.requirement("WFL-MODEL-051")
 def test_logs_go_by_age_and_beyond_the_bound_oldest_first(
     workspace: Workspace, clock: FakeClock
 ) -> None:
@@ -128,8 +129,14 @@ def test_logs_go_by_age_and_beyond_the_bound_oldest_first(
         (logs / name).write_bytes(b"x" * 1000)
         _age(logs / name, clock, age * DAY)
     bounds = Retention(logs_s=8 * DAY, log_bytes=1500)
-    assert clear_logs(workspace, bounds, final_tasks(workspace)) == 2
+    transcripts = logs.with_name("transcripts")
+    transcripts.mkdir()
+    for task in (final, open_):
+        (transcripts / f"{task.id}.1.jsonl").write_bytes(b"x")
+        _age(transcripts / f"{task.id}.1.jsonl", clock, 9 * DAY)
+    assert clear_logs(workspace, bounds, final_tasks(workspace)) == 3
     assert _names(logs) == [f"{final.id}.1.verify.log", f"{open_.id}.1.log"]
+    assert _names(transcripts) == [f"{open_.id}.1.jsonl"]
 
 
 def test_temporary_files_go_when_they_are_old(workspace: Workspace, clock: FakeClock) -> None:

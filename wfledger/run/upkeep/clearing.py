@@ -20,7 +20,9 @@ from wfledger.store.layout import split_attempt
 from wfledger.store.locks import is_alive
 
 #: Folders whose files nobody needs once the attempt is over, and what stands before the name.
-_SPENT: Final = {"tokens": "", "beats": "", "phases": "", "meters": "", "live": "", "index": "stop-"}
+_SPENT: Final = {
+    "tokens": "", "beats": "", "phases": "", "meters": "", "live": "", "index": "stop-",
+}  # fmt: skip
 #: Folders of what attempts have said.
 _TALES: Final = ("logs", "transcripts")
 #: Seconds for which a file of `live/` is left alone: whoever looks at it may have it open.

@@ -35,7 +35,7 @@ class Assignment:
     log: Path
     #: The model that it was given; None where none is needed.
     route: Routed | None = None
-    #: What this attempt may use: what is left of its task, its run and its provider, and its role's.
+    #: What this attempt may use: what is left of its task, its run, its provider, and its role's.
     budget: Budget = field(default_factory=Budget)
 
 
