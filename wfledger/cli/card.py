@@ -83,8 +83,8 @@ def _rows(card: "Card") -> list[tuple[str, str]]:
     )
     rows += [("commands", line) for line in _lines(card.commands)]
     rows += [("checks", line) for line in _lines(card.checks)]
-    sandbox = "" if card.sandbox == "none" else f" (commands and checks in {card.sandbox})"
-    rows.append(("sandbox", "no" if card.sandbox == "none" else f"yes{sandbox}"))
+    if card.commands.count or card.checks.count:
+        rows.append(("sandbox", f"{card.sandbox} (of commands and checks)"))
     rows.append(("network", "yes" if card.network else "no"))
     rows.append(("secrets", ", ".join(card.secrets) or "none"))
     rows.append(("cost", str(card.cost)))

@@ -101,3 +101,11 @@ def test_cost_is_a_range_where_prices_are_known_and_else_unknown_by_name() -> No
     assert mixed.as_json() == {"low_usd": None, "high_usd": None, "unknown": ["review"]}
     assert "unknown: no price is known of review" in str(mixed)
     assert str(card({"command": "make"}).cost) == "nothing"
+
+
+@pytest.mark.requirement("WFL-CARD-002")
+def test_model_is_talked_to_over_the_network_however_its_commands_are_shut_in() -> None:
+    fleet = FLEET + '[role.shut]\nmodel = "deepseek/deepseek-v4-pro"\nsandbox = "bwrap"\nnetwork = false\n'
+    found = card({**MODEL, "worker": "shut", "tools": ["run"]}, fleet=fleet)
+    assert [one.network for one in found.workers] == [True]
+    assert found.cost.high > 0

@@ -1,7 +1,7 @@
 """What a plan would do, on one card, before any of it is submitted (spec 66, WFL-CARD-001).
 
 Who is started and how often, what they may write and run, what they reach and are trusted with,
-what it may cost. Pure: a plan, a fleet and prices in, facts out.
+what it may cost. Changes nothing; asks fleet.toml, and this machine for its sandbox.
 """
 
 import shlex
@@ -165,8 +165,11 @@ def _agent(spec: TaskSpec, wanted: str | None, around: Circumstances) -> _Agent:
         return _Agent(name, name, UNCONFINED, (), None, None, spec.budget or Budget())
     policy = spec.model or role.model
     budget = (spec.budget or Budget()).within(role.budget)
+    kept = foreseen(around.fleet, spec.but(role=name))
+    if not role.argv and role.adapter is None:
+        kept = replace(kept, network=True)  # what it runs may be shut off; who talks to it is not
     return _Agent(
-        role=name, who=_who(role, policy), confinement=foreseen(around.fleet, spec.but(role=name)),
+        role=name, who=_who(role, policy), confinement=kept,
         pass_names=role.pass_names, key=key_of(policy, around.fleet) if policy else None,
         price=price_of(policy, around.fleet) if policy else None, budget=budget,
     )  # fmt: skip
