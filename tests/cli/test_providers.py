@@ -64,6 +64,9 @@ def test_status_and_why_name_the_command_that_closes_it(
     assert [(one["provider"], one["trouble"], one["command"]) for one in shut] == [
         ("near", "quota", command)
     ]
+    said = wf_json(root, "status")
+    assert said["runs"][0]["verdict"] == "waits"
+    assert [(one["code"], one["command"]) for one in said["needs"]] == [("provider", command)]
     assert command in wf(root, "status").out
     why = wf_json(root, "why", f"{RUN}.a")
     assert (why["code"], why["command"], why["until"]) == ("provider", command, shut[0]["until"])

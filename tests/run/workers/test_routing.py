@@ -55,6 +55,10 @@ def test_each_kind_of_role_has_its_route(workspace: Workspace) -> None:
     assert route(workspace, prompt()) == "near/big"
     assert route(workspace, prompt("agent")) == "codex"
     assert route(workspace, prompt("agent", "gpt")) == "codex/gpt"
+    router = Router(workspace, workspace.fleet())
+    own = router.route(prompt("agent"))
+    assert isinstance(own, Routed)
+    assert router.account(own) == "codex"
     assert "cannot be pointed" in str(route(workspace, prompt("agent", "near/big")))
     assert route(workspace, prompt("program")) is None
     assert route(workspace, prompt("program", "elsewhere/x")) == "elsewhere/x"

@@ -20,7 +20,7 @@ from wfledger.errors import InvalidDocumentError, WfledgerError
 from wfledger.run.looks.costs import Costs, Share, usage_json
 from wfledger.run.looks.doing import Doing, working
 from wfledger.run.looks.explain import since
-from wfledger.run.looks.needs import Need, needs
+from wfledger.run.looks.needs import Need, needs, obstacles
 from wfledger.run.looks.tally import failures
 from wfledger.run.looks.view import View, run_verdict
 from wfledger.run.merger.verifiers import is_verifier
@@ -150,11 +150,16 @@ def overview(workspace: Workspace, run: Run | None = None) -> Overview:
         for one in working(workspace, run.id if run else None)
     )
     busy = frozenset(one.doing.task.run for one in at_work if one.doing.state is not State.STALE)
+    lines = _lines(workspace, runs, names, busy | driven(workspace))
+    waiting = [line.run.id for line in lines if line.verdict == "waits" and pause is None]
     return Overview(
         counts={status.value: len(found) for status, found in names.items()},
-        runs=_lines(workspace, runs, names, busy | driven(workspace)),
+        runs=lines,
         working=at_work,
-        needs=needs(workspace, run.id if run else None),
+        needs=(
+            *needs(workspace, run.id if run else None),
+            *_obstacles(workspace, waiting),
+        ),
         paused=pause.reason if pause else None,
         short_of=pressure_of(workspace),
         shut=tuple(breakers.shut(workspace).values()),
@@ -162,6 +167,14 @@ def overview(workspace: Workspace, run: Run | None = None) -> Overview:
         at=iso(workspace.clock.now()),
         shares=Costs(workspace).shares(run.id if run else None),
     )
+
+
+def _obstacles(workspace: Workspace, runs: Sequence[str]) -> Sequence[Need]:
+    """Return what else keeps *runs* waiting; nothing where fleet.toml is broken."""
+    try:
+        return [need for run_id in runs for need in obstacles(workspace, run_id)]
+    except InvalidDocumentError:
+        return []
 
 
 def _lines(
