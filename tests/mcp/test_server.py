@@ -243,6 +243,8 @@ def _end_in_the_middle(server: "Server", mark: Path, way: str) -> None:
     server.send(None, "notifications/cancelled", requestId=3)
     until(lambda: not Path(f"/proc/{first}").exists())
     _verifies(server, mark)  # the claim is kept, and the next call is free to try again
+    server.process.stdout.close()  # as when the client was killed: an answer finds no reader
+    server.send(9, "ping")
     server.process.stdin.close()
     assert server.process.wait(30) == 0
 
