@@ -37,6 +37,17 @@ def test_added_command_belongs_to_the_run_of_the_branch(terminal: Terminal) -> N
     assert terminal.task("main.it").spec.title == "Write it"
 
 
+@pytest.mark.requirement("WFL-PLAN-025")
+def test_model_and_budget_of_an_added_prompt_are_kept(terminal: Terminal) -> None:
+    terminal("wfledger add Look --id look --prompt p --model a/b --budget usd=1,time=2m --budget steps=3")
+    spec = terminal.task("main.look").spec
+    assert spec.model is not None
+    assert (spec.model.model, spec.limits.wall_s) == ("a/b", 120)
+    assert spec.budget is not None
+    assert (spec.budget.usd, spec.budget.steps) == (1, 3)
+    terminal("wfledger add Look --model a/b -- true", status=2)
+
+
 @pytest.mark.long
 def test_dependencies_may_be_named_in_short(terminal: Terminal) -> None:
     plan = terminal.run({"id": "planned", "command": "true"})

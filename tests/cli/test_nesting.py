@@ -94,13 +94,13 @@ def test_in_another_ledger_depth_and_budget_of_the_environment_hold(
 
 
 @pytest.mark.long
-@pytest.mark.requirement("WFL-AUTH-005", "WFL-MONEY-014", "WFL-MONEY-004")
+@pytest.mark.requirement("WFL-AUTH-005", "WFL-AUTH-007", "WFL-MONEY-014", "WFL-MONEY-004")
 def test_worker_that_starts_itself_stops_at_the_depth_and_is_paid_for(terminal: Terminal) -> None:
     spends = 'printf \'{"usage": {"cost_usd": 1, "output": 1}}\' > "$WFLEDGER_RESULT_FILE"'
     again = (
         'echo "$WFLEDGER_DEPTH $WFLEDGER_BUDGET" >> "$NOTE"; cat > "$TMPDIR/plan-$$.json" <<END\n'
         '{"goal": "again", "tasks": [{"id": "a", "env": ["NOTE"], "command": "$(cat "$SELF")"}]}\nEND\n'
-        'wfledger run --yes "$TMPDIR/plan-$$.json" --workers 8; echo "ended $?" >> "$NOTE"; ' + spends
+        'wfledger run --yes "$TMPDIR/plan-$$.json" --workers 1; echo "ended $?" >> "$NOTE"; ' + spends
     )
     note, self_ = terminal.root.parent / "note", terminal.root.parent / "self"
     line = f"SELF={self_}; . {terminal.root.parent / 'again.sh'}"
@@ -108,7 +108,7 @@ def test_worker_that_starts_itself_stops_at_the_depth_and_is_paid_for(terminal: 
     self_.write_text(line)
     plan = terminal.plan({"id": "a", "command": line, "env": ["NOTE"]}, budget={"usd": 10})
     env = {"NOTE": str(note), "TMPDIR": str(terminal.root.parent)}
-    said = terminal.shell(f"wfledger run --yes --workers 8 {plan} --json", env=env)
+    said = terminal.shell(f"wfledger run --yes --workers 1 {plan} --json", env=env)
     run = json.loads(said.out)["run"]
     first, *_, last = noted = note.read_text().splitlines()
     assert (first, last) == ('2 {"usd": 10.0}', "ended 0")

@@ -63,6 +63,7 @@ def run(
     plan allows. 10: tasks wait for a person; each is printed with its command.
     """
     from wfledger.core.unknown import unknown_fields
+    from wfledger.run.attempts.nesting import generation
     from wfledger.run.service.instance import is_up
     from wfledger.run.session import Session
     from wfledger.run.slots import count_of
@@ -76,7 +77,8 @@ def run(
         _say_detached(app, found, as_json=as_json)
         return 0
     workspace = app.workspace
-    slots = count_of(workspace, workers)
+    # The worker that waits for it holds a slot meanwhile, and those above that one.
+    slots = count_of(workspace, workers) + generation(workspace, found)
     for sentence in unknown_fields(workspace.config()):
         say(f"warning: ledger.json: {sentence}", err=True)
     for sentence in unready(workspace.fleet()):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from wfledger.core.authority import can_descend
-from wfledger.core.documents import TaskSpec
+from wfledger.core.documents import Run, TaskSpec
 from wfledger.core.usage import Budget
 from wfledger.errors import BudgetError, InvalidDocumentError
 from wfledger.run.attempts.authorities import Grounds, authority_of, depth_of
@@ -18,6 +18,7 @@ from wfledger.run.attempts.claims import held_entry
 from wfledger.run.attempts.expanding import bounded
 from wfledger.run.guard import vouching
 from wfledger.run.money.caps import Caps
+from wfledger.run.money.spending import above
 from wfledger.run.workers.launch import Assignment
 from wfledger.run.workspace import Within, Workspace
 
@@ -79,6 +80,11 @@ def nest(
         raise _refused(problems)
     depth = None if mine.depth is None else mine.depth - 1
     return Nested(tuple(made), parent.id, depth, budget)
+
+
+def generation(workspace: Workspace, run: Run) -> int:
+    """Return below how many workers a run is: 0 for one that a person has started."""
+    return 0 if run.parent is None else 1 + len(above(workspace, run.parent))
 
 
 def beyond(asked: Budget | None, left: Budget) -> list[str]:
