@@ -217,6 +217,12 @@ def test_claim_is_renewed_but_not_at_every_tool(session: Session) -> None:
     assert beat(session).read_text() == "2"
 
 
+def test_runtime_speaks_for_the_worker_that_it_started(session: Session, tmp_path: Path) -> None:
+    env = {**session.env, "WFLEDGER_RESULT_FILE": str(tmp_path / "result.json")}
+    assert session.ask("PostToolUse", "Read", env=env) == Answer()
+    assert not beat(session).exists()
+
+
 @pytest.mark.requirement("WFL-HOOK-005")
 def test_agent_whose_claim_was_taken_away_is_told_to_stop(session: Session) -> None:
     take_away(session)

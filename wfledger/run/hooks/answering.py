@@ -101,7 +101,12 @@ def _lost(asked: Asked, own: Claimed) -> str | None:
 
 
 def _after(asked: Asked, event: Event) -> Answer:
-    """Renew the claims; an agent one of whose claims was taken away is told so."""
+    """Renew the claims; an agent one of whose claims was taken away is told so.
+
+    The worker of a runtime is not asked: the runtime speaks for it, and ends it.
+    """
+    if "WFLEDGER_RESULT_FILE" in asked.environ:
+        return Answer()
     own, session = _own(asked, event), event.whole_session
     if own is not None:
         reasons = [_lost(asked, own)]
