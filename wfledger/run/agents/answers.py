@@ -5,6 +5,7 @@ people, and nothing is decided by it.
 """
 
 import json
+from pathlib import Path
 from typing import Any, Final
 
 from wfledger.core import bounds
@@ -16,18 +17,19 @@ from wfledger.run.agents.transcript import Transcript
 from wfledger.run.agents.verdicts import final_text
 from wfledger.run.attempts.envelope import Envelope, parse_envelope, read_envelope
 from wfledger.run.config.adapters import Adapter
-from wfledger.run.workers.launch import Assignment
 
 _STATUSES: Final = frozenset({"succeeded", "no_change", "blocked", "failed"})
 
 
-def envelope_of(given: Assignment, adapter: Adapter, transcript: Transcript) -> Envelope:
-    """Return what the agent says of its work."""
-    found = read_envelope(given.desk.result, task_id=given.task.id, attempt=given.attempt)
+def envelope_of(
+    adapter: Adapter, transcript: Transcript, file: Path, *, task_id: str, attempt: int
+) -> Envelope:
+    """Return what the agent says of its work; *file* is where it may have written that."""
+    found = read_envelope(file, task_id=task_id, attempt=attempt)
     said = final_text(adapter, transcript)
     if not found.given:
         candidates = [last(transcript.events, adapter.ends.result), *fenced(said)[-1:]]
-        parsed = (_envelope(given, one) for one in candidates)
+        parsed = (_envelope(one, task_id, attempt) for one in candidates)
         found = next((one for one in parsed if one is not None), found)
     if found.result.summary:
         return found
@@ -35,7 +37,7 @@ def envelope_of(given: Assignment, adapter: Adapter, transcript: Transcript) -> 
     return Envelope(found.result.but(summary=summary), found.problem, found.given)
 
 
-def _envelope(given: Assignment, value: object) -> Envelope | None:
+def _envelope(value: object, task_id: str, attempt: int) -> Envelope | None:
     """Return *value* as an envelope; None where it is none: then it is only something said."""
     data: Any = value
     if isinstance(value, str):
@@ -47,7 +49,7 @@ def _envelope(given: Assignment, value: object) -> Envelope | None:
         return None
     raw = json.dumps(data).encode()
     try:
-        result: Result = parse_envelope(raw, task_id=given.task.id, attempt=given.attempt)
+        result: Result = parse_envelope(raw, task_id=task_id, attempt=attempt)
     except WfledgerError:
         return None
     return Envelope(result, None, given=True)

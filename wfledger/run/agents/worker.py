@@ -5,6 +5,7 @@ One worker serves one attempt: it knows the session and the usage of the launche
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,7 +73,10 @@ class AgentWorker:
         transcript = read_transcript(adapter, given.log, file, self._secrets)
         self._counted.append(counted(adapter.usage, transcript.events))
         self._session = session_of(adapter, transcript.events) or self._session
-        result = judge(given.task, envelope_of(given, adapter, transcript), ended).but(
+        envelope = envelope_of(
+            adapter, transcript, given.desk.result, task_id=given.task.id, attempt=given.attempt
+        )
+        result = judge(given.task, envelope, ended).but(
             usage=self._usage(given, adapter),
             agent=self._receipt(given, adapter, transcript),
         )
