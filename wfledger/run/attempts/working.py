@@ -15,7 +15,7 @@ from typing import Final
 
 from wfledger.clock import iso
 from wfledger.core.breaking import TERMINAL
-from wfledger.core.documents import Limits, Result
+from wfledger.core.documents import Failure, Limits, Result
 from wfledger.core.routes import Routed
 from wfledger.core.usage import Usage
 from wfledger.run.attempts.blotting import blotted
@@ -60,10 +60,11 @@ def work(given: Assignment, watch: Watch) -> Result:
     launch = kind.launch(given)
     clock = given.workspace.clock
     began, tries = clock.elapsed(), 0
+    result: Result | None = None
     while True:
-        if (refused := _refused(given)) is not None:
+        if (why := _refused(given)) is not None:
             _drop(launch)
-            return refused
+            return (result or _unbegun(given)).but(status="failed", failure=why)
         tries += 1
         if tries == 1:
             _begin_meter(given)
@@ -99,17 +100,22 @@ def _drop(launch: Launch) -> None:
         os.close(descriptor)
 
 
-def _refused(given: Assignment) -> Result | None:
-    """Return the end of an attempt whose provider has refused everybody since it was claimed.
+def _refused(given: Assignment) -> Failure | None:
+    """Return why nothing is started for an attempt: its provider refuses everybody by now.
 
-    Else what was claimed before that would start after it (WFL-ROUTE-022).
+    Else what was claimed before that would start after it (WFL-ROUTE-021).
     """
     shut = breakers.shut_now(given.workspace, _account(given))
     if shut is None or shut.opened.kind not in TERMINAL:
         return None
+    return failure(shut.opened.kind, shut.reason)
+
+
+def _unbegun(given: Assignment) -> Result:
+    """Return what has come of an attempt of which nothing was started."""
     return Result(
         task=given.task.id, attempt=given.attempt, status="failed", route=given.route,
-        failure=failure(shut.opened.kind, shut.reason), usage=_NOTHING,
+        usage=_NOTHING,
     )  # fmt: skip
 
 
