@@ -127,7 +127,7 @@ def test_entries_go_in_and_out_of_any_json_without_a_trace(before: str) -> None:
 
 
 @pytest.mark.long
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(typed())
 def test_entries_go_in_and_out_of_much_json_without_a_trace(before: str) -> None:
     _round_trip(before)
