@@ -108,6 +108,17 @@ def test_session_is_gone_on_with_twice_and_then_left_to_another_attempt(made: Wo
 
 
 @pytest.mark.long
+@pytest.mark.requirement("WFL-ADAPT-016")
+def test_agent_that_tries_again_until_its_time_is_up_has_met_a_failing_server(
+    made: Workspace,
+) -> None:
+    line = """DO echo '{"type": "error", "error": {"message": "503, again"}}'; exec sleep 60"""
+    task = do(made, line, limits={"wall_s": 0.5})
+    assert task.attempts[-1].outcome == "transport"
+    assert "its limit" in task.attempts[-1].message
+
+
+@pytest.mark.long
 @pytest.mark.requirement("WFL-ADAPT-014")
 def test_agent_hands_in_by_its_result_file(made: Workspace) -> None:
     asks = '{"status": "blocked", "summary": "which?", "open_questions": ["a or b?"]}'
@@ -207,6 +218,22 @@ def test_agent_in_our_sandbox_writes_its_worktree_and_its_home_alone(
     confined = result_of(workspace).confined
     assert confined is not None
     assert (confined.sandbox, confined.isolation) == ("bwrap", "clone")
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-ADAPT-032")
+def test_agent_that_shuts_itself_in_is_told_to_and_its_result_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = ready(tmp_path, monkeypatch, role='sandbox = "own"')
+    path = workspace.ledger.layout.root / "fleet.toml"
+    text = path.read_text().replace('"{prompt}"]', '"{prompt}", "", "{+own}"]', 1)
+    path.write_text(text.replace("stream =", 'args = { own = ["--shut", "{desk}"] }\nstream =', 1))
+    do(workspace, "DO echo $3 > src/new.txt")
+    assert git(workspace.main, "show", f"{BRANCH}:src/new.txt") == "--shut"
+    confined = result_of(workspace).confined
+    assert confined is not None
+    assert (confined.sandbox, confined.isolation) == ("own", "clone")
 
 
 @pytest.mark.long

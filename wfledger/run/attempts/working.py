@@ -180,7 +180,7 @@ def _job(
     workspace, spec = given.workspace, given.task.spec
     limits = _limits(given, spec.limits, launch.limits)
     if limits.wall_s is not None:
-        limits = replace(limits, wall_s=max(1.0, limits.wall_s - spent_s))
+        limits = replace(limits, wall_s=max(1.0, round(limits.wall_s - spent_s, 1)))
     tag = tag_for(workspace, watch.name)
     extra = {**launch.env, **_variables(given, watch, limits), TAG: tag}
     passed = (*given.fleet.env_pass, *spec.env, *launch.pass_names)
