@@ -88,7 +88,7 @@ surprise = 1
 env = { "A-B" = "x", TOKEN = "sk-abcdefghijklmnopqrstuvwxyz" }
 home = { HOME = "../up" }
 files = { "/etc/passwd" = "x" }
-login = { copy = { "/etc/shadow" = "x" } }
+login = { copy = { "/etc/shadow" = "x", "~/.ssh/id_rsa" = "x" } }
 errors = [{ match = "(", kind = "auth" }, { match = "x", kind = "odd" }]
 [adapter.Bad.end]
 ok_lines = ["("]
@@ -98,7 +98,7 @@ message = [{ when = { a = 1.5 } }]
     assert set(found) >= {
         at, f"{at}/argv", f"{at}/stream", f"{at}/dialects", f"{at}/resume", f"{at}/surprise",
         f"{at}/env/A-B", f"{at}/env/TOKEN", f"{at}/home/HOME", f"{at}/files/~1etc~1passwd",
-        f"{at}/login/copy/~1etc~1shadow", f"{at}/errors/0/match", f"{at}/errors/1",
+        f"{at}/login/copy/~1etc~1shadow", f"{at}/login/copy/~0~1.ssh~1id_rsa", f"{at}/errors/0/match", f"{at}/errors/1",
         f"{at}/end/ok_lines", f"{at}/end/message/0/at", f"{at}/end/message/0/when/a",
     }  # fmt: skip
     assert "sk-abc" not in str(found)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Literal, cast, get_args
 
 from wfledger.core.documents import Limits
+from wfledger.run.config.confinement import HIDDEN
 from wfledger.run.config.settings import Reader, read_toml
 from wfledger.run.config.templates import template_problem
 from wfledger.run.processes.environment import looks_like_token
@@ -316,6 +317,8 @@ def _paths(table: Reader, key: str, *, is_variable: bool = False) -> tuple[tuple
             inner.wrong(name, "is no name of a variable")
         elif not is_variable and (not name.startswith("~/") or ".." in Path(name).parts):
             inner.wrong(name, "must begin with ~/ and hold no ..")
+        elif not is_variable and any(f"{name}/".startswith(f"{one}/") for one in HIDDEN):
+            inner.wrong(name, "is what no agent may see")
         elif value is not None and _leads_out(value):
             inner.wrong(name, f"{value!r} must be a path below the agent's own home")
         elif value is not None:
