@@ -54,9 +54,12 @@ def test_home_that_is_made_again_keeps_the_session_and_follows_no_link(
 ) -> None:
     made = make_home(ADAPTER, tmp_path / "home", {".x/config": "a=1"}, login=True)
     (made.folder / ".x" / "session").write_text("s")
+    (made.folder / ".x" / "auth.json").write_text('{"token": "renewed-renewed-renewed"}')
     (made.folder / ".x" / "config").unlink()
     (made.folder / ".x" / "config").symlink_to(person / ".x" / "history")
-    make_home(ADAPTER, tmp_path / "home", {".x/config": "a=2"}, login=True)
+    again = make_home(ADAPTER, tmp_path / "home", {".x/config": "a=2"}, login=True)
+    assert again.secrets == ("renewed-renewed-renewed", "t" * 30)
+    assert "renewed" in (made.folder / ".x" / "auth.json").read_text()
     assert (made.folder / ".x" / "session").read_text() == "s"
     assert (made.folder / ".x" / "config").read_text() == "a=2"
     assert (person / ".x" / "history").read_text() == "private"

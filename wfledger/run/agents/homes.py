@@ -47,17 +47,18 @@ def make_home(adapter: Adapter, folder: Path, files: Mapping[str, str], *, login
         _write(folder / path, text.encode())
     secrets: list[str] = []
     for source, path in adapter.login.copy if login else ():
-        raw = _login_file(source)
-        if raw is not None:
-            secrets += _secrets_in(raw)
-            _write(folder / path, raw)
-    return Home(folder, env, tuple(secrets))
+        # It may have been renewed there since; the person's would be the old one.
+        renewed, given = _login_file(folder / path), _login_file(Path(source).expanduser())
+        secrets += [one for raw in (renewed, given) if raw is not None for one in _secrets_in(raw)]
+        if renewed is None and given is not None:
+            _write(folder / path, given)
+    return Home(folder, env, tuple(dict.fromkeys(secrets)))
 
 
-def _login_file(source: str) -> bytes | None:
-    """Return a file of the person's; None where it cannot be read: then there is no login."""
+def _login_file(path: Path) -> bytes | None:
+    """Return a file of a login; None where it cannot be read: then there is no login."""
     try:
-        return atomic.read(Path(os.path.realpath(Path(source).expanduser())), limit=_LOGIN_BYTES)
+        return atomic.read(Path(os.path.realpath(path)), limit=_LOGIN_BYTES)
     except (OSError, WfledgerError):
         return None
 
