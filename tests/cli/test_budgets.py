@@ -78,6 +78,7 @@ def test_limit_in_dollars_on_a_model_without_a_price_is_refused(repo: Path) -> N
     assert counted["tasks"]
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.requirement("WFL-MONEY-011")
 @pytest.mark.parametrize("given", ["10", "usd=x", "usd=0", "euros=3", "usd=1,usd=2", "time=soon"])
 def test_budget_that_is_none_is_refused(repo: Path, given: str) -> None:

@@ -40,6 +40,7 @@ def test_run_of_a_worker_is_below_its_task(terminal: Terminal) -> None:
     assert (added.spec.parent, added.spec.depth) == (parent, 1)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.requirement("WFL-AUTH-001", "WFL-AUTH-006")
 @pytest.mark.parametrize(
     ("task", "top", "said"),
@@ -75,6 +76,7 @@ def test_nothing_is_started_below_depth_nought_nor_by_a_zombie(terminal: Termina
     assert "attempt" in stale.err
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-AUTH-005")
 def test_in_another_ledger_depth_and_budget_of_the_environment_hold(
     terminal: Terminal, tmp_path: Path

@@ -39,6 +39,7 @@ def test_child_never_exceeds_its_parent(parent: Authority, wanted: Authority) ->
     assert said == ([] if can_descend(parent) else ["its parent may start nothing (depth 0)"])
 
 
+@pytest.mark.long
 @given(_AUTHORITIES, _AUTHORITIES)
 @pytest.mark.requirement("WFL-AUTH-001")
 def test_what_a_child_wants_within_its_parent_it_gets_whole(parent: Authority, wanted: Authority) -> None:

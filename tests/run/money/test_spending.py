@@ -81,6 +81,7 @@ def test_a_meter_that_cannot_be_read_says_nothing(workspace: Workspace) -> None:
     assert spent(workspace).attempts == 0
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-MONEY-001")
 def test_commands_that_say_nothing_leave_no_line(workspace: Workspace) -> None:
     add_task(workspace, "a", command="true")
@@ -101,6 +102,7 @@ def test_a_line_that_a_crash_has_cut_is_passed_over(workspace: Workspace) -> Non
     assert spent(workspace).usd == 0.75
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-MONEY-001")
 def test_what_is_missing_here_is_made_anew_from_the_results(workspace: Workspace) -> None:
     add_task(workspace, "a", command='printf \'{"usage": {"cost_usd": 1.5, "output": 3, '
@@ -115,6 +117,7 @@ def test_what_is_missing_here_is_made_anew_from_the_results(workspace: Workspace
     assert spent(workspace).usd == 1.5
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-MONEY-003")
 def test_who_says_it_of_himself_is_no_meter(workspace: Workspace) -> None:
     task = add_task(workspace, "a", command='printf \'{"usage": {"output": 3, '
