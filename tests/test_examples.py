@@ -1,15 +1,25 @@
 """Every example runs to its end, as its page says; the demonstration's plan is the one shown."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.support.models import calls, submits
 from tests.support.processes import run_cli
 from tests.support.repos import git
 from tests.support.sealed import ROOT
+from wfledger.run.config.known import built_in
+from wfledger.run.rehearsal.script import Script
+from wfledger.run.rehearsal.server import Rehearsal
 
 EXAMPLES = ROOT / "examples"
+#: What each provider's model writes in the example of the models.
+PAGES = {
+    "deepseek": "docs/scope.md", "openai": "docs/layout.md", "minimax": "docs/names.md",
+    "zhipu": "docs/tests.md", "moonshot": "docs/style.md",
+}  # fmt: skip
 
 
 def run_example(repo: Path, folder: str, plan: str) -> dict[str, object]:
@@ -53,6 +63,39 @@ def test_checks_example_waits_for_a_person_and_then_lands(repo: Path) -> None:
     assert done.status == 0, done.err
     names = git(repo, "ls-tree", "-r", "--name-only", f"wf/{outcome['run']}").splitlines()
     assert {"out/figures.json", "out/summary.txt", "report.md"} <= set(names)
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-ROUTE-001")
+def test_models_example_asks_five_models_of_five_providers_and_says_which_did_what(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"deepseek": "deepseek-v4-pro", "openai": "gpt-6.1-sol", "minimax": "MiniMax-M3",
+             "zhipu": "glm-5.3", "moonshot": "kimi-k2.7-code"}  # fmt: skip
+    assert run_cli("init", cwd=repo).status == 0
+    fleet = (EXAMPLES / "models/fleet.toml").read_text()
+    with ExitStack() as stack:
+        for name, model in names.items():
+            turns = (calls("write", path=PAGES[name], content=f"by {model}\n"), submits())
+            server = stack.enter_context(Rehearsal(Script(turns, rules=(name,))))
+            where = f'base_url = "{server.chat_url}"\n'
+            table = f"[provider.{name}]\n"
+            if table in fleet:
+                fleet = fleet.replace(table, table + where)
+            else:
+                fleet += table + where
+            monkeypatch.setenv(str(built_in()[name].key), f"key-of-{name}-0123456789")
+        (repo / ".wfledger/fleet.toml").write_text(fleet)
+        plan = str(EXAMPLES / "models/plan.yaml")
+        done = run_cli("run", "--yes", plan, "--workers", "5", "--json", cwd=repo)
+    assert done.status == 0, done.err + done.out
+    branch = f"wf/{json.loads(done.out)['run']}"
+    index = git(repo, "show", f"{branch}:docs/index.txt").split()
+    assert index == ["index.txt", "layout.md", "names.md", "scope.md", "style.md", "tests.md"]
+    listed = json.loads(run_cli("list", "--status", "done", "--json", cwd=repo).out)["tasks"]
+    routes = {task["route"]["model"]: task["usage"] for task in listed if task.get("route")}
+    assert set(routes) == set(names.values())
+    assert all(usage["cost_usd"] > 0 for usage in routes.values())
 
 
 def test_demo_example_is_the_plan_that_the_demo_runs() -> None:

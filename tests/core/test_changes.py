@@ -292,6 +292,7 @@ def test_deep_trees_are_compared_without_recursion() -> None:
 PROTECTED = [
     ".gitattributes", "src/.gitignore", ".gitlab-ci.yml", ".github/workflows/ci.yml",
     ".GITATTRIBUTES", ".github/Workflows/ci.yml", ".git\u200cattributes",
+    ".claude/settings.json", "src/.mcp.json", ".opencode/plugin/x.js", "opencode.jsonc",
 ]  # fmt: skip
 
 

@@ -21,8 +21,13 @@ from wfledger.core.segments import (
 )
 from wfledger.errors import InvalidPatternError
 
-#: What only a literal pattern grants, where the policy does not say otherwise.
-PROTECTED: Final = ("**/.git*", ".github/workflows/**", ".gitlab-ci.yml", ".wfledger/**")
+#: What only a literal pattern grants, where the policy does not say otherwise: what git reads, and
+#: what runs by itself on the machine of who has it, such as workflows and the hooks of agents.
+PROTECTED: Final = (
+    "**/.git*", ".github/workflows/**", ".gitlab-ci.yml", ".wfledger/**",
+    "**/.claude/**", "**/.codex/**", "**/.kimi-code/**", "**/.mcp.json", "**/.opencode/**",
+    "**/.qwen/**", "**/opencode.json*",
+)  # fmt: skip
 _DEEP: Final = "**"
 _WHOLE_REPOSITORY: Final = frozenset({"", "."})
 _MARKS: Final = {
