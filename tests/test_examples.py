@@ -2,6 +2,7 @@
 
 import json
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,10 @@ def test_models_example_asks_five_models_of_five_providers_and_says_which_did_wh
     fleet = (EXAMPLES / "models/fleet.toml").read_text()
     with ExitStack() as stack:
         for name, model in names.items():
-            turns = (calls("write", path=PAGES[name], content=f"by {model}\n"), submits())
+            page = calls("write", path=PAGES[name], content=f"by {model}\n")
+            thought = "reasoning_details" if name == "minimax" else "reasoning_content"
+            page = replace(page, reasoning="It is asked for.", reasoning_field=thought)
+            turns = (page, replace(submits(), reasoning_field=thought))
             server = stack.enter_context(Rehearsal(Script(turns, rules=(name,))))
             where = f'base_url = "{server.chat_url}"\n'
             table = f"[provider.{name}]\n"
@@ -92,10 +96,10 @@ def test_models_example_asks_five_models_of_five_providers_and_says_which_did_wh
     branch = f"wf/{json.loads(done.out)['run']}"
     index = git(repo, "show", f"{branch}:docs/index.txt").split()
     assert index == ["index.txt", "layout.md", "names.md", "scope.md", "style.md", "tests.md"]
-    listed = json.loads(run_cli("list", "--status", "done", "--json", cwd=repo).out)["tasks"]
-    routes = {task["route"]["model"]: task["usage"] for task in listed if task.get("route")}
-    assert set(routes) == set(names.values())
-    assert all(usage["cost_usd"] > 0 for usage in routes.values())
+    (run,) = json.loads(run_cli("status", "--json", cwd=repo).out)["runs"]
+    shares = {one["provider"]: (one["model"], one["usd"]) for one in run["usage"]["by"]}
+    assert {name: model for name, (model, _) in shares.items()} == names
+    assert all(usd > 0 for _, usd in shares.values())
 
 
 def test_demo_example_is_the_plan_that_the_demo_runs() -> None:
