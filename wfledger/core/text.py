@@ -44,6 +44,14 @@ def clean_line(text: str, limit: int = 200) -> str:
     return line if len(line) <= limit else line[: limit - 1] + _ELLIPSIS
 
 
+def encodable(text: str) -> str:
+    """Return *text* with both halves of a surrogate pair made one, and lone ones U+FFFD.
+
+    Models and names of files bring them, and neither UTF-8 nor a request can hold them.
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def fenced(text: str) -> list[str]:
     """Return what stands in the fenced blocks of *text* that may hold JSON, in order."""
     return _FENCED.findall(text)

@@ -31,7 +31,7 @@ def test_arguments_are_read_as_models_write_them(text: str, found: dict[str, str
 
 
 @pytest.mark.requirement("WFL-MODEL-023")
-@pytest.mark.parametrize("text", ['{"path": ', "[1]", "3", '"three"', "[" * 100_000])
+@pytest.mark.parametrize("text", ['{"path": ', "[1]", "3", '"three"', "[" * 100_000, r'{"path": "\ud800"}'])
 def test_arguments_that_are_none_are_a_problem_for_the_model(text: str) -> None:
     problem = read_arguments(text)
     assert isinstance(problem, str)
@@ -55,6 +55,28 @@ def test_what_local_servers_leave_out_of_calls_is_filled_in() -> None:
     sent = answer.message["tool_calls"][0]
     assert (sent["id"], sent["type"]) == ("call_0", "function")
     assert isinstance(sent["function"]["arguments"], str)
+
+
+def test_a_character_that_a_server_cut_in_two_is_one_again_and_can_be_sent_back() -> None:
+    joining = Joining(profile())
+    for piece in ("a \ud83d", "\ude00 b \ud83d", None):
+        joining.add(_chunk({"content": piece}, "stop" if piece is None else None))
+    answer = read_answer(joining.body(), profile(), None)
+    assert answer is not None
+    assert answer.text == "a \U0001f600 b \ufffd"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [{"tool_calls": 3}, {"tool_calls": [{"function": "list"}]}, {"tool_calls": [[], None]},
+     {"content": {"text": 1}}, {"content": [3, {"text": 4}]}, {"refusal": 3}],
+    ids=repr,
+)  # fmt: skip
+def test_an_answer_in_no_known_form_breaks_nothing(message: dict[str, Any]) -> None:
+    body = {"choices": [{"message": message, "finish_reason": 3}], "model": 3}
+    answer = read_answer(body, profile(), None)
+    assert answer is not None
+    assert (answer.text, answer.finish, answer.model) == ("", None, None)
 
 
 @pytest.mark.parametrize("name", ["deepseek", "moonshot"])

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from wfledger.core.text import encodable
 from wfledger.core.usage import Usage
 from wfledger.run.config.profiles import Profile
 
@@ -49,8 +50,8 @@ class Answer:
         """What it says, without its reasoning where that is apart."""
         content = self.message.get("content")
         if isinstance(content, list):
-            parts = (part.get("text") or "" for part in content if isinstance(part, Mapping))
-            return "".join(parts)
+            parts = (part.get("text") for part in content if isinstance(part, Mapping))
+            return "".join(part for part in parts if isinstance(part, str))
         return content if isinstance(content, str) else ""
 
     @property
@@ -66,20 +67,33 @@ def read_answer(body: Mapping[str, Any], profile: Profile, usage: Usage | None) 
     message = choice.get("message") if isinstance(choice, Mapping) else None
     if not isinstance(choice, Mapping) or not isinstance(message, Mapping):
         return None
-    raw_calls = message.get("tool_calls") or ()
+    message = _sendable(message)
+    raw_calls = message.get("tool_calls")
+    raw_calls = raw_calls if isinstance(raw_calls, list) else ()
     raw = [_call(call, at) for at, call in enumerate(raw_calls) if isinstance(call, Mapping)]
-    finish = choice.get("finish_reason")
+    finish, name = choice.get("finish_reason"), body.get("model")
     return Answer(
         message=_to_send(message, raw, profile),
         calls=tuple(_read_call(call, cut=finish == "length") for call in raw),
-        finish=finish, usage=usage, model=body.get("model"),
+        finish=finish if isinstance(finish, str) else None, usage=usage,
+        model=encodable(name) if isinstance(name, str) else None,
         refusal=str(message.get("refusal") or ""),
     )  # fmt: skip
 
 
+def _sendable(value: Any) -> Any:
+    """Return what a server said in a form that can be sent back: some cut a character in two."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, Mapping):
+        return {encodable(name): _sendable(one) for name, one in value.items()}
+    return [_sendable(one) for one in value] if isinstance(value, list) else value
+
+
 def _call(call: Mapping[str, Any], at: int) -> dict[str, Any]:
     """Return a call as it is sent back: some local servers leave out its id or its type."""
-    function = call.get("function") or {}
+    function = call.get("function")
+    function = function if isinstance(function, Mapping) else {}
     arguments = function.get("arguments")
     if arguments is not None and not isinstance(arguments, str):
         arguments = json.dumps(arguments)
@@ -137,4 +151,6 @@ def read_arguments(text: str) -> Mapping[str, Any] | str:
         return {}
     if not isinstance(value, dict):
         return "the arguments must be one JSON object; send them again"
+    if _sendable(value) != value:
+        return "the arguments hold half a character (a lone surrogate); send them again without it"
     return value

@@ -60,7 +60,7 @@ class Joining:
     def _take(self, delta: Mapping[str, Any]) -> None:
         for name, value in delta.items():
             if name == "tool_calls":
-                for call in value or ():
+                for call in value if isinstance(value, list) else ():
                     self._take_call(call)
             elif value is None or not (name == "refusal" or self._profile.keeps(name)):
                 continue
@@ -87,24 +87,26 @@ class Joining:
     def _take_call(self, call: Any) -> None:
         if not isinstance(call, Mapping):
             return
-        given = call.get("index")
+        given, call_id = call.get("index"), str(call.get("id") or "")
         # Some servers leave the index out: a new id begins a new call, none goes on with the last.
-        at = given if isinstance(given, int) else self._place_of(call.get("id"))
+        at = given if isinstance(given, int) else self._place_of(call_id)
         mine = self._calls.setdefault(
             at, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
         )
-        mine["id"] = call.get("id") or mine["id"]
+        mine["id"] = call_id or mine["id"]
         # Some sign their calls, and want the signature back.
         mine.update({name: value for name, value in call.items() if name not in _OF_CALLS})
-        function = call.get("function") or {}
-        mine["function"]["name"] += function.get("name") or ""
+        function = call.get("function")
+        function = function if isinstance(function, Mapping) else {}
+        mine["function"]["name"] += str(function.get("name") or "")
         arguments = function.get("arguments")
-        if isinstance(arguments, str):
+        before = mine["function"]["arguments"]
+        if isinstance(arguments, str) and isinstance(before, str):
             mine["function"]["arguments"] += arguments
         elif arguments is not None:
             mine["function"]["arguments"] = arguments
 
-    def _place_of(self, call_id: Any) -> int:
+    def _place_of(self, call_id: str) -> int:
         known = {one["id"]: at for at, one in self._calls.items()}
         last = max(self._calls, default=-1)
         return known.get(call_id, last + 1) if call_id else max(last, 0)

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from wfledger.clock import Clock
 from wfledger.core.documents import Result
+from wfledger.core.text import encodable
 from wfledger.run.models import instructions
 from wfledger.run.models.allowance import Allowance
 from wfledger.run.models.answers import Answer, ToolCall
@@ -265,7 +266,8 @@ class Conversation:
 
     def _answer(self, call: ToolCall, done: Done) -> None:
         self._with.says(done.note)
-        text = redact(done.text, self._with.secrets)
+        # Names of files may hold bytes that are no UTF-8.
+        text = encodable(redact(done.text, self._with.secrets))
         self._add({"role": "tool", "tool_call_id": call.id, "content": text})
 
     def _tell(self, words: str) -> None:

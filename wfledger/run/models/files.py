@@ -138,10 +138,7 @@ class Files:
         return self._place, self._place.path(given)
 
     def _put(self, path: str, content: str) -> None:
-        try:
-            raw = content.encode("utf-8")
-        except UnicodeEncodeError:
-            raise ToolError("the content holds half a character (a lone surrogate)") from None
+        raw = content.encode("utf-8")
         self._require_allowed(path, len(raw))
         self._place.write(path, raw)
         self.written.add(path)
