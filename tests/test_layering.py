@@ -36,7 +36,7 @@ DOORS = {
     "click": ["cli.*"],
     "rich": ["cli.*"],
     "watchdog": ["run.service.watching"],
-    "openai": ["run.*"],
+    "openai": ["run.models.client"],
     "mcp": ["mcp.*"],
 }
 #: Standard modules that only some may import: programs are started by vcs, run and cli alone, and
