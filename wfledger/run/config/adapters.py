@@ -5,7 +5,7 @@ of fleet.toml or of the machine's configuration has the same keys. Nothing here 
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Final, Literal, cast, get_args
 
 from wfledger.core.documents import Limits
 from wfledger.run.config.confinement import HIDDEN
-from wfledger.run.config.settings import Reader, read_toml
+from wfledger.run.config.settings import Reader, none_of, read_toml
 from wfledger.run.config.templates import template_problem
 from wfledger.run.processes.environment import looks_like_token
 
@@ -195,14 +195,14 @@ def read_adapter(table: Reader, name: str) -> Adapter:
         table.wrong("", "is no name for an adapter: small letters, digits, . _ - only")
     groups = table.table("args")
     given = {group: _arguments(groups, group) for group in GROUPS}
-    stream = _one_of(table, "stream", STREAMS, "text")
+    stream = table.choice("stream", STREAMS, "text")
     found = Adapter(
         name=name,
         argv=_arguments(table, "argv", given), resume=_arguments(table, "resume", given),
         resume_wait_s=table.seconds("resume_wait") or Adapter.resume_wait_s,
         title=table.text("title") or "",
         install=table.text("install"), version=table.strings("version"),
-        dialects=cast("tuple[Dialect, ...]", table.each("dialects", _none_of(DIALECTS))),
+        dialects=cast("tuple[Dialect, ...]", table.each("dialects", none_of(DIALECTS))),
         key=_variable(table, "key"),
         groups={group: words for group, words in given.items() if words},
         env=_templates(table, "env"), server_env=_templates(table, "server_env"),
@@ -376,7 +376,7 @@ def _counting(table: Reader) -> Counting:
         when=_match(table.table("when")),
         paths=tuple((kind, path) for kind, path in paths if path is not None),
         is_sum=table.flag("sum") is True, is_cumulative=table.flag("cumulative") is True,
-        input_includes=table.each("input_includes", _none_of(("cache_read", "cache_write"))),
+        input_includes=table.each("input_includes", none_of(("cache_read", "cache_write"))),
         reasoning_apart=table.flag("reasoning_apart") is True,
     )  # fmt: skip
 
@@ -405,19 +405,6 @@ def _match(table: Reader) -> Match:
     return Match(tuple(fields))
 
 
-def _one_of(table: Reader, key: str, known: Collection[str], otherwise: str) -> str:
-    value = table.text(key)
-    if value is not None and value not in known:
-        table.wrong(key, f"{value!r} is none of {', '.join(known)}")
-        return otherwise
-    return otherwise if value is None else value
-
-
-def _none_of(known: Collection[str]) -> Callable[[str], str | None]:
-    def problem(value: str) -> str | None:
-        return None if value in known else f"is none of {', '.join(known)}"
-
-    return problem
 
 
 def _pattern_problem(pattern: str) -> str | None:

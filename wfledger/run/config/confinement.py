@@ -4,7 +4,6 @@
 there and says what differs. What cannot be held together is refused when the file is read.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, cast
@@ -69,11 +68,11 @@ def read_confinement(
     """
     known = ("none", "bwrap", "own") if is_agent else ("none", "bwrap")
     preset = "auto" if is_agent and base.sandbox == "none" else base.sandbox
-    sandbox = _one_of(table, "sandbox", known, preset)
+    sandbox = table.choice("sandbox", known, preset)
     boxed = sandbox in {"bwrap", "auto"}
     # A commit in a linked worktree writes to the directory that all worktrees share.
     apart = "clone" if sandbox != "none" else base.isolation
-    isolation = _one_of(table, "isolation", ("worktree", "clone"), apart)
+    isolation = table.choice("isolation", ("worktree", "clone"), apart)
     if boxed and isolation == "worktree":
         table.wrong("isolation", 'must be "clone" with sandbox = "bwrap"; it is when left out')
     network = table.flag("network")
@@ -92,13 +91,6 @@ def read_confinement(
     )
     return found if boxed else Confinement(found.sandbox, isolation=found.isolation)
 
-
-def _one_of(table: Reader, key: str, known: Collection[str], otherwise: str) -> str:
-    value = table.text(key)
-    if value is not None and value not in known:
-        table.wrong(key, f"{value!r} is none of {', '.join(known)}")
-        return otherwise
-    return otherwise if value is None else value
 
 
 def _path_problem(path: str) -> str | None:

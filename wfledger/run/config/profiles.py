@@ -4,7 +4,7 @@ Those of well-known providers are package data, `run/models/profiles/*.toml`; a 
 fleet.toml or of the machine's configuration has the same keys.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
@@ -12,7 +12,7 @@ from typing import Final, Literal, cast, get_args
 from wfledger.core import bounds
 from wfledger.core.routes import CAPABILITIES, Capability
 from wfledger.run.config.providers import Model, Price
-from wfledger.run.config.settings import Reader, read_toml
+from wfledger.run.config.settings import Reader, none_of, read_toml
 
 #: What a request to a provider can fail with (spec 64, "Errors").
 ErrorClass = Literal["auth", "quota", "rate", "overload", "request", "content"]
@@ -118,11 +118,11 @@ def read_profile(table: Reader, name: str) -> Profile:
         base_url=read_url(table, "base_url"),
         other_urls=read_urls(table, "other_urls"),
         key=table.text("key"),
-        max_tokens_field=_one_of(table, "max_tokens_field", _LIMIT_FIELDS),
+        max_tokens_field=table.choice("max_tokens_field", _LIMIT_FIELDS, _LIMIT_FIELDS[0]),
         max_tokens=table.integer("max_tokens", high=bounds.MAX_TOKENS),
         stream=stream is not False,
         stream_options=options is not False,
-        tool_choice=table.each("tool_choice", _known(_CHOICES)) or ("auto",),
+        tool_choice=table.each("tool_choice", none_of(_CHOICES)) or ("auto",),
         refuses=table.strings("refuses"),
         extra_body=table.values("extra_body"),
         reasoning=table.strings("reasoning"),
@@ -164,7 +164,7 @@ def read_capabilities(
     table: Reader, key: str, default: frozenset[Capability] = frozenset()
 ) -> frozenset[Capability]:
     """Read a list of what a model can do; *default* where there is none."""
-    found = table.each(key, _known(CAPABILITIES))
+    found = table.each(key, none_of(CAPABILITIES))
     return frozenset(cast("tuple[Capability, ...]", found)) if table.has(key) else default
 
 
@@ -220,17 +220,3 @@ def _read_error_in_200(table: Reader) -> ErrorIn200 | None:
 
 def _read_errors(table: Reader) -> Mapping[ErrorClass, tuple[str, ...]]:
     return {one: marks for one in ERROR_CLASSES if (marks := table.strings(one))}
-
-
-def _one_of(table: Reader, key: str, known: tuple[str, ...]) -> str:
-    value = table.text(key)
-    if value is not None and value not in known:
-        table.wrong(key, f"{value!r} is none of {', '.join(known)}")
-    return value if value in known else known[0]
-
-
-def _known(values: tuple[str, ...]) -> Callable[[str], str | None]:
-    def problem(value: str) -> str | None:
-        return None if value in values else f"is none of {', '.join(values)}"
-
-    return problem

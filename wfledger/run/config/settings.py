@@ -7,7 +7,7 @@ for and raises once.
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import UnionType
 from typing import Any, Final
 
@@ -36,6 +36,15 @@ def read_toml(text: str, *, source: str) -> dict[str, Any]:
 def key_path(*keys: str) -> str:
     """Return *keys* as TOML writes them: `role.claude.argv`."""
     return ".".join(key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else f'"{key}"' for key in keys)
+
+
+def none_of(known: Collection[str]) -> Callable[[str], str | None]:
+    """Return what says of a string that it is none of *known*; for `Reader.each`."""
+
+    def problem(value: str) -> str | None:
+        return None if value in known else f"is none of {', '.join(known)}"
+
+    return problem
 
 
 class Reader:
@@ -113,6 +122,14 @@ class Reader:
         """Return a string."""
         value: str | None = self._typed(name, str, "a string")
         return value
+
+    def choice(self, name: str, known: Collection[str], otherwise: str) -> str:
+        """Return a string that is one of *known*; *otherwise* where it is absent or another."""
+        value = self.text(name)
+        problem = none_of(known)(value) if value is not None else None
+        if problem is not None:
+            self.wrong(name, f"{value!r} {problem}")
+        return otherwise if value is None or problem is not None else value
 
     def integer(self, name: str, *, low: int = 1, high: int = bounds.MAX_SLOTS) -> int | None:
         """Return a whole number between *low* and *high*."""
