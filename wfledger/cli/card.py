@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from wfledger.cli.render import plural, say, table
 from wfledger.errors import UnconfirmedError
 
 if TYPE_CHECKING:
     from wfledger.plans.compiling import Plan
-    from wfledger.run.money.card import Card, Listed
+    from wfledger.run.money.card import Card, Listed, Workers
     from wfledger.run.workspace import Workspace
 
 
@@ -43,7 +44,8 @@ def again(context: click.Context, *words: str) -> str:
     typed = ["wfledger", context.info_name or "", *words]
     for option in context.command.params:
         value = context.params.get(option.name or "")
-        if isinstance(option, click.Option) and option.name != "yes" and value:
+        given = context.get_parameter_source(option.name or "") is not ParameterSource.DEFAULT
+        if isinstance(option, click.Option) and option.name != "yes" and value and given:
             several = value if isinstance(value, tuple) else (value,)
             for one in several:
                 typed += [option.opts[0]] if one is True else [option.opts[0], str(one)]
@@ -74,10 +76,7 @@ def show(card: "Card", *, err: bool = False) -> None:
 
 
 def _rows(card: "Card") -> list[tuple[str, str]]:
-    rows = [
-        ("agents", f"{one.tasks} x {one.role}: {one.who}{_kept(one.sandbox, network=one.network)}")
-        for one in card.workers
-    ]
+    rows = [("agents", _agents(one)) for one in card.workers]
     rows += [("may write", f"{_some(card.writes)} ({plural(card.writers, 'task')})")] * bool(
         card.writers
     )
@@ -86,16 +85,24 @@ def _rows(card: "Card") -> list[tuple[str, str]]:
     if card.commands.count or card.checks.count:
         rows.append(("sandbox", f"{card.sandbox} (of commands and checks)"))
     rows.append(("network", "yes" if card.network else "no"))
-    rows.append(("secrets", ", ".join(card.secrets) or "none"))
+    named = (f"{name} (not set here)" if name in card.unset else name for name in card.secrets)
+    rows.append(("secrets", ", ".join(named) or "none"))
     rows.append(("cost", str(card.cost)))
     rows += [("cap", line) for line in _lines(card.caps)] or [("cap", "none")]
     return rows
 
 
-def _kept(sandbox: str, *, network: bool) -> str:
-    words = {"none": "no sandbox", "own": "shuts itself in"}
-    kept = words.get(sandbox, f"in {sandbox}")
-    return f" ({kept}{'' if network else ', no network'})"
+def _agents(one: "Workers") -> str:
+    return f"{one.tasks} x {one.role}: {', else '.join((one.who, *one.fallbacks))} ({_kept(one)})"
+
+
+def _kept(one: "Workers") -> str:
+    if one.is_model and one.sandbox == "own":
+        return "runs no commands"
+    words = {"none": "no sandbox", "own": "its own sandbox"}
+    kept = words.get(one.sandbox, f"in {one.sandbox}")
+    commands = "its commands: " if one.is_model else ""
+    return f"{commands}{kept}{'' if one.network else ', no network'}"
 
 
 def _lines(listed: "Listed") -> Sequence[str]:

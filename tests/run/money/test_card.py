@@ -61,6 +61,21 @@ def test_card_names_everything_that_a_plan_would_do() -> None:
 
 
 @pytest.mark.requirement("WFL-CARD-001")
+def test_card_knows_what_is_taken_in_place_of_a_model_and_which_keys_are_not_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "set")
+    monkeypatch.delenv("ZAI_API_KEY", raising=False)
+    other = FLEET.replace('-pro"', '-pro"\nfallbacks = ["zhipu/glm-5.3", "ollama/unpriced"]', 1)
+    (alone,), (worker,) = card(MODEL).workers, (found := card(MODEL, fleet=other)).workers
+    assert (worker.fallbacks, worker.is_model) == (("zhipu/glm-5.3", "ollama/unpriced"), True)
+    assert found.secrets == ("BUILD_TOKEN", "DEEPSEEK_API_KEY", "ZAI_API_KEY")
+    assert found.unset == ("BUILD_TOKEN", "ZAI_API_KEY")
+    assert found.cost.unknown == ("ollama/unpriced",)
+    assert alone.fallbacks == ()
+
+
+@pytest.mark.requirement("WFL-CARD-001")
 def test_a_long_list_is_counted_and_not_all_shown() -> None:
     found = card(*({"command": f"make {number}"} for number in range(LISTED + 5))).commands
     assert (len(found.shown), found.count) == (LISTED, LISTED + 5)

@@ -4,6 +4,7 @@ Who is started and how often, what they may write and run, what they reach and a
 what it may cost. Changes nothing; asks fleet.toml, and this machine for its sandbox.
 """
 
+import os
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +21,7 @@ from wfledger.run.config.confinement import UNCONFINED, Confinement
 from wfledger.run.config.providers import Price
 from wfledger.run.config.roles import Fleet, Role
 from wfledger.run.money.estimates import Asked, Estimate, dollars, estimate
-from wfledger.run.money.prices import key_of, price_of
+from wfledger.run.money.prices import alternatives, key_of, price_of
 from wfledger.run.processes.environment import looks_secret
 from wfledger.run.staffing import default_role
 from wfledger.run.workers.confining import foreseen
@@ -40,6 +41,10 @@ class Workers:
     tasks: int
     sandbox: str
     network: bool
+    #: The models that are taken where the first cannot be.
+    fallbacks: tuple[str, ...] = ()
+    #: A model that wfledger talks to: a sandbox is for its commands alone, `own` says it has none.
+    is_model: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class Card:
     network: bool
     #: Names, never values.
     secrets: tuple[str, ...]
+    #: Those of them that are not set where this is asked.
+    unset: tuple[str, ...]
     cost: Estimate
     caps: Listed
     #: Why a person is asked; empty: it starts without.
@@ -98,7 +105,7 @@ def card_for(plan: Plan, around: Circumstances) -> Card:
     starts = any(spec.command is not None for spec in specs)
     secrets = _secrets(specs, agents, around)
     asked = [
-        Asked(one.who, one.price, one.budget) for one in agents if one.confinement.network
+        Asked(one.prices, one.budget) for one in agents if one.confinement.network
     ]  # fmt: skip
     card = Card(
         tasks=len(specs),
@@ -110,6 +117,7 @@ def card_for(plan: Plan, around: Circumstances) -> Card:
         sandbox=boxed.sandbox,
         network=any(one.network for one in workers) or (starts and boxed.network),
         secrets=secrets,
+        unset=tuple(name for name in secrets if not os.environ.get(name)),
         cost=estimate(asked, plan.budget),
         caps=_listed(_caps(plan, specs, agents, around.fleet)),
         asks=(),
@@ -128,7 +136,7 @@ def _asking(card: Card, plan: Plan) -> Card:
     if card.writers:
         reasons.append("it may write")
     if any(one.network for one in card.workers):
-        reasons.append("agents use the network, and money")
+        reasons.append("agents reach the network and may cost money")
     if card.secrets:
         reasons.append("it hands out secrets")
     if plan.budget is not None and plan.budget.usd is not None and not reasons:
@@ -144,9 +152,12 @@ class _Agent:
     who: str
     confinement: Confinement
     pass_names: tuple[str, ...]
-    key: str | None
-    price: Price | None
     budget: Budget
+    #: Of everybody who may be taken.
+    prices: tuple[tuple[str, Price | None], ...]
+    keys: tuple[str, ...] = ()
+    fallbacks: tuple[str, ...] = ()
+    is_model: bool = False
 
 
 def _agents(specs: Iterable[TaskSpec], around: Circumstances) -> Iterator[_Agent]:
@@ -162,16 +173,22 @@ def _agent(spec: TaskSpec, wanted: str | None, around: Circumstances) -> _Agent:
     name = wanted or around.role or default_role(around.fleet, spec.agent_type) or "?"
     role = next((one for one in around.fleet.roles if one.name == name), None)
     if role is None:
-        return _Agent(name, name, UNCONFINED, (), None, None, spec.budget or Budget())
+        return _Agent(name, name, UNCONFINED, (), spec.budget or Budget(), ((name, None),))
     policy = spec.model or role.model
     budget = (spec.budget or Budget()).within(role.budget)
     kept = foreseen(around.fleet, spec.but(role=name))
-    if not role.argv and role.adapter is None:
+    is_model = not role.argv and role.adapter is None
+    if is_model:
         kept = replace(kept, network=True)  # what it runs may be shut off; who talks to it is not
+    who, fallbacks = _who(role, policy), policy.fallback_models if policy is not None else ()
+    each = alternatives(policy) if policy is not None else ()
+    prices = [price_of(one, around.fleet) for one in each] or [None]
+    keys = (key_of(one, around.fleet) for one in each)
     return _Agent(
-        role=name, who=_who(role, policy), confinement=kept,
-        pass_names=role.pass_names, key=key_of(policy, around.fleet) if policy else None,
-        price=price_of(policy, around.fleet) if policy else None, budget=budget,
+        role=name, who=who, confinement=kept, pass_names=role.pass_names, budget=budget,
+        prices=tuple(zip((who, *fallbacks), prices, strict=True)),
+        keys=tuple(key for key in keys if key is not None),
+        fallbacks=fallbacks, is_model=is_model,
     )  # fmt: skip
 
 
@@ -187,12 +204,13 @@ def _who(role: Role, policy: ModelPolicy | None) -> str:
 
 def _workers(agents: Iterable[_Agent]) -> tuple[Workers, ...]:
     groups = Counter(
-        (one.role, one.who, one.confinement.sandbox, one.confinement.network) for one in agents
-    )
-    return tuple(
-        Workers(role, who, tasks, sandbox, network)
-        for (role, who, sandbox, network), tasks in groups.items()
-    )
+        Workers(
+            one.role, one.who, 0, one.confinement.sandbox, one.confinement.network,
+            one.fallbacks, one.is_model,
+        )
+        for one in agents
+    )  # fmt: skip
+    return tuple(replace(group, tasks=tasks) for group, tasks in groups.items())
 
 
 def _listed(texts: Iterable[str]) -> Listed:
@@ -217,7 +235,7 @@ def _secrets(
     names |= {name for spec in specs for name in spec.env if looks_secret(name)}
     for agent in agents:
         names |= {name for name in agent.pass_names if looks_secret(name)}
-        names |= {agent.key} if agent.key is not None else set()
+        names |= set(agent.keys)
     return tuple(sorted(name for name in names if not name.endswith("*")))
 
 

@@ -42,10 +42,8 @@ HIGH: Final = Guess(input=200_000, cache_read=2_000_000, output=50_000)
 class Asked:
     """One attempt that is to be paid for."""
 
-    #: Its model or program, as people know it.
-    who: str
-    #: None: nobody here knows it.
-    price: Price | None
+    #: Each model or program that may be taken, as people know it; None: nobody here knows a price.
+    prices: tuple[tuple[str, Price | None], ...]
     budget: Budget = field(default_factory=Budget)
 
 
@@ -80,12 +78,16 @@ def estimate(asked: Iterable[Asked], cap: Budget | None = None) -> Estimate:
     low = high = 0.0
     unknown: dict[str, None] = {}
     for one in asked:
-        least, most = (_cost(guess, one) for guess in (LOW, HIGH))
-        if least is None or most is None:
-            unknown[one.who] = None
-            continue
+        costs: list[float] = []
+        for who, price in one.prices:
+            for found in (_cost(guess, price, one.budget) for guess in (LOW, HIGH)):
+                if found is None:
+                    unknown[who] = None
+                else:
+                    costs.append(found)
         # Under a cap the mix of the longer session may be the cheaper one.
-        low, high = low + min(least, most), high + max(least, most)
+        if len(costs) == 2 * len(one.prices):
+            low, high = low + min(costs), high + max(costs)
     most_usd = cap.usd if cap is not None and cap.usd is not None else float("inf")
     return Estimate(min(low, most_usd), min(high, most_usd), tuple(unknown))
 
@@ -102,14 +104,14 @@ def cost(price: Price, guess: Guess) -> float | None:
     return total / _MILLION
 
 
-def _cost(guess: Guess, asked: Asked) -> float | None:
-    whole = None if asked.price is None else cost(asked.price, guess)
+def _cost(guess: Guess, price: Price | None, budget: Budget) -> float | None:
+    whole = None if price is None else cost(price, guess)
     if whole is None:
         return None
-    limit = asked.budget.tokens
+    limit = budget.tokens
     if limit is not None and limit < guess.tokens:
         whole *= limit / guess.tokens
-    return whole if asked.budget.usd is None else min(whole, asked.budget.usd)
+    return whole if budget.usd is None else min(whole, budget.usd)
 
 
 def unpriced_models(plan: Plan, fleet: Fleet, role: str | None) -> list[str]:

@@ -14,6 +14,12 @@ def place_of(policy: ModelPolicy, fleet: Fleet) -> tuple[Provider | None, str | 
     return fleet.provider(first.provider), first.model
 
 
+def alternatives(policy: ModelPolicy) -> tuple[ModelPolicy, ...]:
+    """Return one policy for each model that *policy* may come to, in order."""
+    names = () if policy.model is None else (policy.model, *policy.fallback_models)
+    return tuple(ModelPolicy(provider=policy.provider, model=name) for name in names)
+
+
 def price_of(policy: ModelPolicy, fleet: Fleet) -> Price | None:
     """Return the price of a policy's own model; None where nobody says it."""
     provider, name = place_of(policy, fleet)
