@@ -65,6 +65,30 @@ def test_sandboxed_worker_changes_nothing_but_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.requirement("WFL-PROC-019")
+def test_sandboxed_worker_sees_its_own_desk_and_no_other(tmp_path: Path) -> None:
+    # All of it is shown, as a home is.
+    workspace = make_workspace(tmp_path, FILES, fleet=fleet(readable=[str(tmp_path)]))
+    state = workspace.state
+    login, foreign = state / "other.1.desk/home/auth.json", state.parent / "else/x.1.desk/home/auth.json"
+    for path in (login, foreign):
+        path.parent.mkdir(parents=True)
+        path.write_text("login")
+    seen = (
+        "grep -q . $WFLEDGER_TASK_FILE", "touch $WFLEDGER_RESULT_FILE.x", "test -e ../*.desk",
+        "git log -1 --oneline HEAD",
+    )  # fmt: skip
+    unseen = (
+        f"cat {login}", f"cat {foreign}", "ls ../other.1.desk", "touch ../evil", f"touch {state.parent}/evil",
+    )  # fmt: skip
+    task = run_task(workspace, trying(*seen, *unseen), write=("src",))
+    assert task.block is None
+    assert landed(workspace, "src/can").splitlines() == list(seen)
+    assert login.exists()
+    assert not (state / "evil").exists()
+
+
+@pytest.mark.long
 @pytest.mark.requirement("WFL-PROC-012")
 def test_network_is_off_where_it_is_asked_for(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:

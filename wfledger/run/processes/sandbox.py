@@ -2,8 +2,9 @@
 
 The whole file system is there read-only, with private /tmp, /dev and /proc and without the sockets
 of /run; its worktree, its desk and what fleet.toml lists are writable. So it changes neither the
-repository nor the ledger, and holds none of the ledger's locks: they are not to be seen. Everything
-in it dies with the thread that started it (WFL-PROC-010 … 014).
+repository nor the ledger, and holds none of the ledger's locks: they are not to be seen, nor are
+the places of other attempts. Everything in it dies with the thread that started it (WFL-PROC-010 …
+014, 019).
 """
 
 import os
@@ -52,6 +53,9 @@ class Sandbox:
         that it was never started.
         """
         mounts = [word for path, kind in self.mounts for word in _mount(path, kind)]
+        # Last: what lies deeper is mounted where there is nothing of that name before.
+        for path, kind in self.mounts:
+            mounts += ["--remount-ro", str(path)] if kind == "hide" and _is_folder(path) else []
         return (
             *_base(network=self.network), *mounts, "--chdir", str(cwd),
             "--json-status-fd", str(status), "--", *command,
@@ -77,10 +81,12 @@ def sandbox_for(
     )  # fmt: skip
     mounts |= {_real(path): "read" for path in shown if Path(path).exists()}
     mounts |= {_real(path): "hide" for path in confinement.hidden if _real(path).exists()}
-    guarded = [workspace.common_dir, layout.root, workspace.state, workspace.main]
-    kept = [path.resolve() for path in guarded]
-    mounts |= dict.fromkeys(_writable(confinement, kept[:3]), "write")
+    kept = [path.resolve() for path in (workspace.common_dir, layout.root, workspace.main)]
+    # Desks and homes of all attempts of all ledgers, with the logins that were copied there.
+    places = workspace.state.parent.resolve()
+    mounts |= dict.fromkeys(_writable(confinement, (*kept[:2], places)), "write")
     mounts |= dict.fromkeys(kept, "read")
+    mounts |= {places: "hide"}
     mounts |= {layout.local.resolve() / name: "hide" for name in _SECRET}
     mounts |= {path.resolve(): "write" for path in own}
     ordered = sorted(mounts.items(), key=lambda item: len(item[0].parts))
@@ -148,13 +154,15 @@ def _base(*, network: bool) -> tuple[str, ...]:
 def _mount(path: Path, kind: _Kind) -> tuple[str, ...]:
     name = str(path)
     if kind == "hide":
-        if path.is_dir():
-            return "--tmpfs", name, "--remount-ro", name
-        return "--ro-bind", os.devnull, name
+        return ("--tmpfs", name) if _is_folder(path) else ("--ro-bind", os.devnull, name)
     if kind == "read":
         return "--ro-bind", name, name
     option = "--dev-bind" if path.is_relative_to("/dev") else "--bind"
     return option, name, name
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() or not path.exists()
 
 
 def _writable(confinement: Confinement, kept: Sequence[Path]) -> Iterable[Path]:
