@@ -16,6 +16,7 @@ from wfledger.core.ids import check_id
 from wfledger.core.scopes import covered, parse_all
 from wfledger.errors import InvalidDocumentError, NotFoundError, RepositoryError, UsageError
 from wfledger.plans.compiling import Plan
+from wfledger.run.attempts.nesting import nest
 from wfledger.run.config.roles import Fleet
 from wfledger.run.looks.naming import resolve
 from wfledger.run.money.estimates import unpriced_models
@@ -99,8 +100,6 @@ def submit(workspace: Workspace, submission: Submission) -> Run:
     Raises as `check_submission` does, and as `nest` where a worker submits it; nothing is changed
     then.
     """
-    from wfledger.run.attempts.nesting import nest
-
     plan, fleet = submission.plan, workspace.fleet()
     target = check_submission(workspace, submission)
     base = submission.base or workspace.repo.tip(target)
@@ -210,8 +209,6 @@ def add(workspace: Workspace, spec: TaskSpec, *, node: str | None, target: str |
 
     Names in `after` may leave the run's part out. Raises as `nest` where a worker adds it.
     """
-    from wfledger.run.attempts.nesting import nest
-
     run = standing_run(workspace, target)
     node = node or workspace.clock.short_id(5)
     spec = spec.but(

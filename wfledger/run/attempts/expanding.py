@@ -7,28 +7,19 @@ same call again adds the rest (WFL-EXPAND-001…007).
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from wfledger.clock import iso
 from wfledger.core import bounds
-from wfledger.core.authority import (
-    WRITING,
-    Authority,
-    can_descend,
-    contradictions,
-    exceeds,
-    inherited,
-)
-from wfledger.core.documents import Check, Task, TaskSpec
+from wfledger.core.documents import Task, TaskSpec
 from wfledger.core.ids import check_id
-from wfledger.core.scopes import parse_protected
 from wfledger.core.statuses import Status
-from wfledger.core.usage import Budget
 from wfledger.errors import BudgetError, InvalidDocumentError, PlanError, UsageError
 from wfledger.plans import checking
 from wfledger.plans.compiling import Plan
-from wfledger.run.attempts.authorities import RUN, Grounds, authority_of, role_of, tools_of
+from wfledger.run.attempts.authorities import Grounds, authority_of
+from wfledger.run.attempts.bounding import bounded
 from wfledger.run.attempts.claims import held_entry
 from wfledger.run.guard import vouching
 from wfledger.run.money.caps import Caps
@@ -207,60 +198,6 @@ def _children(
 def _edge_problem(spec: TaskSpec) -> tuple[str, ...]:
     count = len(spec.after)
     return (f"{count} dependencies; at most {bounds.TASK_EDGES}",) * (count > bounds.TASK_EDGES)
-
-
-def bounded(
-    grounds: Grounds, parent: Task, spec: TaskSpec, mine: Authority
-) -> tuple[TaskSpec, list[str]]:
-    """Return a child's spec with what it has from its parent, and where it exceeds that one."""
-    if not can_descend(mine):
-        return spec, [f"nothing is started below {parent.id}: its depth is {mine.depth}"]
-    asked = authority_of(grounds, spec)
-    tools = _granted(grounds, spec, mine)
-    runs = (tools is None and not spec.manual) or bool(_new_checks(parent.spec, spec))
-    own = inherited(mine, replace(
-        asked, tools=(tools or frozenset()) | ({RUN} if runs else set()), depth=spec.depth
-    ))  # fmt: skip
-    protected = [parse_protected(text) for text in grounds.policy.protected]
-    found = exceeds(mine, own, protected) + _looser(grounds, parent.spec, spec)
-    if tools is not None:
-        found += contradictions(replace(own, tools=tools))
-    is_bounded = spec.command is None and own.budget != Budget()
-    return spec.but(
-        depth=own.depth, budget=own.budget if is_bounded else spec.budget,
-        tools=spec.tools if tools is None or mine.tools is None else tuple(sorted(tools)),
-    ), found  # fmt: skip
-
-
-def _granted(grounds: Grounds, spec: TaskSpec, mine: Authority) -> frozenset[str] | None:
-    """Return the tools of a child that is a model's; None of what runs programs, or of people."""
-    role = role_of(grounds.fleet, spec)
-    default = tools_of(spec, role)
-    if default is None or spec.tools is not None:
-        return default
-    got = default if mine.tools is None else default & mine.tools
-    return got if spec.write else got - WRITING
-
-
-def _new_checks(parent: TaskSpec, child: TaskSpec) -> list[Check]:
-    """Return the commands that would judge a child and that nobody wrote for its parent."""
-    return [one for one in child.verify if one.command is not None and one not in parent.verify]
-
-
-def _looser(grounds: Grounds, parent: TaskSpec, child: TaskSpec) -> list[str]:
-    """Return what a child would be free of that holds for its parent."""
-    fleet = grounds.fleet
-    mine, theirs = fleet.confinement_for(parent), fleet.confinement_for(child)
-    found = []
-    if mine.sandbox != "none" and theirs.sandbox == "none":
-        found.append("it would run without a sandbox, and its parent does not")
-    if mine.sandbox != "none" and fleet.confinement.sandbox == "none" and _new_checks(
-        parent, child
-    ):  # fmt: skip
-        found.append("its checks would run without a sandbox, and its parent does not")
-    if child.on_failure == "abort" and parent.on_failure != "abort":
-        found.append("its failure would abort the run, and its parent's does not")
-    return found
 
 
 # -- names ---------------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ from wfledger.core.documents import Run, TaskSpec
 from wfledger.core.usage import Budget
 from wfledger.errors import BudgetError, InvalidDocumentError
 from wfledger.run.attempts.authorities import Grounds, authority_of, depth_of
+from wfledger.run.attempts.bounding import bounded
 from wfledger.run.attempts.claims import held_entry
-from wfledger.run.attempts.expanding import bounded
 from wfledger.run.guard import vouching
 from wfledger.run.money.caps import Caps
 from wfledger.run.money.spending import above
