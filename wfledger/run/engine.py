@@ -34,7 +34,7 @@ from wfledger.run.commit import commit_journal
 from wfledger.run.looks.notifying import Notifier
 from wfledger.run.looks.view import View, run_verdict
 from wfledger.run.merger.landings import Landings
-from wfledger.run.money import breakers
+from wfledger.run.money import breakers, spending
 from wfledger.run.pausing import alarm_of, withdraw_offers
 from wfledger.run.presence import driving
 from wfledger.run.pressure import Gauge, Probe, read_machine
@@ -174,6 +174,7 @@ class Engine:
     def _recover_due(self) -> None:
         elapsed = self.workspace.clock.elapsed()
         if self._recover.is_now(elapsed):
+            spending.ensure(self.workspace)
             recover_lost(self.workspace, report=self._report)
             self._recover.last = elapsed  # what failed is due still
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.checkups import codes, fix
 from tests.support.engines import drive
 from tests.support.workspaces import RUN, add_run, add_task, make_workspace
 from wfledger.core.documents import Result, Task
@@ -86,7 +87,7 @@ def test_a_meter_that_cannot_be_read_says_nothing(workspace: Workspace) -> None:
 def test_commands_that_say_nothing_leave_no_line(workspace: Workspace) -> None:
     add_task(workspace, "a", command="true")
     drive(workspace, slots=1)
-    assert not (workspace.ledger.layout.local / "index" / "usage.jsonl").exists()
+    assert (workspace.ledger.layout.local / "index" / "usage.jsonl").read_bytes() == b""
     assert spent(workspace) == Spent()
 
 
@@ -102,19 +103,44 @@ def test_a_line_that_a_crash_has_cut_is_passed_over(workspace: Workspace) -> Non
     assert spent(workspace).usd == 0.75
 
 
-@pytest.mark.long
-@pytest.mark.requirement("WFL-MONEY-001")
-def test_what_is_missing_here_is_made_anew_from_the_results(workspace: Workspace) -> None:
+@pytest.fixture
+def used(workspace: Workspace) -> Path:
+    """Return the file of a ledger in which an attempt has used something."""
     add_task(workspace, "a", command='printf \'{"usage": {"cost_usd": 1.5, "output": 3, '
              '"source": "meter"}}\' > "$WFLEDGER_RESULT_FILE"')  # fmt: skip
     drive(workspace, slots=1)
-    path = workspace.ledger.layout.local / "index" / "usage.jsonl"
-    before = path.read_bytes()
-    path.unlink()
-    with workspace.ledger.locks.hold("ledger"):
-        spending.make_anew(workspace)
-    assert path.read_bytes() == before
+    return workspace.ledger.layout.local / "index" / "usage.jsonl"
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-MONEY-005")
+def test_what_is_missing_here_counts_at_once_and_is_made_anew_by_the_next_runtime(
+    workspace: Workspace, used: Path
+) -> None:
+    before = used.read_bytes()
+    used.unlink()
+    assert spending.spending_of(workspace).look().of_runs({RUN}).usd == 1.5
+    assert not used.exists()  # who only looks changes nothing
+    drive(workspace, slots=1)
+    assert used.read_bytes() == before
     assert spent(workspace).usd == 1.5
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-MONEY-005")
+def test_a_file_that_says_less_than_the_results_is_found_and_put_right(
+    workspace: Workspace, used: Path
+) -> None:
+    said = end(workspace, prompt(workspace, "b"), usage=Usage(cost_usd=0.5, output=1))
+    known = used.read_bytes().splitlines()[-1]
+    used.write_bytes(b"\0\0\0\n" + known + b"\n")
+    assert spent(workspace).usd == 0.5
+    assert codes(workspace.main) == {"usage-incomplete"}
+    fix(workspace.main)
+    assert codes(workspace.main) == set()
+    # What only the file knows, of an attempt whose end a crash has kept from being recorded, stays.
+    assert said.usage is not None
+    assert spent(workspace).usd == 2.0
 
 
 @pytest.mark.long

@@ -23,6 +23,7 @@ from wfledger.run.doctor.grounds import Ground
 from wfledger.run.doctor.places import Places
 from wfledger.run.doctor.proofs import Proofs
 from wfledger.run.doctor.trouble import Mend, Trouble, error, mendable, note, warning
+from wfledger.run.money import spending
 from wfledger.run.pausing import alarm_of
 from wfledger.run.wholeness import redo_all
 from wfledger.run.workspace import Workspace
@@ -115,6 +116,7 @@ class Checkup:
         yield from _files(workspace)
         yield from Proofs(workspace).troubles()
         yield from Places(workspace, ground.local / "aside").troubles()
+        yield from _spent(workspace)
         yield from _history(workspace, ground.aside_name("index"))
 
 
@@ -303,6 +305,22 @@ def _history(workspace: Workspace, aside: Path) -> Iterator[Trouble]:
             "index-lags", "note", "index", "git status in .wfledger/ shows what is not so",
             repair="set it to the branch",
             mend=partial(_set_index, workspace, aside),
+        )
+
+
+def _spent(workspace: Workspace) -> Iterator[Trouble]:
+    """Yield where fewer attempts count towards costs and budgets than have ended."""
+    count = len(spending.missing(workspace))
+
+    def put_right() -> None:
+        with workspace.ledger.locks.hold("ledger"):
+            spending.make_anew(workspace)
+
+    if count:
+        yield mendable(
+            "usage-incomplete", "warning", "usage.jsonl",
+            f"what {count} attempts have used is in their results and does not count",
+            repair="count it", mend=put_right,
         )
 
 

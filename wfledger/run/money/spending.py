@@ -3,7 +3,7 @@
 A line is added for each attempt of an agent or a model before its end is recorded, so that none is
 missing after a crash; the last line of an attempt counts. Commands that say nothing of usage add
 nothing, so that a ledger of commands pays nothing for it. Where the file is missing it is made anew
-from the results.
+from the results by the next runtime, and until then they are read.
 """
 
 import json
@@ -68,9 +68,15 @@ class Used:
 class Spending:
     """Reads what was added since the last look, and the meters of what runs; for any thread."""
 
-    def __init__(self, local: Path, above: Callable[[str], tuple[str, ...]]) -> None:
+    def __init__(
+        self, local: Path, above: Callable[[str], tuple[str, ...]],
+        recorded: Callable[[], Iterable[Used]],
+    ) -> None:  # fmt: skip
         self._local = local
         self._find_above = above
+        self._find_recorded = recorded
+        #: Whether what was read so far comes from a file, or from the results in its place.
+        self._has_read = False
         self._lock = threading.Lock()
         self._path = local / "index" / _FILE
         self._at = 0
@@ -95,13 +101,12 @@ class Spending:
                 raw = file.read()
         except FileNotFoundError:
             raw = b""
+            if not self._has_read:
+                _join(self._over, self._find_recorded())
+        self._has_read = True
         whole = raw[: raw.rfind(b"\n") + 1]
         self._at += len(whole)
-        for one in filter(None, map(_read_line, whole.splitlines())):
-            known = self._over.get((one.task, one.attempt))
-            # Who finished what a crash has cut short may know less than was said before.
-            if one.usage is not None or known is None:
-                self._over[one.task, one.attempt] = one
+        _join(self._over, filter(None, map(_read_line, whole.splitlines())))
         self._live = {
             (name.task_id, name.attempt):
                 replace(_routed(Used(name.task_id, name.attempt, meter.usage), meter.route),
@@ -139,7 +144,9 @@ class Spending:
 def spending_of(workspace: Workspace) -> Spending:
     """Return what has been used in a ledger; whoever asks again keeps it (`Workspace.spending`)."""
     layout = workspace.ledger.layout
-    return Spending(layout.local, lambda task_id: above(workspace, task_id))
+    return Spending(
+        layout.local, lambda task_id: above(workspace, task_id), lambda: _results(workspace)
+    )
 
 
 def above(workspace: Workspace, task_id: str) -> tuple[str, ...]:
@@ -167,13 +174,12 @@ def note(workspace: Workspace, task: Task, result: Result) -> Result:
     meter = meters.path_of(layout.local, result.task, result.attempt)
     if result.usage is None and (metered := meters.read(meter)) is not None:
         result = result.but(usage=metered.usage, route=result.route or metered.route)
+    path = layout.local / "index" / _FILE
+    if not path.exists():
+        make_anew(workspace)
     used = used_by(task, result)
     if used is not None:
-        used = replace(used, above=above(workspace, task.id))
-        path = layout.local / "index" / _FILE
-        if not path.exists() and (layout.root / "results").exists():
-            make_anew(workspace)
-        _append(path, _line(used))
+        _append(path, _line(replace(used, above=above(workspace, task.id))))
     return result
 
 
@@ -197,22 +203,63 @@ def _routed(used: Used, route: Routed | None) -> Used:
 
 
 def make_anew(workspace: Workspace) -> None:
-    """Write the file from the results; called under the ledger's lock."""
+    """Write the file from the results and what it says itself; called under the ledger's lock."""
     layout = workspace.ledger.layout
-    found = [used for used in _results(workspace) if used is not None]
-    raw = b"".join(_line(used) for used in found)
-    atomic.replace(layout.local / "index" / _FILE, raw, tmp=layout.tmp)
+    path = layout.local / "index" / _FILE
+    found: dict[tuple[str, int], Used] = {}
+    _join(found, _results(workspace))
+    _join(found, _said(path))
+    raw = b"".join(_line(used) for used in found.values())
+    atomic.replace(path, raw, tmp=layout.tmp)
 
 
 def ensure(workspace: Workspace) -> None:
     """Make the file where it is missing, so that nobody has to read every result for it."""
-    layout = workspace.ledger.layout
-    if not (layout.local / "index" / _FILE).exists():
-        with workspace.ledger.locks.hold("ledger"):
+    path = workspace.ledger.layout.local / "index" / _FILE
+    if path.exists():
+        return
+    with workspace.ledger.locks.hold("ledger"):
+        if not path.exists():
             make_anew(workspace)
 
 
-def _results(workspace: Workspace) -> Iterator[Used | None]:
+def missing(workspace: Workspace) -> list[Used]:
+    """Return what the results say of attempts and the file does not; changes nothing.
+
+    The results are read first: a line stands in the file before its result is recorded.
+    """
+    recorded = list(_results(workspace))
+    said: dict[tuple[str, int], Used] = {}
+    _join(said, _said(workspace.ledger.layout.local / "index" / _FILE))
+    known = {key: one.usage for key, one in said.items()}
+    return [
+        one for one in recorded
+        if (one.task, one.attempt) not in known
+        or (one.usage is not None and known[one.task, one.attempt] is None)
+    ]  # fmt: skip
+
+
+def _said(path: Path) -> Iterator[Used]:
+    """Yield what the file says that is whole; nothing where it is missing."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return
+    yield from filter(None, map(_read_line, raw.splitlines()))
+
+
+def _join(found: dict[tuple[str, int], Used], more: Iterable[Used]) -> None:
+    """Add what is said later: the last word counts.
+
+    Who finished what a crash has cut short may know less than was said before.
+    """
+    for one in more:
+        if one.usage is not None or (one.task, one.attempt) not in found:
+            found[one.task, one.attempt] = one
+
+
+def _results(workspace: Workspace) -> Iterator[Used]:
+    """Yield what the recorded ends say; one that cannot be read is left out, `doctor` names it."""
     ledger = workspace.ledger
     try:
         folders = sorted(path.name for path in (ledger.layout.root / "results").iterdir())
@@ -221,13 +268,14 @@ def _results(workspace: Workspace) -> Iterator[Used | None]:
     for name in folders:
         try:
             entry = ledger.find(name)
-        except (WfledgerError, ValueError):
+            numbers = range(1, entry.task.attempt + 1) if entry is not None else ()
+            results = [ledger.result(name, number) for number in numbers]
+        except (WfledgerError, OSError, ValueError):
             continue
-        for attempt in range(1, entry.task.attempt + 1) if entry is not None else ():
-            result = ledger.result(name, attempt)
-            if entry is not None and result is not None:
-                used = used_by(entry.task, result)
-                yield used and replace(used, above=above(workspace, name))
+        for result in results if entry is not None else ():
+            used = used_by(entry.task, result) if entry is not None and result else None
+            if used is not None:
+                yield replace(used, above=above(workspace, name))
 
 
 def _line(used: Used) -> bytes:
