@@ -11,7 +11,10 @@ from hypothesis import settings
 
 from tests.support import processes, repos, sealed
 from tests.support.clock import FakeClock
-from tests.support.rehearsals import rehearse as rehearse
+from tests.support.rehearsals import rehearse
+
+#: A fixture for all of them.
+__all__ = ["rehearse"]
 
 # Set before hypothesis first needs it: its cache must not appear in a test's folder.
 os.environ.setdefault(

@@ -12,6 +12,10 @@ from tests.support.sealed import ROOT
 from tests.support.terminal import open_terminal
 
 HEAVY = {"pygit2", "rich", "ruamel", "watchdog", "openai", "mcp", "asyncio", "multiprocessing"}
+#: What an attempt of a plain program and the looks at a ledger do without.
+IDLE = (
+    "openai.", "mcp.", "asyncio.", "ruamel.", "rich.", "wfledger.run.agents.", "wfledger.run.models.",
+)  # fmt: skip
 
 
 @pytest.mark.skipif(
@@ -22,6 +26,18 @@ def test_command_line_starts_light(tmp_path: Path) -> None:
     done = run(sys.executable, "-c", code, cwd=tmp_path)
     assert done.status == 0, done.err
     assert HEAVY & {name.partition(".")[0] for name in json.loads(done.out)} == set()
+
+
+def test_attempts_of_programs_and_looks_load_neither_agents_nor_models(tmp_path: Path) -> None:
+    code = (
+        "import wfledger.run.attempts.attempt, wfledger.run.attempts.claims\n"
+        "import wfledger.run.looks.overview, wfledger.run.looks.explain\n"
+        "import sys, json; print(json.dumps(sorted(sys.modules)))"
+    )
+    done = run(sys.executable, "-c", code, cwd=tmp_path)
+    assert done.status == 0, done.err
+    loaded = json.loads(done.out)
+    assert [name for name in loaded if f"{name}.".startswith(IDLE)] == []
 
 
 #: Verbs that no model answers, one after the other, in one process.

@@ -168,7 +168,7 @@ def _draft_json(found: "Draft", asker: "Asker") -> dict[str, Any]:
 
 
 def _used(usage: "Usage") -> str:
-    from wfledger.run.money.estimates import dollars
+    from wfledger.core.usage import dollars
 
     cost = "cost unknown" if usage.cost_usd is None else dollars(usage.cost_usd)
     tokens = "tokens unknown" if usage.tokens is None else f"{usage.tokens} tokens"

@@ -236,7 +236,7 @@ def _ended_json(ended: "Ended") -> dict[str, Any]:
 
 
 def _say_ended(ended: "Ended") -> None:
-    from wfledger.run.money.estimates import dollars
+    from wfledger.core.usage import dollars
 
     state = ended.stop.value if ended.stop else "interrupted"
     money = dollars(ended.spent.usd)

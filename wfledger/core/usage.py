@@ -119,3 +119,8 @@ def _unknown(name: str, spent: Spent) -> str:
 
 def _least(values: "Iterable[NumberT | None]") -> "NumberT | None":
     return min((value for value in values if value is not None), default=None)
+
+
+def dollars(amount: float) -> str:
+    """Return *amount* for people: cents, or as many digits as a small amount needs."""
+    return f"${amount:.2f}" if amount >= 0.1 or amount == 0 else f"${amount:.4f}"

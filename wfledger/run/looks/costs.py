@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from wfledger.core.usage import Spent, total
-from wfledger.run.money.estimates import dollars
+from wfledger.core.usage import Spent, dollars, total
 from wfledger.run.money.spending import Used
 from wfledger.run.workspace import Workspace
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from wfledger import faults
 from wfledger.clock import parse_iso
@@ -23,9 +23,11 @@ from wfledger.core.text import clean_line
 from wfledger.errors import WfledgerError
 from wfledger.run.processes.environment import redact, secrets_of
 from wfledger.run.slots import held
-from wfledger.run.workers.launch import Trouble
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
+
+if TYPE_CHECKING:
+    from wfledger.run.workers.launch import Trouble
 
 faults.register("breakers.noted")
 
@@ -135,7 +137,7 @@ def shut_now(workspace: Workspace, name: str | None) -> Shut | None:
     return Shut(name, known.opened)
 
 
-def note(workspace: Workspace, name: str, trouble: Trouble) -> Breaker:
+def note(workspace: Workspace, name: str, trouble: "Trouble") -> Breaker:
     """Take note of a trouble with *name*; durable against the end of this process on return."""
     kind = cast("breaking.Trouble", trouble.kind)
     with workspace.ledger.locks.hold_briefly("provider"):

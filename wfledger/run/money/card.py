@@ -15,12 +15,12 @@ from wfledger.core.documents import TaskSpec
 from wfledger.core.records import Command
 from wfledger.core.routes import ModelPolicy
 from wfledger.core.text import clean_line
-from wfledger.core.usage import Budget
+from wfledger.core.usage import Budget, dollars
 from wfledger.plans.compiling import Plan
 from wfledger.run.config.confinement import UNCONFINED, Confinement
 from wfledger.run.config.providers import Price
 from wfledger.run.config.roles import Fleet, Role
-from wfledger.run.money.estimates import Asked, Estimate, dollars, estimate
+from wfledger.run.money.estimates import Asked, Estimate, estimate
 from wfledger.run.money.prices import alternatives, key_of, price_of
 from wfledger.run.processes.environment import looks_secret
 from wfledger.run.staffing import default_role

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from wfledger.core.usage import Budget
+from wfledger.core.usage import Budget, dollars
 from wfledger.plans.compiling import Plan
 from wfledger.run.config.providers import Price
 from wfledger.run.config.roles import Fleet
@@ -78,16 +78,15 @@ def estimate(asked: Iterable[Asked], cap: Budget | None = None) -> Estimate:
     low = high = 0.0
     unknown: dict[str, None] = {}
     for one in asked:
-        costs: list[float] = []
-        for who, price in one.prices:
-            for found in (_cost(guess, price, one.budget) for guess in (LOW, HIGH)):
-                if found is None:
-                    unknown[who] = None
-                else:
-                    costs.append(found)
+        costs = [
+            (who, _cost(guess, price, one.budget))
+            for who, price in one.prices for guess in (LOW, HIGH)
+        ]  # fmt: skip
+        known = [found for _, found in costs if found is not None]
+        unknown |= dict.fromkeys(who for who, found in costs if found is None)
         # Under a cap the mix of the longer session may be the cheaper one.
-        if len(costs) == 2 * len(one.prices):
-            low, high = low + min(costs), high + max(costs)
+        if len(known) == len(costs):
+            low, high = low + min(known), high + max(known)
     most_usd = cap.usd if cap is not None and cap.usd is not None else float("inf")
     return Estimate(min(low, most_usd), min(high, most_usd), tuple(unknown))
 
@@ -135,8 +134,3 @@ def unpriced_models(plan: Plan, fleet: Fleet, role: str | None) -> list[str]:
             said = f"the price of {policy.model} is unknown, so a limit in dollars limits nothing"
             found[said] = None
     return list(found)
-
-
-def dollars(amount: float) -> str:
-    """Return *amount* for people: cents, or as many digits as a small amount needs."""
-    return f"${amount:.2f}" if amount >= 0.1 or amount == 0 else f"${amount:.4f}"

@@ -1,9 +1,7 @@
-"""Which kind of worker a task gets."""
+"""Which kind of worker a task gets; a kind is loaded when the first task needs it."""
 
 from wfledger.core.documents import TaskSpec
-from wfledger.run.agents.worker import AgentWorker
 from wfledger.run.config.roles import Fleet
-from wfledger.run.models.worker import ModelWorker
 from wfledger.run.workers.launch import Kind
 from wfledger.run.workers.programs import CommandWorker, ProgramWorker
 
@@ -14,5 +12,11 @@ def kind_for(spec: TaskSpec, fleet: Fleet) -> Kind:
         return CommandWorker()
     role = fleet.role(spec.role)
     if role.adapter is not None:
+        from wfledger.run.agents.worker import AgentWorker
+
         return AgentWorker(role)
-    return ProgramWorker(role) if role.argv else ModelWorker(role)
+    if role.argv:
+        return ProgramWorker(role)
+    from wfledger.run.models.worker import ModelWorker
+
+    return ModelWorker(role)
