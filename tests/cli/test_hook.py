@@ -53,6 +53,13 @@ def test_no_call_of_the_verb_itself_looks_like_a_refusal(tmp_path: Path) -> None
         assert terminal(line) == (0, "", "")
 
 
+@pytest.mark.long
+@pytest.mark.requirement("WFL-HOOK-006")
+def test_standard_input_that_is_closed_says_nothing(tmp_path: Path) -> None:
+    terminal = open_terminal(tmp_path)
+    assert terminal.shell("wfledger hook claude Stop <&-").err == ""
+
+
 _LOADED = """
 import io, json, sys
 sys.argv, asked = ["wfledger", "hook", "claude", "PreToolUse"], sys.stdin.buffer.read()

@@ -163,6 +163,8 @@ def program(context: click.Context, directory: Path) -> None:
 
 def main() -> None:
     """Run the program; never returns."""
+    if sys.stdin is None:  # it was closed; else the next file that is opened would take its number
+        sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - as long as the process
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

@@ -309,6 +309,13 @@ def test_worker_of_a_runtime_is_held_for_what_could_not_count(
 # -- trouble ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("WFL-HOOK-006")
+def test_half_a_character_keeps_nobody_from_a_tool(session: Session) -> None:
+    session.name = "\ud800"
+    assert session.write("\ud800").status == 0
+    assert {session.ask(event).status for event in ("PostToolUse", "Stop")} == {0}
+
+
 @pytest.fixture
 def broken(session: Session) -> Iterator[Session]:
     """A session whose ledger cannot be read."""

@@ -48,12 +48,12 @@ class Asked:
 
 def answer(asked: Asked) -> Answer:
     """Return the answer; trouble of any kind that is known lets the agent go on."""
-    event = events.read(asked.raw, asked.event, cwd=asked.cwd)
     try:
+        event = events.read(asked.raw, asked.event, cwd=asked.cwd)
         if event.name == "PreToolUse":
             return _before(asked, event)
         return _stop(asked, event) if event.name in STOPS else _after(asked, event)
-    except (WfledgerError, OSError) as error:
+    except (WfledgerError, OSError, UnicodeError) as error:  # half a character is in no name
         return Answer(err=f"wfledger hook: {error}\n")
 
 
