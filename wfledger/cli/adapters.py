@@ -84,7 +84,7 @@ def show(app: App, *, name: str, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--case", "cases", multiple=True, help="Only this one; repeatable.",
               type=click.Choice([case.name for case in CASES]))  # fmt: skip
-@click.option("--limit", type=click.FloatRange(1, 3600), default=180.0, show_default=True,
+@click.option("--limit", type=click.FloatRange(1, 3600), default=420.0, show_default=True,
               metavar="SECONDS", help="Time for one case, its own tries included.")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True,
               help="Cases at once.")  # fmt: skip

@@ -45,7 +45,7 @@ class Order:
     #: Names of cases; empty: all.
     cases: tuple[str, ...] = ()
     #: Seconds that an agent has for one case.
-    limit_s: float = 180.0
+    limit_s: float = 420.0
     #: Cases at once.
     jobs: int = 2
     keep: bool = False
