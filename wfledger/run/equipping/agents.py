@@ -21,6 +21,9 @@ _SERVER: Final = {"command": _COMMAND, "args": ["mcp"]}
 #: Seconds that completing a task may take: it verifies and lands.
 _LONG_S: Final = 3600
 _HOOK_S: Final = 30
+#: For a client with one limit for starting a server and for each call, which answers within 45 s
+#: (WFL-MCP-023); by itself it gives a server up that has not started after 5 s.
+_ANSWER_MS: Final = 60_000
 _HASHES: Final = Marks(
     "# >>> wfledger: written by `wfledger setup`, taken out by `--remove`", "# <<< wfledger"
 )
@@ -168,7 +171,8 @@ def _qwen(reach: Reach, root: Path, homes: Homes) -> Outfit:
         *_hooks("qwen", settings, events, timeout=_HOOK_S * 1000),
         _skill(base / "skills"), Placed(text, _stanza()),
     )  # fmt: skip
-    return Outfit(placed)
+    note = f"Qwen adds a version of its own to {settings.name}, and leaves a copy beside it (.orig)."
+    return Outfit(placed, (note,))
 
 
 def _opencode(reach: Reach, root: Path, homes: Homes) -> Outfit:
@@ -177,7 +181,9 @@ def _opencode(reach: Reach, root: Path, homes: Homes) -> Outfit:
     config = top / "opencode.json"
     if not config.exists() and (top / "opencode.jsonc").exists():
         config = top / "opencode.jsonc"
-    server = {"type": "local", "command": [_COMMAND, "mcp"], "enabled": True}
+    server = {
+        "type": "local", "command": [_COMMAND, "mcp"], "enabled": True, "timeout": _ANSWER_MS,
+    }  # fmt: skip
     placed = (
         Placed(config, Entry(("mcp", "wfledger"), server)),
         Placed(inner / "plugins/wfledger.js", Whole(_text("opencode.js"))),
