@@ -64,7 +64,7 @@ def _say_counts(found: "Overview") -> None:
     if found.short_of is not None:
         say(f"starts nothing more here: {found.short_of}")
     for shut in found.shut:
-        say(f"starts nothing more there: {shut.reason}; {shut.command}")
+        say(f"nothing more is started on {shut.provider}: {shut.what}; {shut.command}")
     if found.quarantined:
         say(f"in quarantine: {plural(found.quarantined, 'file')}; why: wfledger doctor")
 

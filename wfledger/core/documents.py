@@ -177,7 +177,7 @@ class ClaimNote(Record):
 class Hold(Record):
     """Why a waiting task waits, beyond its dependencies and scope."""
 
-    #: `backoff`, `released`, `withdrawn`, `paused`, `verifier`, `provider`.
+    #: `backoff`, `released`, `withdrawn`, `paused`, `verifier`, `provider`, `budget`.
     code: str
     reason: str = ""
     #: Not before this moment (UTC, ISO 8601).

@@ -94,6 +94,7 @@ def test_provider_is_its_table_over_its_profile() -> None:
         ("[provider.a]\n", "/provider/a/profile", "is missing"),
         ('[provider.openai]\nkey = "sk-aaaaaaaaaaaaaaaaaaaaaaaa"', "/provider/openai/key", "name"),
         ('[provider.openai]\nbase_url = "x"', "/provider/openai/base_url", "http"),
+        ('[provider.openai]\nbase_url = "http://u:p@x/v1"', "/provider/openai/base_url", "password"),
         ("[profile.openai]\n", "/profile/openai", "defined twice"),
         ("[adapter.codex]\n", "/adapter/codex", "defined twice"),
     ],

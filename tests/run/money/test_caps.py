@@ -9,7 +9,9 @@ from tests.support.models import KEY, calls, submits
 from tests.support.rehearsals import Rehearse
 from tests.support.workspaces import RUN, add_run, add_task, make_workspace
 from wfledger.core.documents import Result
+from wfledger.core.statuses import Status
 from wfledger.core.usage import Budget, Usage
+from wfledger.run.attempts.closing import ending, failure
 from wfledger.run.config.fleetfile import load
 from wfledger.run.looks.explain import explain
 from wfledger.run.money import spending
@@ -63,6 +65,33 @@ def test_what_a_child_uses_up_of_its_parent_keeps_its_siblings_from_starting(
     assert found[two.id].reason == f"budget of the task {parent.id}: $1.50 of $1.00 used"
 
 
+@pytest.mark.requirement("WFL-MONEY-015")
+@pytest.mark.parametrize(
+    ("own", "of_run", "status", "command"),
+    [
+        (Budget(usd=1), None, Status.BLOCKED, f"wfledger retry {RUN}.a --budget usd=2"),
+        (None, Budget(usd=1), Status.WAITING, None),
+        (None, None, Status.BLOCKED, f"wfledger retry {RUN}.a"),
+    ],
+    ids=["own", "run", "attempt"],
+)
+def test_whose_budget_is_used_up_decides_what_lets_a_task_go_on(
+    own: Budget | None, of_run: Budget | None, status: Status, command: str | None,
+    workspace: Workspace,
+) -> None:  # fmt: skip
+    limit(workspace, budget=of_run)
+    use(workspace, "a", Usage(cost_usd=1.5, output=1), budget=own)
+    task = workspace.ledger.get(f"{RUN}.a").task.but(attempt=1)
+    result = Result(
+        task=task.id, attempt=1, status="failed", failure=failure("budget", "it is used up")
+    )
+    with workspace.ledger.transaction("test"):
+        found = ending(workspace, task, result)
+    assert found.status is status
+    block, hold = found.changes["block"], found.changes["hold"]
+    assert (block and block.command, hold and hold.code) == (command, None if block else "budget")
+
+
 def test_unknown_cost_is_said_and_never_taken_for_used_up(workspace: Workspace) -> None:
     limit(workspace, budget=Budget(usd=1))
     use(workspace, "a", Usage(cost_usd=0.5, output=1))
@@ -84,7 +113,7 @@ def test_where_nothing_is_limited_nothing_is_read(
 
 
 @pytest.mark.long
-@pytest.mark.requirement("WFL-MONEY-011", "WFL-MONEY-014")
+@pytest.mark.requirement("WFL-MONEY-011", "WFL-MONEY-014", "WFL-MONEY-015")
 def test_models_stop_at_the_budget_of_the_run_and_nothing_starts_after(
     tmp_path: Path, rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,10 +131,10 @@ def test_models_stop_at_the_budget_of_the_run_and_nothing_starts_after(
     # Each answer takes 120 tokens: two of the first task, and one of the second that passes it.
     assert server.count() == 3
     assert outcome.verdict.state == "waits"
-    assert [statuses(workspace)[f"{RUN}.{node}"] for node in "abc"] == ["done", "blocked", "waiting"]
-    block = workspace.ledger.get(f"{RUN}.b").task.block
-    assert block is not None
-    assert block.code == "budget"
+    assert [statuses(workspace)[f"{RUN}.{node}"] for node in "abc"] == ["done", "waiting", "waiting"]
+    hold = workspace.ledger.get(f"{RUN}.b").task.hold
+    assert hold is not None
+    assert hold.code == "budget"
     assert workspace.spending.look().of_runs({RUN}).tokens == 360
     assert explain(workspace, f"{RUN}.c").command == f"wfledger run {RUN} --budget tokens=600"
 

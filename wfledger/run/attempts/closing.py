@@ -5,18 +5,19 @@ decides what follows.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wfledger.core import outcome
 from wfledger.core.documents import Attempt, Failure, Hold, Result, Task
 from wfledger.core.states import LANDING
 from wfledger.core.statuses import Actor, Status
-from wfledger.errors import StaleError
+from wfledger.errors import StaleError, WfledgerError
 from wfledger.run.attempts import phases
 from wfledger.run.attempts.claims import closed
 from wfledger.run.attempts.requests import is_given_up
 from wfledger.run.money import meters, spending
+from wfledger.run.money.caps import Caps
 from wfledger.run.workspace import Workspace
 
 
@@ -106,8 +107,29 @@ def ending(
     following = outcome.after_failure(
         task.but(attempts=ended), why.failure_class, why.message, now=workspace.clock.now()
     )
+    if why.failure_class == "budget" and following.block is not None:
+        following = _capped(workspace, task, result, following)
     over |= {"hold": following.hold, "block": following.block}
     return Ending(following.status, actor, why.failure_class, over)
+
+
+def _capped(
+    workspace: Workspace, task: Task, result: Result, following: outcome.Next
+) -> outcome.Next:
+    """Return what follows a budget that is used up: whose it is decides (WFL-MONEY-015)."""
+    caps = Caps(workspace)
+    cap = caps.of(task)
+    if cap is None and result.route is not None and result.route.provider is not None:
+        try:
+            provider = workspace.fleet().provider(result.route.provider)
+        except WfledgerError:  # it cannot be read now; the attempt has to end all the same
+            provider = None
+        cap = caps.of_provider(provider) if provider is not None else None
+    if cap is None or following.block is None:
+        return following
+    if cap.is_of_task:
+        return replace(following, block=following.block.but(command=cap.command))
+    return outcome.Next(Status.WAITING, hold=Hold(code="budget", reason=cap.reason))
 
 
 def _is_given_up(workspace: Workspace, result: Result) -> bool:

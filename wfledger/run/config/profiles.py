@@ -174,6 +174,9 @@ def read_url(table: Reader, key: str) -> str | None:
     if url is not None and not url.startswith(("http://", "https://")):
         table.wrong(key, "must begin with http:// or https://")
         return None
+    if url is not None and "@" in url.partition("://")[2].partition("/")[0]:
+        table.wrong(key, "holds a user or a password; the key is given by the name of its variable")
+        return None
     return url.rstrip("/") if url else url
 
 

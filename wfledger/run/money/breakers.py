@@ -57,10 +57,15 @@ class Shut:
     @property
     def reason(self) -> str:
         """Why, since when, until when: one sentence."""
+        return f"provider {self.provider}: {self.what}"
+
+    @property
+    def what(self) -> str:
+        """The same where its name stands already."""
         one = self.opened
         until = f", until {one.until}" if one.until else ""
         said = f": {one.message}" if one.message else ""
-        return f"provider {self.provider}: {_WHAT[one.kind]} since {one.since}{until}{said}"
+        return f"{_WHAT[one.kind]} since {one.since}{until}{said}"
 
     def as_json(self) -> dict[str, str | None]:
         """Return the shape that `status --json` prints."""
@@ -87,7 +92,7 @@ class Sight:
             if one is None:
                 self._report(name, "answers again, or is tried")
             elif one != self._known.get(name):
-                self._report(name, f"starts nothing more there: {one.reason}; {one.command}")
+                self._report(name, f"nothing more is started on it: {one.what}; {one.command}")
         self._known = found
 
 
