@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.terminal import Terminal, open_terminal
+from wfledger.core.statuses import Status
 
 
 @pytest.fixture
@@ -118,3 +119,29 @@ def test_worker_that_starts_itself_stops_at_the_depth_and_is_paid_for(terminal: 
     assert "ended 7" in noted
     spent = terminal.workspace.spending.look().of_runs({run})
     assert (spent.attempts, spent.usd) == (3, 3.0)
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-AUTH-007")
+def test_worker_that_waits_for_a_run_lends_it_its_slots_and_its_scope(terminal: Terminal) -> None:
+    script, plan = terminal.root.parent / "outer.sh", terminal.root.parent / "inner.json"
+    script.write_text(
+        f'case "$1" in outer) wfledger run --yes --workers 1 {plan}; echo "ended $?" >> src/ended ;;\n'
+        "*) echo x >> src/inner ;; esac\n"
+    )
+    one = {"prompt": "inner", "write": ["src"], "class": "heavy"}
+    plan.write_text(json.dumps({"goal": "below", "tasks": [{"id": "a", **one}, {"id": "b", **one}]}))
+    fleet = (
+        "[role.coder]\nslots = 1\nmodel = 'near/big'\n"
+        f"argv = ['bash', '{script}', '{{prompt}}']\n"
+        "[provider.near]\nprofile = 'vllm'\nbase_url = 'http://127.0.0.1:9'\nslots = 1\n"
+        "[defaults]\nrole = 'coder'\n"
+    )
+    (terminal.root / ".wfledger/fleet.toml").write_text(fleet)
+    ledger = terminal.root / ".wfledger/ledger.json"
+    ledger.write_text(json.dumps(json.loads(ledger.read_text()) | {"policy": {"classes": {"heavy": 1}}}))
+    outer = terminal.plan({"id": "o", "prompt": "outer", "write": ["src"], "class": "heavy"})
+    said = terminal.shell(f"wfledger run --yes --workers 1 {outer} --json")
+    assert json.loads(said.out)["verdict"] == "succeeded"
+    below = next(run for run in terminal.workspace.ledger.runs() if run.parent is not None)
+    assert {status.value for status in Status if terminal.workspace.ledger.names(status, run=below.id)} == {"done"}

@@ -1,11 +1,11 @@
 """Which waiting tasks may go on offer now, and what stands in the way of the others.
 
-Pure. Promotion reserves a task's scope, so what is held is pairwise disjoint; a claim then needs no
-knowledge (spec 40, "Admission"). All patterns of a task are taken together or not at all, hence no
-deadlock.
+Pure. Promotion reserves a task's scope, so what is held is pairwise disjoint but for what is below
+who waits for it; a claim then needs no knowledge (spec 40, "Admission"). All patterns of a task are
+taken together or not at all, hence no deadlock.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -72,6 +72,19 @@ class Obstacle:
 
 
 @dataclass(frozen=True)
+class Loan:
+    """What the workers above a task hold while they wait for its run: it may have that besides."""
+
+    #: How many slots more, by the kind of the limit (`provider`: of an account) and its name.
+    slots: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    #: Tasks whose scopes and labels do not stand in its way: it writes nothing that they may not.
+    holders: frozenset[str] = frozenset()
+
+
+_NO_LOAN: Final = Loan()
+
+
+@dataclass(frozen=True)
 class Admission:
     """The decisions of one pass."""
 
@@ -102,6 +115,8 @@ class Room:
     accounts: dict[str, int] = field(default_factory=dict)
     #: Which account a task would use while these are full, or why it has none; None: it needs none.
     route: Callable[[Task, frozenset[str]], str | NoRoute | None] | None = None
+    #: What is lent to a task; None: nothing to any (WFL-AUTH-007).
+    lent: Callable[[Task], Loan] | None = None
 
     def is_full(self, task: Task) -> bool:
         """Whether no more like *task* go on offer, whatever it is."""
@@ -114,12 +129,16 @@ class Room:
         if task.accepted is not None:
             return None
         for kind, room, name in self._kinds(task):
-            if room.get(name, 1) <= 0:
+            if room.get(name, 1) + self.loan(task).slots.get((kind, name), 0) <= 0:
                 return Obstacle(kind, witness=name)
         account = self._account(task)
         if isinstance(account, NoRoute):
             return Obstacle("provider", witness=account.message)
         return None
+
+    def loan(self, task: Task) -> Loan:
+        """Return what *task* may have of those that wait for it."""
+        return _NO_LOAN if self.lent is None else self.lent(task)
 
     def take(self, task: Task) -> None:
         """Count *task* as offered, or as at work already; limits may be passed by that."""
@@ -141,7 +160,11 @@ class Room:
                 room[name] -= 1
 
     def _account(self, task: Task) -> str | NoRoute | None:
-        full = frozenset(name for name, left in self.accounts.items() if left <= 0)
+        more = self.loan(task).slots
+        full = frozenset(
+            name for name, left in self.accounts.items()
+            if left + more.get(("provider", name), 0) <= 0
+        )  # fmt: skip
         return self.route(task, full) if self.route is not None else None
 
     def _kinds(self, task: Task) -> Iterator[tuple[Limited, dict[str, int], str]]:
@@ -202,7 +225,13 @@ def admit(
             waits[task.id] = Obstacle("limit")
             continue
         mine = Claimed.of(task)
-        obstacle = _first(mine, taken, fold=fold) or _reservation(mine, reserved, fold=fold)
+        lenders = room.loan(task).holders
+        if lenders:
+            # What lies within a scope that is held keeps nobody waiting longer than that does.
+            others = [one for one in taken if one.task_id not in lenders]
+            obstacle = _first(mine, others, fold=fold)
+        else:
+            obstacle = _first(mine, taken, fold=fold) or _reservation(mine, reserved, fold=fold)
         if obstacle is not None and obstacle.kind != "reserved":
             waiting.append(mine)
             if task.overtaken >= overtake and not _second_whole(mine, reserved):
@@ -211,9 +240,9 @@ def admit(
         if obstacle is not None:
             waits[task.id] = obstacle
             continue
-        for other in waiting:
-            if between(mine, other, fold=fold):
-                overtaken[other.task_id] = overtaken.get(other.task_id, 0) + 1
+        for passed in waiting:
+            if between(mine, passed, fold=fold):
+                overtaken[passed.task_id] = overtaken.get(passed.task_id, 0) + 1
         taken.append(mine)
         room.take(task)
         promote.append(task)

@@ -28,6 +28,7 @@ from wfledger.core.statuses import Actor, Status
 from wfledger.errors import InvalidPatternError, StaleError, TransitionError
 from wfledger.run.byhand.editing import adopt_edits
 from wfledger.run.guard import vouching
+from wfledger.run.lending import Lending
 from wfledger.run.liveness import Observations
 from wfledger.run.looks.view import Cache, View, held_by_verifiers
 from wfledger.run.merger.verifiers import end_unwanted, is_wanted
@@ -399,7 +400,7 @@ def admission(
         window, runs={run.id: run.max_concurrent for run in runs if run.max_concurrent is not None},
         classes=dict(policy.classes), manual=window, default_role=fleet.default_role,
         roles={role.name: role.slots for role in fleet.roles if role.slots is not None},
-        accounts=router.room(), route=router.account_for,
+        accounts=router.room(), route=router.account_for, lent=Lending(workspace, fleet).to,
     )  # fmt: skip
     for task in view.tasks[Status.PENDING]:
         room.take(task)

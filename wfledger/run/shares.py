@@ -6,6 +6,7 @@ from wfledger.core.documents import Task
 from wfledger.core.routes import NoRoute, Routed
 from wfledger.run.beating import Heart
 from wfledger.run.config.roles import Fleet
+from wfledger.run.lending import Lending
 from wfledger.run.money.breakers import kind_of_slot
 from wfledger.run.slots import Slots
 from wfledger.run.workers.routing import Router
@@ -35,6 +36,7 @@ class Shares:
         #: Slots of a provider that nothing limits.
         self._most = most
         self._router = Router(workspace, fleet)
+        self._lending = Lending(workspace, fleet)
 
     def take(self, task: Task, slot: LiveLock) -> Share | None:
         """Return *slot* with all else that *task* needs; None, and nothing held, where that lacks.
@@ -56,7 +58,8 @@ class Shares:
         role = next((one for one in self._fleet.roles if one.name == name), None)
         if role is None or role.slots is None or task.spec.prompt is None:
             return ()
-        own = self._slot(f"role-{role.name}", role.slots)
+        more = self._lent(task, "role_limit", role.name)
+        own = self._slot(f"role-{role.name}", role.slots + more)
         return None if own is None else (own,)
 
     def _routed(self, task: Task, slots: tuple[LiveLock, ...]) -> Share | None:
@@ -69,14 +72,20 @@ class Shares:
             account = None if route is None else self._router.account(route)
             if account is None:
                 return Share(slots, route)
-            own = None if self._router.is_full(account) else self._account_slot(account)
+            more = self._lent(task, "provider", account)
+            is_full = self._router.is_full(account, more)
+            own = None if is_full else self._account_slot(account, more)
             if own is not None:
                 return Share((*slots, own), route)
             full.add(account)
 
-    def _account_slot(self, account: str) -> LiveLock | None:
+    def _lent(self, task: Task, kind: str, name: str) -> int:
+        """Return how many slots more those lend who wait for the run of *task*."""
+        return self._lending.to(task).slots.get((kind, name), 0)
+
+    def _account_slot(self, account: str, more: int) -> LiveLock | None:
         limit = self._router.limit(account)
-        return self._slot(kind_of_slot(account), self._most if limit is None else limit)
+        return self._slot(kind_of_slot(account), (self._most if limit is None else limit) + more)
 
     def _slot(self, kind: str, count: int) -> LiveLock | None:
         return Slots(self._workspace, count, kind=kind, heart=self._heart).take()

@@ -80,11 +80,11 @@ class Router:
         configured = provider.slots if provider is not None else None
         return state.slots(configured, self._workspace.clock.now())
 
-    def is_full(self, account: str) -> bool:
-        """Whether every slot of *account* is taken on this machine."""
+    def is_full(self, account: str, more: int = 0) -> bool:
+        """Whether every slot of *account*, and *more*, are taken on this machine."""
         limit = self.limit(account)
         kind = breakers.kind_of_slot(account)
-        return limit is not None and held(self._workspace, kind) >= limit
+        return limit is not None and held(self._workspace, kind) >= limit + more
 
     def room(self) -> dict[str, int]:
         """Return how many more attempts may use each account that has a limit."""
