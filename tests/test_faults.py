@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import processes, sealed
+from tests.support import processes
 from tests.support.faults import kill_at, ordered, raise_at, trace_to
+from tests.support.imports import sources
 from wfledger import faults
 
 FIRST, SECOND = "test.faults.first", "test.faults.second"
@@ -77,7 +78,9 @@ def _string_arguments(tree: ast.Module, function: str) -> set[str]:
     calls = (
         node
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == f"faults.{function}"
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func) == f"faults.{function}"
     )
     return {
         argument.value
@@ -90,8 +93,7 @@ def _string_arguments(tree: ast.Module, function: str) -> set[str]:
 def test_points_used_in_the_package_are_those_registered() -> None:
     used: set[str] = set()
     registered: set[str] = set()
-    for path in (sealed.ROOT / "wfledger").rglob("*.py"):
-        tree = ast.parse(path.read_text())
-        used |= _string_arguments(tree, "point")
-        registered |= _string_arguments(tree, "register")
+    for source in sources():
+        used |= _string_arguments(source.tree, "point")
+        registered |= _string_arguments(source.tree, "register")
     assert used == registered

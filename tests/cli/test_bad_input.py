@@ -408,7 +408,7 @@ STRAYS: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("status", ["waiting", "pending", "blocked"])
 @pytest.mark.parametrize("kind", STRAYS)
 def test_stray_among_the_tasks_disturbs_nobody_and_is_named(

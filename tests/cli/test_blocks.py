@@ -59,6 +59,7 @@ RUN_INTO: Mapping[str, tuple[dict[str, Any], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("code", RUN_INTO)
 def test_command_of_a_block_moves_its_task(terminal: Terminal, code: str) -> None:
     fields, verb = RUN_INTO[code]
@@ -141,6 +142,7 @@ def target_rewound(terminal: Terminal) -> str:
     return task_id
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("make", "code", "verb"),
     [

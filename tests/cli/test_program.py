@@ -85,13 +85,14 @@ def test_reading_verbs_open_no_git(repo: Path) -> None:
     assert run_cli("init", cwd=repo).status == 0
     code = (
         "import sys; from wfledger.cli.main import program\n"
-        "try: program([sys.argv[1]], prog_name='wfledger')\n"
-        "except SystemExit: pass\n"
+        "for verb in ('status', 'list'):\n"
+        "    try: program([verb], prog_name='wfledger')\n"
+        "    except SystemExit as ended: assert ended.code == 0\n"
         "print('pygit2' in sys.modules, 'rich' in sys.modules)"
     )
-    for verb in ("status", "list"):
-        done = run(sys.executable, "-c", code, verb, cwd=repo)
-        assert done.out.splitlines()[-1] == "False False", done
+    done = run(sys.executable, "-c", code, cwd=repo)
+    assert done.status == 0, done
+    assert done.out.splitlines()[-1] == "False False", done
 
 
 def test_version(tmp_path: Path) -> None:

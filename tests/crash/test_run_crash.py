@@ -171,7 +171,7 @@ def _hits(point: str, times: int, number: int) -> list[int]:
     return sorted(set(hits[:2])) if point.startswith(OWN[:3]) else [hits[number % len(hits)]]
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.long
 @pytest.mark.parametrize("point", ["recovery.swept", "recovery.kept"])
 def test_recovery_that_is_killed_is_begun_again(tmp_path: Path, point: str) -> None:
     root, run = _scene(tmp_path)

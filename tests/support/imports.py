@@ -46,6 +46,12 @@ class Source:
 
 
 @cache
+def parsed(path: Path) -> ast.Module:
+    """Return the syntax tree of a file, parsed once in a process."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def sources() -> tuple[Source, ...]:
     """Return every module of the package, parsed."""
     found = []
@@ -54,7 +60,7 @@ def sources() -> tuple[Source, ...]:
             continue
         parts = path.relative_to(ROOT).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found.append(Source(name, path, ast.parse(path.read_text(encoding="utf-8"))))
+        found.append(Source(name, path, parsed(path)))
     return tuple(found)
 
 

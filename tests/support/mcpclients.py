@@ -6,12 +6,12 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
-
-from mcp import Client
-from mcp.client.stdio import StdioServerParameters, stdio_client
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.support.sealed import ROOT
+
+if TYPE_CHECKING:
+    from mcp import Client
 
 ResultT = TypeVar("ResultT")
 
@@ -19,7 +19,7 @@ ResultT = TypeVar("ResultT")
 class Agent:
     """One session."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: "Client") -> None:
         self.client = client
 
     async def ask(self, tool: str, **args: Any) -> tuple[dict[str, Any], bool]:
@@ -45,6 +45,10 @@ class Agent:
 @asynccontextmanager
 async def agent(folder: Path, *, log: Path | None = None, **env: str) -> AsyncIterator[Agent]:
     """Start a server in *folder* and speak with it; it has ended afterwards."""
+    # Here, because loading it takes a second of each process that only collects tests.
+    from mcp import Client
+    from mcp.client.stdio import StdioServerParameters, stdio_client
+
     path = os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", ""))).rstrip(os.pathsep)
     server = StdioServerParameters(
         command=sys.executable, args=["-m", "wfledger", "mcp"], cwd=folder,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.imports import SHIPPED
+from tests.support.imports import SHIPPED, parsed
 
 _BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.Match)
 _BRANCHES = (
@@ -59,7 +59,7 @@ def percentile(values: Sequence[int], share: float) -> int:
 
 def _module(path: Path, base: Path) -> Module:
     source = path.read_text(encoding="utf-8")
-    tree = ast.parse(source)
+    tree = parsed(path)
     where = str(path.relative_to(base))
     found = list(_definitions(tree, "", public=True))
     undocumented = [name for name, node, public in found if public and not ast.get_docstring(node)]
