@@ -16,6 +16,7 @@ from wfledger.errors import UsageError
 
 if TYPE_CHECKING:
     from wfledger.core.documents import Result, Task
+    from wfledger.core.routes import Routed
     from wfledger.run.looks.overview import Overview, RunLine, Working
 
 #: Lines of one kind that `status` shows.
@@ -256,9 +257,24 @@ def _say_result(result: "Result") -> None:
         say(f"  {changed.kind} {changed.path}{mark}")
     if len(result.changed) > _SHOWN:
         say(f"  and {plural(len(result.changed) - _SHOWN, 'more path')}")
+    if result.route is not None:
+        _say_route(result.route)
     if result.confined is not None:
         network = "network" if result.confined.network else "no network"
-        say(f"sandbox: {result.confined.sandbox}, {network}, in a {result.confined.isolation}")
+        kept, isolation = result.confined.sandbox, result.confined.isolation
+        if kept == "own" and result.agent.get("adapter") == "model":
+            kept = "none, since it could run no commands"
+        say(f"sandbox: {kept}, {network}, in a {isolation}")
+
+
+def _say_route(route: "Routed") -> None:
+    """Say which model it was, by whose word, and why those before it were not taken."""
+    words = {"primary": "the task's own", "role_default": "of its role", "fallback": "a fallback"}
+    if route.model is not None:
+        name = f"{route.provider}/{route.model}" if route.provider else route.model
+        say(f"model: {name}, {words[route.source]}")
+    for one in route.rejected:
+        say(f"  not {one.candidate}: {one.why}")
 
 
 @click.command("why")

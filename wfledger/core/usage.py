@@ -114,7 +114,7 @@ def left_of(budget: Budget, spent: Spent) -> Budget:
 def _unknown(name: str, spent: Spent) -> str:
     count = {"usd": spent.unpriced, "tokens": spent.uncounted}.get(name, 0)
     noun = "attempt" if count == 1 else "attempts"
-    return f" (and {count} {noun} of which nobody knows)" if count else ""
+    return f" (and {count} {noun} that nobody has counted yet)" if count else ""
 
 
 def _least(values: "Iterable[NumberT | None]") -> "NumberT | None":

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import wf, wf_json
-from tests.support.workspaces import RUN, add_run, add_task, make_workspace
+from tests.support.workspaces import RUN, add_run, add_task, make_workspace, start
 from wfledger.cli.watch_screen import Ui, draw
-from wfledger.core.documents import Result
-from wfledger.core.routes import Routed
+from wfledger.core.documents import Confined, Result
+from wfledger.core.routes import Rejected, Routed
 from wfledger.core.usage import Spent, Usage
 from wfledger.run.looks.board import Board
-from wfledger.run.looks.costs import spent_line, tokens
+from wfledger.run.looks.costs import as_json, spent_line, tokens
 from wfledger.run.money import spending
 from wfledger.run.workspace import Workspace
 
@@ -73,6 +73,23 @@ def test_list_show_and_the_board_say_who_was_at_a_task(workspace: Workspace) -> 
     assert "codex (zhipu/g), cost unknown, 700 tokens:" in screen
 
 
+def test_show_says_by_whose_word_a_model_was_taken_and_why_not_another(workspace: Workspace) -> None:
+    route = Routed(
+        provider="zhipu", model="g", source="fallback",
+        rejected=(Rejected(candidate="x/y", why="provider x: X_KEY is not set here"),),
+    )  # fmt: skip
+    task = start(workspace, add_task(workspace, "e", command=None, prompt="p").id)
+    result = Result(
+        task=task.id, attempt=1, status="succeeded", route=route, agent={"adapter": "model"},
+        confined=Confined(sandbox="own"),
+    )  # fmt: skip
+    with workspace.ledger.transaction("test") as changes:
+        changes.put_result(result)
+    out = wf(workspace.main, "show", f"{RUN}.e").out
+    assert "model: zhipu/g, a fallback\n  not x/y: provider x: X_KEY is not set here" in out
+    assert "sandbox: none, since it could run no commands" in out
+
+
 def test_nothing_is_said_of_money_where_no_agent_has_worked(tmp_path: Path) -> None:
     made = make_workspace(tmp_path / "repo")
     add_run(made)
@@ -93,6 +110,11 @@ def test_nothing_is_said_of_money_where_no_agent_has_worked(tmp_path: Path) -> N
 )
 def test_what_is_unknown_is_never_shown_as_nothing(spent: Spent, line: str) -> None:
     assert spent_line(spent) == line
+
+
+def test_steps_of_which_nobody_knows_are_no_number() -> None:
+    assert as_json(Spent(attempts=2, unpriced=2, uncounted=2))["steps"] is None
+    assert as_json(Spent(attempts=1))["steps"] == 0
 
 
 @pytest.mark.parametrize(("count", "text"), [(999, "999"), (1_400, "1k"), (45_700, "46k"), (2_340_000, "2.3M")])

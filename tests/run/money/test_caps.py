@@ -99,7 +99,7 @@ def test_unknown_cost_is_said_and_never_taken_for_used_up(workspace: Workspace) 
     task = add_task(workspace, "c")
     assert capped(workspace, [task]) == {}
     use(workspace, "d", Usage(cost_usd=0.5, output=1))
-    assert "$1.00 of $1.00 used (and 1 attempt of which nobody knows)" in explain(
+    assert "$1.00 of $1.00 used (and 1 attempt that nobody has counted yet)" in explain(
         workspace, task.id
     ).reason
 

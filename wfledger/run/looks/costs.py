@@ -110,4 +110,5 @@ def as_json(spent: Spent) -> dict[str, Any]:
     known = asdict(spent)
     known["usd"] = None if spent.unpriced == spent.attempts else round(spent.usd, 6)
     known["tokens"] = None if spent.uncounted == spent.attempts else spent.tokens
+    known["steps"] = None if spent.uncounted == spent.attempts and not spent.steps else spent.steps
     return known
