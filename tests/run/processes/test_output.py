@@ -56,6 +56,28 @@ def test_first_and_last_half_are_kept(limit: int, sizes: list[int]) -> None:
         assert (log.dropped > 0) == (len(stream) > limit)
 
 
+@given(
+    limit=st.integers(200, 600).map(lambda half: half * 2),
+    sizes=st.lists(st.integers(1, 4000), min_size=2, max_size=4),
+)
+def test_what_goes_on_keeps_the_end_of_what_was_there_within_the_bound(
+    limit: int, sizes: list[int]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "log"
+        for number, size in enumerate(sizes):
+            before = path.read_bytes() if number else b""
+            log = BoundedLog(path, limit, said=f"again {number}" if number else None)
+            line = f"\n[wfledger: again {number}]\n".encode() if number else b""
+            assert path.read_bytes()[: log.start].endswith(line)
+            kept = path.read_bytes()[: log.start - len(line)]
+            assert before.endswith(kept) or before.endswith(MARKER.split(kept)[-1])
+            log.feed(numbered(size))
+            log.finish()
+            check(path.read_bytes()[log.start :], numbered(size), (limit - log.start) // 2 * 2)
+            assert path.stat().st_size <= limit + 2 * LINE
+
+
 def test_file_can_be_read_while_it_grows(tmp_path: Path) -> None:
     log = BoundedLog(tmp_path / "log", 4096)
     log.feed(b"first line\n")

@@ -30,10 +30,13 @@ class Transcript:
 
 
 def read_transcript(
-    adapter: Adapter, log: Path, file: Path | None, secrets: Iterable[str]
+    adapter: Adapter, log: Path, file: Path | None, secrets: Iterable[str], *, start: int = 0
 ) -> Transcript:
-    """Return what an agent has written to *log* and to its *file*; what is not there is empty."""
-    text = _text(log, secrets)
+    """Return what an agent has written to *log*, from *start* on, and to its *file*.
+
+    What is not there is empty.
+    """
+    text = _text(log, secrets, start)
     if adapter.stream == "text":
         return Transcript(lines=_lines(text))
     if adapter.stream == "file":
@@ -43,11 +46,11 @@ def read_transcript(
     return Transcript(tuple(events), _lines(rest))
 
 
-def _text(path: Path, secrets: Iterable[str]) -> str:
+def _text(path: Path, secrets: Iterable[str], start: int = 0) -> str:
     try:
         if path.stat().st_size > _FILE_BYTES:
             return ""
-        return redact(path.read_bytes().decode("utf-8", "replace"), secrets)
+        return redact(path.read_bytes()[start:].decode("utf-8", "replace"), secrets)
     except OSError:
         return ""
 

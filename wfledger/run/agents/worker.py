@@ -70,7 +70,9 @@ class AgentWorker:
         """Return what its terminal event, its exit status and its result say."""
         adapter = adapter_of(given.fleet, self._role)
         file = self._file(given, adapter)
-        transcript = read_transcript(adapter, given.log, file, self._secrets)
+        transcript = read_transcript(
+            adapter, given.log, file, self._secrets, start=ended.output_start
+        )
         self._counted.append(counted(adapter.usage, transcript.events))
         self._session = session_of(adapter, transcript.events) or self._session
         envelope = envelope_of(

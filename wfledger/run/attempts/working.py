@@ -17,6 +17,7 @@ from wfledger.clock import iso
 from wfledger.core.breaking import TERMINAL
 from wfledger.core.documents import Failure, Limits, Result
 from wfledger.core.routes import Routed
+from wfledger.core.text import clean_line
 from wfledger.core.usage import Usage
 from wfledger.run.attempts.blotting import blotted
 from wfledger.run.attempts.closing import failure
@@ -61,6 +62,7 @@ def work(given: Assignment, watch: Watch) -> Result:
     clock = given.workspace.clock
     began, tries = clock.elapsed(), 0
     result: Result | None = None
+    before: str | None = None
     while True:
         if (why := _refused(given)) is not None:
             _drop(launch)
@@ -68,7 +70,7 @@ def work(given: Assignment, watch: Watch) -> Result:
         tries += 1
         if tries == 1:
             _begin_meter(given)
-        done = _run(given, watch, launch, spent_s=clock.elapsed() - began)
+        done = _run(given, watch, launch, spent_s=clock.elapsed() - began, before=before)
         ending = kind.read_end(given, done.ended, tries)
         result = blotted(ending.result, done.secrets).but(route=given.route)
         _note(given, ending)
@@ -77,7 +79,9 @@ def work(given: Assignment, watch: Watch) -> Result:
             return result.but(status="failed", failure=alive)
         if ending.again is None or watch.stop.is_set():
             return result
-        watch.says(f"goes on with its session: {result.failure and result.failure.message}")
+        died_of = result.failure.message if result.failure else done.ended.message
+        watch.says(f"goes on with its session: {died_of}")
+        before = clean_line(f"it goes on with its session after this: {died_of}")
         if watch.stop.wait(ending.wait_s):
             _drop(ending.again)
             return result
@@ -147,8 +151,10 @@ class _Done:
     secrets: tuple[str, ...] = field(repr=False)
 
 
-def _run(given: Assignment, watch: Watch, launch: Launch, *, spent_s: float) -> _Done:
-    """Run the worker's processes to their end."""
+def _run(
+    given: Assignment, watch: Watch, launch: Launch, *, spent_s: float, before: str | None
+) -> _Done:
+    """Run the worker's processes to their end; *before* says why those before have ended."""
     tree = given.workspace.ledger.layout.tree(given.task.id, given.attempt)
     with_tree = LiveLock(tree, inheritable=True)
     ours = [launch]
@@ -161,7 +167,7 @@ def _run(given: Assignment, watch: Watch, launch: Launch, *, spent_s: float) -> 
 
     try:
         watch.tenure.check()
-        job = _job(given, watch, launch, with_tree, spent_s=spent_s)
+        job = replace(_job(given, watch, launch, with_tree, spent_s=spent_s), goes_on=before)
         ended = run_job(
             job, stop=watch.stop, clock=given.workspace.clock, on_beat=watch.tenure.check,
             on_start=started,

@@ -40,7 +40,7 @@ class Job:
     cwd: Path
     #: The whole environment; `WFLEDGER_TAG` is added.
     env: Mapping[str, str]
-    #: Standard output and error of the job; replaced if it is there.
+    #: Standard output and error of the job; replaced if it is there, unless it goes on.
     output: Path
     limits: ProcessLimits
     #: Names this job alone; what carries it is found and ended even after a crash of the runtime.
@@ -51,6 +51,8 @@ class Job:
     sandbox: Sandbox | None = None
     #: Blotted out of its output before any of it is written.
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    #: Written between what is in the output file already and what this job writes; None: replace.
+    goes_on: str | None = None
 
 
 def start(job: Job) -> tuple["subprocess.Popen[bytes]", int, int | None]:
@@ -118,9 +120,9 @@ def heard(told: int | None) -> tuple[bool, frozenset[int]]:
     return b'"exit-code"' in said, frozenset(map(int, own))
 
 
-def last_line(output: Path) -> str:
-    """Return the last line that a job has written, made safe to show."""
-    lines = output.read_bytes()[-1000:].decode("utf-8", "replace").splitlines()
+def last_line(output: Path, start: int = 0) -> str:
+    """Return the last line that a job has written, from *start* on, made safe to show."""
+    lines = output.read_bytes()[start:][-1000:].decode("utf-8", "replace").splitlines()
     return clean_line(lines[-1]) if lines else "it said nothing"
 
 

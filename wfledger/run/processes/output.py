@@ -58,19 +58,41 @@ class BoundedLog:
 
     It is readable at every moment. It never holds more than 1.5 times *limit* plus one line, and at
     most *limit* plus that line once it is finished. A full disk loses output, never the job.
+
+    Where it goes on after *said*, what is in the file stays before that line, of long output the
+    last half of *limit*; the rest of *limit* is left for what comes.
     """
 
-    def __init__(self, path: Path, limit: int, secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self, path: Path, limit: int, secrets: Iterable[str] = (), *, said: str | None = None
+    ) -> None:
         self._blotting = _Blotting(secrets)
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._file = os.open(path, flags, 0o600)
-        self._half = max(limit // 2, 1)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._file = os.open(path, flags | (os.O_TRUNC if said is None else 0), 0o600)
+        #: Offset where its own output begins; those below are counted from there.
+        self.start = 0 if said is None else self._keep(limit // 2, said)
+        self._half = max((limit - self.start) // 2, 1)
         self._size = 0
         #: Offset where the last half begins once the middle is dropped; 0 before.
         self._tail = 0
         #: Bytes that came in, and of these the ones that are not kept.
         self.total = 0
         self.dropped = 0
+
+    def _keep(self, room: int, said: str) -> int:
+        """Keep the last *room* bytes with a line after them; return where that ends."""
+        line = f"\n[wfledger: {said}]\n".encode("utf-8", "replace")
+        size = os.fstat(self._file).st_size
+        over = size - max(room - len(line), 0)
+        try:
+            if over > 0:
+                kept = _MARKER.format(over).encode() + os.pread(self._file, size - over, over)
+                os.ftruncate(self._file, 0)
+                size = os.pwrite(self._file, kept, 0)
+            os.pwrite(self._file, line, size)
+        except OSError:
+            pass  # a full disk: what could be written stays
+        return os.fstat(self._file).st_size
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of output."""
@@ -102,7 +124,7 @@ class BoundedLog:
 
     def _append(self, data: memoryview) -> None:
         try:
-            written = os.pwrite(self._file, data, self._size)
+            written = os.pwrite(self._file, data, self.start + self._size)
         except OSError:
             written = 0
         self._size += written
@@ -122,6 +144,7 @@ class BoundedLog:
         self._forget(lost, end=target + self._half)
 
     def _move(self, source: int, target: int, *, backwards: bool) -> None:
+        source, target = self.start + source, self.start + target
         offsets = list(range(0, self._half, _CHUNK))
         for offset in reversed(offsets) if backwards else offsets:
             length = min(_CHUNK, self._half - offset)
@@ -137,9 +160,10 @@ class BoundedLog:
         self.dropped += count
         self._size = end
         try:
-            os.ftruncate(self._file, end)
+            os.ftruncate(self._file, self.start + end)
             if self._tail:
-                os.pwrite(self._file, _MARKER.format(self.dropped).encode(), self._half)
+                line = _MARKER.format(self.dropped).encode()
+                os.pwrite(self._file, line, self.start + self._half)
         except OSError:
             return
 

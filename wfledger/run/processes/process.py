@@ -62,6 +62,8 @@ class Ended:
     leftover: int = 0
     #: Pids that SIGKILL did not end. The place they run in must not be used again.
     left: tuple[int, ...] = ()
+    #: Where in the output file that of this job begins.
+    output_start: int = 0
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,8 @@ def run_job(
         return _not_started("stopped", "stopped before it was started", 0.0)
     become_subreaper()
     try:
-        log = BoundedLog(job.output, job.limits.output_bytes, job.secrets)
+        limit = job.limits.output_bytes
+        log = BoundedLog(job.output, limit, job.secrets, said=job.goes_on)
     except OSError as error:
         raise EnvironmentFailedError(
             f"the output file {job.output} cannot be made: {error}"
@@ -231,7 +234,7 @@ def run_job(
             has_begun, own = heard(told)
         pump.drain()
     if reason == "exited" and not has_begun and status is not None and status >= 0:
-        message = f"the sandbox could not be made: {last_line(job.output)}"
+        message = f"the sandbox could not be made: {last_line(job.output, log.start)}"
         return _not_started("spawn_failed", message, clock.elapsed() - began)
     leftover = len(set(sight.running) - own) if reason == "exited" else 0
     return Ended(
@@ -244,6 +247,7 @@ def run_job(
         truncated=log.dropped > 0,
         leftover=leftover,
         left=left,
+        output_start=log.start,
     )
 
 

@@ -31,7 +31,7 @@ class Assignment:
     desk: Desk
     #: As somebody vouches for it.
     fleet: Fleet
-    #: Its output: replaced at each start.
+    #: Its output, of every launch of the attempt one after the other.
     log: Path
     #: The model that it was given; None where none is needed.
     route: Routed | None = None
