@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.conformance import pages, vectors
+from tests.support.imports import parsed
 
 FILE: Final = pages.SPEC / "traceability.json"
 _SHORTEST_REASON: Final = 20
@@ -61,7 +62,7 @@ def marked() -> dict[str, set[str]]:
     """Return the tests marked with each requirement, as `path::name`."""
     found: dict[str, set[str]] = defaultdict(set)
     for path in sorted((pages.ROOT / "tests").rglob("test_*.py")):
-        tree = ast.parse(path.read_text("utf-8"))
+        tree = parsed(path)
         relative = path.relative_to(pages.ROOT).as_posix()
         everywhere = [n for a in _assigned_marks(tree) for n in _numbers(a)]
         for name, node in _tests(tree):

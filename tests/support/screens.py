@@ -15,6 +15,7 @@ import pexpect
 _PATIENCE_S = 30.0
 #: Control sequences that the board writes, and text between them.
 _TOKEN = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)|\x1b")
+_BEGUN = re.compile(r"\x1b(\[[?\d;]*)?\Z")
 
 
 class Screen:
@@ -26,14 +27,19 @@ class Screen:
         self.is_alternate = False
         self.cursor_shown = True
         self._row, self._column = 0, 0
+        #: The first half of a control sequence, whose other half is still to be read.
+        self._unread = ""
 
     def feed(self, text: str) -> None:
         """Take what the program wrote."""
-        for numbers, letter, newline, plain in _TOKEN.findall(text):
+        text = self._unread + text
+        begun = _BEGUN.search(text)
+        self._unread = begun[0] if begun else ""
+        for numbers, letter, newline, plain in _TOKEN.findall(text.removesuffix(self._unread)):
             if letter:
                 self._control(numbers, letter)
             elif newline == "\n":
-                self._row = min(self._row + 1, self.height - 1)
+                self._next_line()
             elif newline == "\r":
                 self._column = 0
             elif plain:
@@ -52,6 +58,12 @@ class Screen:
             self.is_alternate = letter == "h"
         elif letter in "hl" and numbers == "?25":
             self.cursor_shown = letter == "h"
+
+    def _next_line(self) -> None:
+        if self._row < self.height - 1:
+            self._row += 1
+        else:
+            self.lines = [*self.lines[1:], ""]
 
     def _put(self, text: str) -> None:
         line = self.lines[self._row].ljust(self._column)
