@@ -17,7 +17,8 @@ from wfledger.store import atomic
 from wfledger.store.layout import is_id
 from wfledger.store.locks import LiveLock
 
-_FOLDER: Final = "goals"
+#: Folder of goals in the local state.
+GOALS: Final = "goals"
 _BYTES: Final = 4 * 1024 * 1024
 
 
@@ -88,7 +89,7 @@ class Place:
             raise NotFoundError(f"{goal_id!r} is no id of a goal", goal=goal_id)
         layout = workspace.ledger.layout
         self._tmp = layout.tmp
-        self.folder = layout.local / _FOLDER / goal_id
+        self.folder = layout.local / GOALS / goal_id
         self._file = self.folder / "goal.json"
 
     def plan(self, number: int) -> Path:
@@ -104,6 +105,10 @@ class Place:
                 f"there is no goal {self.folder.name} on this machine", goal=self.folder.name
             ) from None
         return parse(Goal, raw, limit=_BYTES)
+
+    def written(self) -> float:
+        """Return when anything was written last, in seconds of the wall clock."""
+        return max(path.stat().st_mtime for path in (self.folder, *self.folder.iterdir()))
 
     def save(self, goal: Goal) -> None:
         """Replace the file in one step."""

@@ -123,7 +123,9 @@ def rehearse(order: Order, *, clock: Clock, say: Say) -> Report:
             )
             shown = _with_leaks(stage, shown, key)
         finally:
-            if not order.keep:
+            if order.keep:
+                stage.keep()
+            else:
                 stage.remove()
     return Report(order.adapter.name, shown, str(stage.folder) if order.keep else None)
 

@@ -25,10 +25,17 @@ from wfledger.run.rehearsal.server import Rehearsal
 from wfledger.run.setup import initialise
 from wfledger.run.submit import add
 from wfledger.run.workspace import Workspace
+from wfledger.store.locks import LiveLock, is_alive
 
 #: Variable that holds the servers' key, and the model that they are asked for.
 KEY: Final = "REHEARSAL_API_KEY"
 MODEL: Final = "scripted"
+#: Folder of stages, beside the state of all ledgers.
+REHEARSALS: Final = "rehearsals"
+#: Held in a stage while its rehearsal runs; a stage that is kept has none.
+_LIVE: Final = "live"
+#: Seconds for which a stage is nobody's to take away, whoever is at it.
+_SETTLE_S: Final = 3600.0
 #: A rehearsal tries out an agent, not the machine: nothing here waits for a quiet one.
 _POLICY: Final = Policy(
     backpressure=Backpressure(load_per_cpu=None, memory_bytes=None, disk_bytes=None)
@@ -52,10 +59,18 @@ class Stage:
     workspace: Workspace
     #: Task of each part.
     tasks: Mapping[str, str]
+    #: Says that it is in use.
+    live: LiveLock
 
     def remove(self) -> None:
         """Take everything away again."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.live.release()
+
+    def keep(self) -> None:
+        """Leave everything for whoever wants to look at it."""
+        self.live.path.unlink(missing_ok=True)
+        self.live.release()
 
     def files_with(self, text: str) -> tuple[str, ...]:
         """Return the files of the ledger and of what is local to this machine that hold *text*."""
@@ -87,9 +102,10 @@ def build(
 
     Raises `WfledgerError` where that cannot be done; nothing is left then.
     """
-    place = below / "wfledger" / "rehearsals"
+    place = below / "wfledger" / REHEARSALS
     place.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=place)).resolve()
+    live = LiveLock(folder / _LIVE)
     try:
         repo = folder / "repo"
         _make_repo(repo)
@@ -101,8 +117,18 @@ def build(
         tasks = {part.name: _add(workspace, part, limit_s) for part in parts}
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
+        live.release()
         raise
-    return Stage(folder, workspace, tasks)
+    return Stage(folder, workspace, tasks, live)
+
+
+def is_abandoned(folder: Path, *, now: float) -> bool:
+    """Whether the rehearsal that made the stage *folder* was killed, and some time ago."""
+    path = folder / _LIVE
+    try:
+        return path.stat().st_mtime < now - _SETTLE_S and not is_alive(path)
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from wfledger.core.records import canonical_json
 from wfledger.errors import BusyError
 from wfledger.run.upkeep.archiving import archive_refs
 from wfledger.run.upkeep.clearing import clear_attempts, clear_logs, clear_tmp, final_tasks
+from wfledger.run.upkeep.leftovers import clear_goals, clear_rehearsals
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 
@@ -33,7 +34,7 @@ _GIT_S: Final = 3600.0
 class Kept:
     """What one round did."""
 
-    #: Local files of attempts, logs and temporary files that were removed.
+    #: Local files of attempts, logs, goals and rehearsals that were removed.
     files: int
     #: Refs that were folded into the archive.
     refs: int
@@ -99,6 +100,7 @@ def _round(workspace: Workspace) -> Kept:
     final = final_tasks(workspace)
     files = clear_attempts(workspace, final) + clear_logs(workspace, retention, final)
     files += clear_tmp(workspace, older_s=_TMP_S)
+    files += clear_goals(workspace, retention) + clear_rehearsals(workspace)
     refs = archive_refs(workspace, older_s=retention.refs_s)
     unpackable = note.unpackable if note else 0
     left = _pack_objects(workspace, unpackable)
