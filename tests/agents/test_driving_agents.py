@@ -36,7 +36,9 @@ def _have(agent: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _drive(terminal: Terminal, agent: Driven) -> None:
     path = f"{terminal.programs}{os.pathsep}{os.environ['PATH']}"
-    done = run(*agent.argv, cwd=terminal.root, env={"PATH": path, **agent.env}, timeout=300)
+    # opencode takes PWD for where it is.
+    env = {"PATH": path, "PWD": str(terminal.root), **agent.env}
+    done = run(*agent.argv, cwd=terminal.root, env=env, timeout=300)
     assert done.status == 0, done.err
 
 

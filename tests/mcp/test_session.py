@@ -58,6 +58,20 @@ def test_claim_is_renewed_until_its_deadline_and_then_by_its_agent_alone(
     mine._renew_one(workspace, kept)  # over: the next call is told, nothing is raised here
 
 
+@pytest.mark.requirement("WFL-MCP-015")
+def test_connected_session_takes_back_what_one_that_is_gone_has_held(terminal: Terminal) -> None:
+    run, clock = submit_tasks(terminal, {"id": "one", "command": "true"}), FakeClock()
+    hold(terminal, f"{run}.one")
+    mine = session(terminal, clock)
+    workspace = mine.workspace()
+    for _ in range(3):
+        mine._look_after_others(workspace)
+        assert terminal.status(f"{run}.one") == "in-progress"
+        clock.wait(workspace.policy().lease_s / 2 - 1)
+    mine._look_after_others(workspace)
+    assert terminal.status(f"{run}.one") != "in-progress"
+
+
 @pytest.mark.long
 def test_one_call_at_a_time_works_on_a_task(terminal: Terminal) -> None:
     mine = session(terminal, FakeClock())

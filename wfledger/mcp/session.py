@@ -18,6 +18,7 @@ from wfledger.errors import BusyError, StaleError, UsageError, WfledgerError
 from wfledger.mcp.lasting import Doing, Work
 from wfledger.run.attempts import claims
 from wfledger.run.attempts.handing import Foreground
+from wfledger.run.attempts.recovery import recover_lost
 from wfledger.run.attempts.tenure import deadline_of
 from wfledger.run.liveness import has_runtime
 from wfledger.run.looks.naming import resolve
@@ -209,6 +210,7 @@ class Session:
                 pause = min(_EVERY_S, workspace.policy().lease_s / _SHARE)
                 for one in self.kept():
                     self._renew_one(workspace, one)
+                self._look_after_others(workspace)
             except (WfledgerError, OSError) as error:  # no ledger yet, or a full disk
                 pause = _RETRY_S
                 if self.kept():
@@ -222,3 +224,8 @@ class Session:
             deadline = deadline_of(workspace, task)
             if deadline is None or self._clock.now() < deadline:
                 claims.heartbeat(workspace, one.task, one.token)
+
+    def _look_after_others(self, workspace: Workspace) -> None:
+        """Take back what sessions that are gone have held; where a runtime started us, it does."""
+        if "WFLEDGER_TASK" not in self._start.environ:
+            recover_lost(workspace, report=lambda task, text: self.log(f"{task}: {text}"))

@@ -37,10 +37,12 @@ const hooks = (client, directory) => ({
       session_id: input.sessionID,
       tool_name: input.tool,
       tool_input: input.args,
-      tool_response: output.output,
+      tool_response: output.output ?? output.content, // the latter is what a server's tool answers
     }
     const answer = await ask("PostToolUse", directory, said)
-    if (answer.status === NO) output.output = `${output.output ?? ""}\n\n${answer.err}`
+    if (answer.status !== NO) return
+    if (Array.isArray(output.content)) output.content.push({ type: "text", text: answer.err })
+    else output.output = `${output.output ?? ""}\n\n${answer.err}`
   },
   event: async ({ event }) => {
     if (event.type !== "session.idle") return
