@@ -261,10 +261,10 @@ def _say_result(result: "Result") -> None:
         _say_route(result.route)
     if result.confined is not None:
         network = "network" if result.confined.network else "no network"
-        kept, isolation = result.confined.sandbox, result.confined.isolation
-        if kept == "own" and result.agent.get("adapter") == "model":
+        kept: str = result.confined.sandbox
+        if kept == "own" and (result.agent or {}).get("adapter") == "model":
             kept = "none, since it could run no commands"
-        say(f"sandbox: {kept}, {network}, in a {isolation}")
+        say(f"sandbox: {kept}, {network}, in a {result.confined.isolation}")
 
 
 def _say_route(route: "Routed") -> None:
