@@ -111,7 +111,7 @@ class Violation:
     """One rule that one path breaks."""
 
     #: out_of_scope, protected, symlink, gitlink, bad_path, case_twin, too_large, too_many,
-    #: mode_change
+    #: mode_change, secret
     code: str
     #: For people, escaped; empty if it is about the change as a whole.
     path: str

@@ -18,6 +18,7 @@ from tests.support.workspaces import (
     script,
 )
 from wfledger.core.policy import Policy
+from wfledger.core.routes import Routed
 from wfledger.run.merger.landing import Blocked, Done
 from wfledger.run.merger.scopecheck import Judged, escape_of, judge, subject_of
 from wfledger.run.workspace import Workspace
@@ -92,6 +93,28 @@ def test_result_is_blocked_with_every_violation(workspace: Workspace, case: str)
         assert line.split()[1] in landing.reason
     assert git(workspace.main, "rev-parse", BRANCH) == tip
     assert landed_commits(workspace.main, task.id) == []
+
+
+@pytest.mark.requirement("WFL-SCOPE-050")
+def test_a_secret_that_the_attempt_was_given_does_not_land_and_is_not_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near = "[provider.near]\nprofile = 'vllm'\nkey = 'NEAR'\nbase_url = 'http://127.0.0.1:9'\n"
+    fleet = f"[env]\npass = ['MY_TOKEN']\n{near}"
+    workspace = make_workspace(tmp_path, FILES, fleet=fleet)
+    values = {"MY_TOKEN": "canary-of-token", "NEAR": "canary-of-near", "OTHER_KEY": "canary-of-other"}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    files = {f"src/{name}": f"key: {value}\n" for name, value in values.items()}
+    task = put_merging(
+        workspace, "one", files, result={"route": Routed(provider="near", model="m")}
+    )
+    landing = land(workspace, task)
+    assert isinstance(landing, Blocked)
+    # The third was given to nobody.
+    assert _said(landing) == {"secret src/MY_TOKEN", "secret src/NEAR"}
+    assert "MY_TOKEN" in landing.reason
+    assert "canary" not in landing.reason
 
 
 def test_what_is_in_scope_lands_with_its_modes(workspace: Workspace) -> None:

@@ -17,6 +17,7 @@ from wfledger.core.segments import is_ledger_name
 from wfledger.errors import InvalidPatternError
 from wfledger.run.attempts.keeping import kept_head
 from wfledger.run.merger.merging import Refusal, Subject
+from wfledger.run.merger.spilling import spilt
 from wfledger.run.workspace import Workspace
 from wfledger.vcs.merge import Conflict
 from wfledger.vcs.repo import Repository
@@ -91,6 +92,7 @@ def judge(workspace: Workspace, task: Task, subject: Subject) -> Judged | Refusa
         return Judged() if _may_be_empty(task, subject) else _nothing_done()
     base = subject.base or ""
     found = find_violations(workspace, task, changes, before=base)
+    found += spilt(workspace, task, subject, changes)
     return refusal_of(task, found) if found else Judged(changes)
 
 

@@ -20,13 +20,18 @@ def clear_goals(workspace: Workspace, policy: Retention) -> int:
     oldest = workspace.clock.now().timestamp() - policy.logs_s
     removed = 0
     for folder in _folders(workspace.ledger.layout.local / GOALS):
+        # What is no goal, cannot be read or is worked on is left alone.
         with suppress(OSError, WfledgerError):
-            place = Place(workspace, folder.name)
-            if place.written() < oldest and _is_over(place):
-                with place.alone():
-                    shutil.rmtree(folder, ignore_errors=True)
-                    removed += 1
+            removed += _clear_goal(Place(workspace, folder.name), oldest)
     return removed
+
+
+def _clear_goal(place: Place, oldest: float) -> bool:
+    if place.written() >= oldest or not _is_over(place):
+        return False
+    with place.alone():
+        shutil.rmtree(place.folder, ignore_errors=True)
+    return True
 
 
 def clear_rehearsals(workspace: Workspace) -> int:
