@@ -1,5 +1,6 @@
 """What stands on the card of a plan, and when a person is asked (spec 66, WFL-CARD)."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,6 +59,22 @@ def test_card_names_everything_that_a_plan_would_do() -> None:
         "the run: $10.00", "the run: 1200 s", "an attempt of coder: 9000 tokens", "one task: $1.00",
     )
     assert (found.network, found.sandbox) == (True, "none")
+
+
+@pytest.mark.requirement("WFL-CARD-001")
+def test_card_names_the_login_that_an_agent_is_given_where_no_provider_serves_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("OPENAI_API_KEY", "set")
+    monkeypatch.delenv("CODEX_API_KEY", raising=False)
+    (tmp_path / ".codex").mkdir()
+    (tmp_path / ".codex/auth.json").write_text("{}")
+    fleet = '[role.coder]\nadapter = "codex"\n'
+    found = card({**MODEL, "worker": "coder"}, fleet=fleet)
+    assert (found.secrets, found.unset) == (("OPENAI_API_KEY", "~/.codex/auth.json"), ())
+    served = card({**MODEL, "worker": "coder"}, fleet=fleet + 'model = "openai/gpt-6-luna"\n')
+    assert served.secrets == ("OPENAI_API_KEY",)
 
 
 @pytest.mark.requirement("WFL-CARD-001")

@@ -171,7 +171,7 @@ def _qwen(reach: Reach, root: Path, homes: Homes) -> Outfit:
         *_hooks("qwen", settings, events, timeout=_HOOK_S * 1000),
         _skill(base / "skills"), Placed(text, _stanza()),
     )  # fmt: skip
-    note = f"Qwen adds a version of its own to {settings.name}, and leaves a copy beside it (.orig)."
+    note = f"Qwen adds its own version to {settings.name}, and leaves a copy beside it (.orig)."
     return Outfit(placed, (note,))
 
 

@@ -9,6 +9,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 from wfledger.core.documents import TaskSpec
@@ -17,11 +18,12 @@ from wfledger.core.routes import ModelPolicy
 from wfledger.core.text import clean_line
 from wfledger.core.usage import Budget, dollars
 from wfledger.plans.compiling import Plan
+from wfledger.run.config.adapters import Adapter
 from wfledger.run.config.confinement import UNCONFINED, Confinement
 from wfledger.run.config.providers import Price
 from wfledger.run.config.roles import Fleet, Role
 from wfledger.run.money.estimates import Asked, Estimate, estimate
-from wfledger.run.money.prices import alternatives, key_of, price_of
+from wfledger.run.money.prices import alternatives, key_of, place_of, price_of
 from wfledger.run.processes.environment import looks_secret
 from wfledger.run.staffing import default_role
 from wfledger.run.workers.confining import foreseen
@@ -117,7 +119,7 @@ def card_for(plan: Plan, around: Circumstances) -> Card:
         sandbox=boxed.sandbox,
         network=any(one.network for one in workers) or (starts and boxed.network),
         secrets=secrets,
-        unset=tuple(name for name in secrets if not os.environ.get(name)),
+        unset=tuple(name for name in secrets if not _is_here(name)),
         cost=estimate(asked, plan.budget),
         caps=_listed(_caps(plan, specs, agents, around.fleet)),
         asks=(),
@@ -183,13 +185,29 @@ def _agent(spec: TaskSpec, wanted: str | None, around: Circumstances) -> _Agent:
     who, fallbacks = _who(role, policy), policy.fallback_models if policy is not None else ()
     each = alternatives(policy) if policy is not None else ()
     prices = [price_of(one, around.fleet) for one in each] or [None]
-    keys = (key_of(one, around.fleet) for one in each)
+    keys = [key_of(one, around.fleet) for one in each]
+    if not each or any(place_of(one, around.fleet)[0] is None for one in each):
+        keys += _login(around.fleet.adapter(role.adapter or ""))
     return _Agent(
         role=name, who=who, confinement=kept, pass_names=role.pass_names, budget=budget,
         prices=tuple(zip((who, *fallbacks), prices, strict=True)),
         keys=tuple(key for key in keys if key is not None),
         fallbacks=fallbacks, is_model=is_model,
     )  # fmt: skip
+
+
+def _login(adapter: Adapter | None) -> Iterator[str]:
+    """Yield what an agent is given of a person's own login: names of variables, and files."""
+    if adapter is not None:
+        named = (*adapter.login.pass_names, *(path for path, _ in adapter.login.copy))
+        yield from (name for name in named if _is_here(name))
+
+
+def _is_here(name: str) -> bool:
+    """Whether the variable *name* is set; of a login's file, whether it is there."""
+    if name.startswith("~/"):
+        return Path(name).expanduser().exists()
+    return bool(os.environ.get(name))
 
 
 def _who(role: Role, policy: ModelPolicy | None) -> str:
