@@ -261,7 +261,7 @@ def _verifies(server: "Server", mark: Path) -> None:
         until(lambda: answered() or (mark.exists() and mark.read_text().strip() != ""))
         if answered():
             found = json.loads(server.process.stdout.readline())["result"]["structuredContent"]
-            assert found["code"] == "busy"
+            assert found.get("code") == "busy" or found["claim"] == "kept", found
 
 
 class Server:
