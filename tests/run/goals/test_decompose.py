@@ -102,6 +102,19 @@ def test_file_that_is_there_is_not_replaced_and_nobody_is_asked(
 
 
 @pytest.mark.long
+@pytest.mark.requirement("WFL-GOAL-003")
+def test_model_that_hands_no_plan_in_is_named_and_no_file_is_left(
+    tmp_path: Path, rehearse: Rehearse
+) -> None:
+    server = rehearse(*[Answer("I would rather not.")] * 5)
+    terminal = open_scripted(tmp_path, server)
+    refused = terminal.json(DECOMPOSE, env=ENV, status=1)
+    assert len(server.requests) == 4
+    assert f"{MODEL} handed no plan in" in refused["message"]
+    assert list(terminal.root.glob("plan*")) == []
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("failure", ["401", "429-quota", "400"])
 def test_model_that_refuses_is_asked_once_and_named(
     tmp_path: Path, rehearse: Rehearse, failure: str

@@ -14,7 +14,7 @@ from wfledger.plans.compiling import Plan
 from wfledger.plans.meeting import Meeting
 from wfledger.plans.ordering import ancestors, members
 from wfledger.run.config.roles import Fleet
-from wfledger.run.goals.asking import Asker, Tool, Wanted, Wrong
+from wfledger.run.goals.asking import Asker, NoAnswerError, Tool, Wanted, Wrong
 from wfledger.run.staffing import missing_roles
 
 #: Problems that a model is told at once.
@@ -78,7 +78,7 @@ class Order:
 class Draft:
     """What a model has drafted."""
 
-    #: In the short form; empty where it never had that.
+    #: In the short form.
     document: Mapping[str, Any]
     #: None where it cannot be run.
     plan: Plan | None
@@ -96,8 +96,12 @@ def draft(asker: Asker, order: Order, fleet: Fleet) -> Draft:
     found = asker.get(Wanted(_SYSTEM, _prompt(order), _TOOL, reading.read))
     if isinstance(found, Draft):
         return found
-    document = _document(order, found.given) if found.given else {}
-    return Draft(document, None, found.problems)
+    if not found.given:
+        raise NoAnswerError(
+            f"{asker.model} handed no plan in, however often it was asked",
+            hint="another model does: --model PROVIDER/MODEL", problems=list(found.problems),
+        )  # fmt: skip
+    return Draft(_document(order, found.given), None, found.problems)
 
 
 def _prompt(order: Order) -> str:
