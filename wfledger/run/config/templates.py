@@ -22,7 +22,10 @@ def template_problem(template: str, known: Collection[str]) -> str | None:
             return f"has a lone {piece}; write {piece * 2} for the character itself"
         if match[1] is not None and match[1] not in known:
             names = ", ".join(f"{{{name}}}" for name in known)
-            return f"has the unknown placeholder {piece}; known: {names}"
+            return (
+                f"has the unknown placeholder {piece}; known: {names}; for a brace itself write it "
+                "twice"
+            )
     return None
 
 
