@@ -263,7 +263,7 @@ def _say_result(result: "Result") -> None:
         network = "network" if result.confined.network else "no network"
         kept: str = result.confined.sandbox
         if kept == "own" and (result.agent or {}).get("adapter") == "model":
-            kept = "none, since it could run no commands"
+            kept = "none (it could run no commands)"
         say(f"sandbox: {kept}, {network}, in a {result.confined.isolation}")
 
 

@@ -161,6 +161,8 @@ def test_no_branch_allows_agents_without_a_sandbox() -> None:
     said = mistakes("allow_unsandboxed = true\n")["/allow_unsandboxed"]
     assert str(machine.path()) in said
     assert load("", machine_text="allow_unsandboxed = true\n").unsandboxed is True
+    odd = mistakes("", 'allow_unsandboxed = "codex"\n')["/allow_unsandboxed"]
+    assert "or a list of names" in odd
 
 
 def test_machine_file_is_found_in_the_users_configuration(

@@ -87,7 +87,7 @@ def test_show_says_by_whose_word_a_model_was_taken_and_why_not_another(workspace
         changes.put_result(result)
     out = wf(workspace.main, "show", f"{RUN}.e").out
     assert "model: zhipu/g, a fallback\n  not x/y: provider x: X_KEY is not set here" in out
-    assert "sandbox: none, since it could run no commands" in out
+    assert "sandbox: none (it could run no commands), " in out
 
 
 def test_nothing_is_said_of_money_where_no_agent_has_worked(tmp_path: Path) -> None:

@@ -158,7 +158,12 @@ class Reader:
 
     def flag_or_strings(self, name: str) -> bool | tuple[str, ...] | None:
         """Return true, false, or a list of strings."""
-        return self.strings(name) if isinstance(self._data.get(name), list) else self.flag(name)
+        value = self._data.get(name)
+        if value is None or isinstance(value, bool | list):
+            return self.strings(name) if isinstance(value, list) else self.flag(name)
+        self._asked.add(name)
+        self.wrong(name, "must be true, false, or a list of names")
+        return None
 
     def seconds(self, name: str) -> float | None:
         """Return a duration: a number of seconds, or a string such as `20m`."""
