@@ -108,7 +108,11 @@ def test_demo_example_is_the_plan_that_the_demo_runs() -> None:
 
 
 @pytest.mark.long
-def test_demo_runs_twice_in_a_row_in_a_path_with_a_space(tmp_path: Path) -> None:
+def test_demo_runs_twice_in_a_row_in_a_path_with_a_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))  # where its two writers meet
     for number in ("one", "two"):
         folder = tmp_path / f"the demo {number}"
         done = run_cli("demo", str(folder), cwd=tmp_path)

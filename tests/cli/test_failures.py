@@ -2,6 +2,8 @@
 
 import errno
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +27,12 @@ def test_missing_part_of_the_ledger_leads_to_doctor(capsys: pytest.CaptureFixtur
     assert "wfledger doctor --fix" in capsys.readouterr().err
 
 
-def test_other_trouble_is_a_defect_with_a_report(capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_trouble_is_a_defect_with_a_report(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     error = FileNotFoundError(errno.ENOENT, "No such file or directory", "/x/y")
     assert exit_status_of(error, ["status"]) == DEFECT
-    assert "defect" in capsys.readouterr().err
+    (report,) = tmp_path.glob("wfledger-defect-*.log")
+    assert str(report) in capsys.readouterr().err
+    assert "FileNotFoundError" in report.read_text()
