@@ -7,7 +7,10 @@ import pytest
 from tests.support.cli import wf, wf_json
 from tests.support.rehearsals import Rehearse
 from tests.support.workspaces import RUN, add_task, make_workspace
-from wfledger.run.money import breakers
+from wfledger.core.documents import Result
+from wfledger.core.routes import Routed
+from wfledger.core.usage import Usage
+from wfledger.run.money import breakers, spending
 from wfledger.run.rehearsal.script import FAILURES
 from wfledger.run.workers.launch import Trouble
 
@@ -47,6 +50,25 @@ def test_list_says_state_slots_key_and_prices(
     done = wf(workspace.main, "provider", "list")
     assert KEY not in done.out
     assert "nothing left; wfledger provider close near" in done.out
+
+
+def test_list_says_of_a_provider_that_its_budget_is_used_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEAR_KEY", KEY)
+    fleet = _fleet().replace("slots = 2", "budget = { tokens = 10 }")
+    workspace = make_workspace(tmp_path, fleet=fleet)
+    task = add_task(workspace, "t", command=None, prompt="Do it.", write=())
+    route = Routed(role="model", provider="near", model="big")
+    used = Usage(input=11, output=1, source="meter")
+    ended = Result(task=task.id, attempt=1, status="succeeded", usage=used, route=route)
+    spending.note(workspace, task, ended)
+    near = wf_json(workspace.main, "provider", "list")["providers"][1]
+    assert (near["name"], near["state"]) == ("near", "closed")
+    assert near["used_up"] == "budget of the provider near: 12 of 10 tokens used"
+    row = next(line for line in wf(workspace.main, "provider", "list").out.splitlines() if "near" in line)
+    assert row.split()[1] == "stopped"
+    assert row.endswith(near["used_up"])
 
 
 @pytest.mark.requirement("WFL-ROUTE-025")

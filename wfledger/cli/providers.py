@@ -113,6 +113,8 @@ def _row(one: "Account") -> tuple[str, ...]:
 def _state(one: "Account") -> str:
     if one.has_key is False and one.state == "closed":
         return "no key"
+    if one.used_up is not None and one.state == "closed":
+        return "stopped"
     return {"closed": "goes on", "open": "stopped", "probing": "is tried"}[one.state]
 
 
@@ -128,7 +130,7 @@ def _models(one: "Account") -> str:
 def _trouble(one: "Account") -> str:
     opened = one.breaker.opened
     if opened is None:
-        return ""
+        return one.used_up or ""
     until = f", until {opened.until}" if opened.until else f"; wfledger provider close {one.name}"
     return f"{opened.kind} since {opened.since}: {opened.message}{until}"
 

@@ -10,6 +10,7 @@ from wfledger.core.documents import TaskSpec
 from wfledger.run.config.providers import Price, Provider
 from wfledger.run.config.roles import Fleet
 from wfledger.run.money import breakers
+from wfledger.run.money.caps import Cap, shut_providers
 from wfledger.run.slots import held
 from wfledger.run.workers.registry import Registry
 from wfledger.run.workspace import Workspace
@@ -28,6 +29,8 @@ class Account:
     #: Attempts that use it now, and may at most; None: nothing limits them.
     busy: int
     limit: int | None
+    #: Its budget that is used up, in words.
+    used_up: str | None = None
 
     @property
     def has_key(self) -> bool | None:
@@ -56,6 +59,7 @@ class Account:
             "message": opened.message if opened is not None else None,
             "since": opened.since if opened is not None else None,
             "until": opened.until if opened is not None else None,
+            "used_up": self.used_up,
             "slots": {"busy": self.busy, "limit": self.limit},
             "models": [
                 {"name": model.name, "priced": model.name not in self.unpriced}
@@ -69,17 +73,18 @@ def accounts(workspace: Workspace, fleet: Fleet) -> tuple[Account, ...]:
     """Return what is described, what roles use, and what is in trouble, by name."""
     names = {provider.name for provider in fleet.providers} | set(_used(fleet))
     names |= set(breakers.states(workspace))
-    return tuple(account(workspace, fleet, name) for name in sorted(names))
+    shut = shut_providers(workspace, fleet.providers)
+    return tuple(_account(workspace, fleet, name, shut.get(name)) for name in sorted(names))
 
 
-def account(workspace: Workspace, fleet: Fleet, name: str) -> Account:
-    """Return how the account *name* stands; changes nothing."""
+def _account(workspace: Workspace, fleet: Fleet, name: str, shut: Cap | None) -> Account:
     known, now = breakers.state(workspace, name), workspace.clock.now()
     provider = fleet.provider(name)
     state = "open" if known.is_open(now) else "probing" if known.is_probing(now) else "closed"
     return Account(
         name, provider, state, known, held(workspace, breakers.kind_of_slot(name)),
         known.slots(provider.slots if provider is not None else None, now),
+        None if shut is None else shut.reason,
     )  # fmt: skip
 
 
