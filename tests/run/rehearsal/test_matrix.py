@@ -65,7 +65,7 @@ def test_a_good_agent_passes_in_every_case() -> None:
         ("mute", ("500",), "task", "without saying"),
         ("lazy", ("empty",), "no_change", "never asked"),
         ("stray", ("edit",), "out_of_scope", ""),
-        ("careless", ("edit",), "done", "key into edit/notes.txt"),
+        ("careless", ("edit",), "out_of_scope", "key into edit/notes.txt"),
         ("leaky", ("402",), "quota", ""),
         ("forgetful", ("resume",), "no_change", ""),
     ],
