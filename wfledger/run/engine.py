@@ -190,7 +190,7 @@ class Engine:
             self._fill()
 
     def _land_due(self) -> None:
-        self._landings.start(self.workspace.ledger.tasks(Status.MERGING, run=self.run_id))
+        self._landings.start(self._scheduler.tasks(Status.MERGING, run=self.run_id))
 
     def _commit_due(self) -> None:
         """Commit the journal; trouble with that stops nobody's work, the journal is durable."""
