@@ -94,11 +94,6 @@ class AgentWorker:
         # No time is left to go on in.
         return replace(ending, again=None) if ended.reason == "wall" else ending
 
-    def usage_now(self, given: Assignment) -> Usage | None:
-        """Return None: an agent says at its end what it has used."""
-        del given
-        return None
-
     def _ending(
         self, given: Assignment, result: Result, problem: Problem, tries: int
     ) -> Ending:

@@ -13,7 +13,7 @@ from typing import Final, Literal, cast, get_args
 
 from wfledger.core.documents import Limits
 from wfledger.run.config.confinement import HIDDEN
-from wfledger.run.config.settings import Reader, none_of, read_toml
+from wfledger.run.config.settings import Reader, none_of, read_each
 from wfledger.run.config.templates import template_problem
 from wfledger.run.processes.environment import looks_like_token
 
@@ -181,7 +181,7 @@ class Adapter:
 @cache
 def built_in() -> tuple[Adapter, ...]:
     """Return the adapters that wfledger comes with, by name."""
-    return tuple(_from_file(path) for path in sorted(_FOLDER.glob("*.toml")))
+    return read_each(_FOLDER, read_adapter)
 
 
 def file_of(name: str) -> str:
@@ -233,13 +233,6 @@ def read_signs(table: Reader, key: str) -> tuple[Sign, ...]:
         else:
             signs.append(Sign(match, kind))
     return tuple(signs)
-
-
-def _from_file(path: Path) -> Adapter:
-    top = Reader(read_toml(path.read_text("utf-8"), source=str(path)), source=str(path))
-    adapter = read_adapter(top, path.stem)
-    top.close()
-    return adapter
 
 
 def _check(table: Reader, found: Adapter) -> None:

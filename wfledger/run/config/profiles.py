@@ -12,7 +12,7 @@ from typing import Final, Literal, cast, get_args
 from wfledger.core import bounds
 from wfledger.core.routes import CAPABILITIES, Capability
 from wfledger.run.config.providers import Model, Price
-from wfledger.run.config.settings import Reader, none_of, read_toml
+from wfledger.run.config.settings import Reader, none_of, read_each
 
 #: What a request to a provider can fail with (spec 64, "Errors").
 ErrorClass = Literal["auth", "quota", "rate", "overload", "request", "content"]
@@ -101,7 +101,7 @@ class Profile:
 
 def built_in() -> tuple[Profile, ...]:
     """Return the profiles that wfledger comes with, by name."""
-    return tuple(_from_file(path) for path in sorted(_FOLDER.glob("*.toml")))
+    return read_each(_FOLDER, read_profile)
 
 
 def file_of(name: str) -> str:
@@ -185,13 +185,6 @@ def read_urls(table: Reader, key: str) -> Mapping[str, str]:
     inner = table.table(key)
     urls = {name: read_url(inner, name) for name in inner.names()}
     return {name: url for name, url in urls.items() if url is not None}
-
-
-def _from_file(path: Path) -> Profile:
-    top = Reader(read_toml(path.read_text("utf-8"), source=str(path)), source=str(path))
-    profile = read_profile(top, path.stem)
-    top.close()
-    return profile
 
 
 def _read_model(table: Reader, name: str) -> Model:

@@ -8,8 +8,9 @@ import difflib
 import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from types import UnionType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from wfledger.core import bounds
 from wfledger.errors import InvalidDocumentError
@@ -17,6 +18,7 @@ from wfledger.errors import InvalidDocumentError
 #: Of a file of settings.
 FILE_BYTES: Final = 256 * 1024
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?\Z")
+ReadT = TypeVar("ReadT")
 _UNITS: Final = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
@@ -252,3 +254,13 @@ class Reader:
             self.wrong(name, f"must be {what}")
             return None
         return value
+
+
+def read_each(folder: Path, read: Callable[[Reader, str], ReadT]) -> tuple[ReadT, ...]:
+    """Return what *read* makes of each TOML file in *folder*, by its name; raises as `close`."""
+    found = []
+    for path in sorted(folder.glob("*.toml")):
+        top = Reader(read_toml(path.read_text("utf-8"), source=str(path)), source=str(path))
+        found.append(read(top, path.stem))
+        top.close()
+    return tuple(found)

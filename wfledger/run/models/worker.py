@@ -91,12 +91,6 @@ class ModelWorker:
         again = self._launch(given, before=report.usage, resumes=True)
         return Ending(result, again, _wait_s(report), trouble)
 
-    def usage_now(self, given: Assignment) -> Usage | None:
-        """Return what its last answer has brought it to."""
-        del given
-        report = self._sheet.read()
-        return None if report is None else report.usage
-
     def _launch(self, given: Assignment, *, before: Usage | None, resumes: bool) -> Launch:
         target = _target(given, self._role)
         key = _key(target.provider)

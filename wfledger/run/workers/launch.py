@@ -11,7 +11,7 @@ from typing import Protocol
 
 from wfledger.core.documents import Limits, Result, Task
 from wfledger.core.routes import Routed
-from wfledger.core.usage import Budget, Usage
+from wfledger.core.usage import Budget
 from wfledger.run.attempts.desk import Desk
 from wfledger.run.config.confinement import Confinement
 from wfledger.run.config.roles import Fleet
@@ -92,6 +92,3 @@ class Kind(Protocol):
 
     def read_end(self, given: Assignment, ended: Ended, tries: int) -> Ending:
         """Return what the end says; *tries* counts how often it was launched in this attempt."""
-
-    def usage_now(self, given: Assignment) -> Usage | None:
-        """Return what it has used so far, while it runs; None where nobody knows."""

@@ -4,7 +4,6 @@ They say how they ended by their exit status and, if they like, by an envelope.
 """
 
 from wfledger.core.documents import Result, TaskSpec
-from wfledger.core.usage import Usage
 from wfledger.run.attempts.commanding import argv_of
 from wfledger.run.attempts.envelope import read_envelope
 from wfledger.run.attempts.judging import judge
@@ -28,11 +27,6 @@ class CommandWorker:
         """Return what exit status and envelope say."""
         del tries
         return Ending(judged(given, ended))
-
-    def usage_now(self, given: Assignment) -> Usage | None:
-        """Return None: nobody counts what a command uses."""
-        del given
-        return None
 
 
 class ProgramWorker(CommandWorker):
