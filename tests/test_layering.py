@@ -27,12 +27,15 @@ BELOW = {
 }
 #: Third-party package: the modules that may import it.
 DOORS = {
-    "pydantic": ["core.records", "core.documents", "core.policy", "core.usage"],
+    "pydantic": ["core.records", "core.documents", "core.policy", "core.usage", "core.control"],
     "pydantic_core": ["core.records"],
     "filelock": ["store.locks"],
     "pygit2": ["vcs.*"],
     "ruamel": ["plans.reading"],
     "jsonpath_ng": ["plans.expressions"],
+    "cel": ["plans.conditions"],
+    "starlark": ["plans.frontends.starlark"],
+    "quickjs": ["plans.frontends.scripts"],
     "click": ["cli.*"],
     "rich": ["cli.*"],
     "watchdog": ["run.service.watching"],

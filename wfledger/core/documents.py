@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from wfledger.core import bounds
+from wfledger.core.control import Control, ControlState, Reused, Synthesis
 from wfledger.core.records import Command, Id, Oid, Record, Seconds, canonical
 from wfledger.core.routes import Capability, ModelPolicy, Routed
 from wfledger.core.usage import Budget, Usage
@@ -81,13 +82,17 @@ class TaskSpec(Record):
     """What a task may read, run, write and be verified by; frozen at submission (WFL-TASK-010)."""
 
     title: str = ""
-    #: A shell line or an argument vector; excludes `prompt` and `manual`.
+    #: A shell line or an argument vector; excludes `prompt`, `manual` and `control`.
     command: Command | None = None
     prompt: str | None = None
     #: Done by whoever claims it; no runtime starts it.
     manual: bool = False
+    #: No worker does it: it decides by itself, and may start tasks (spec 92).
+    control: Control | None = None
     #: The role of fleet.toml that runs a prompt.
     role: str | None = None
+    #: The role that it has in its plan: of gates and handoffs.
+    plays: str | None = None
     agent_type: str = "general"
     max_steps: int | None = None
     #: The model that it wants; absent: its role's.
@@ -131,12 +136,21 @@ class TaskSpec(Record):
     at: Oid | None = None
     #: It judges that result, and nothing depends on it.
     verifies: Verifies | None = None
+    #: Its exit status is its answer: one that is not 0 says no, and is no failure.
+    probe: bool = False
+    #: It puts its inputs together: they are merged before it is asked, and in its result.
+    reduces: bool = False
+    #: The controller that chooses among this result and others: it is kept and not landed.
+    candidate_of: Id | None = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         """Check that it is known who does the task (WFL-TASK-012)."""
         others = self.prompt is not None or self.manual
-        if (self.command is not None) == others:
+        if self.control is not None:
+            if others or self.command is not None:
+                raise ValueError("a controller has no command, no prompt, and is not for people")
+        elif (self.command is not None) == others:
             raise ValueError("a task has a command, or a prompt, or is for people (manual)")
         return self
 
@@ -244,7 +258,9 @@ class Landed(Record):
     target: str | None = None
     commit: Oid | None = None
     #: `merged`, `nothing` (a reader, or an allowed empty change).
-    how: Literal["merged", "nothing"]
+    #: `nothing`: a reader, or an allowed empty change; `kept`: a candidate, whose result is kept;
+    #: `decided`: a controller.
+    how: Literal["merged", "nothing", "kept", "decided"]
     at: str
 
 
@@ -296,6 +312,8 @@ class Task(Record):
     approvals: tuple[Approval, ...] = ()
     #: Absent for what was not imported.
     imported: Origin | None = None
+    #: How far a controller has come.
+    control: ControlState | None = None
 
     @model_validator(mode="after")
     def _of_its_run(self) -> Self:
@@ -375,6 +393,12 @@ class Result(Record):
     confined: Confined | None = None
     #: Which model it was, of those that the task would take; absent for commands.
     route: Routed | None = None
+    #: Hash of everything that went into it (spec 93).
+    key: str | None = None
+    #: It was not worked for: the same work had been done before.
+    reused: Reused | None = None
+    #: Of a task that puts its inputs together, or a controller.
+    synthesis: Synthesis | None = None
 
 
 class Bringing(Record):
@@ -419,5 +443,7 @@ class Run(Record):
     state: Literal["open", "paused", "aborted", "landed"] = "open"
     reason: str = ""
     landed: Landed | None = None
+    #: Runs whose results are taken where nothing that goes into a task differs (spec 93).
+    reuses: tuple[Id, ...] = ()
     #: A `land` that has begun; over when `landed` says so (WFL-LAND-045).
     bringing: Bringing | None = None

@@ -17,7 +17,7 @@ FINAL_CODES: Final = frozenset(
     {
         "exhausted", "task", "timeout", "idle", "silence", "no_change", "out_of_scope",
         "verification", "conflict", "gate", "read_only_violation", "dependency_cancelled",
-        "request", "content", "budget",
+        "request", "content", "budget", "undone", "gate_failed", "no_winner",
     }
 )
 
@@ -61,7 +61,8 @@ def readiness(task: Task, standings: Mapping[str, Standing]) -> Readiness:
     A dependency that does not exist never will: it counts as cancelled.
     """
     missing, waits = [], []
-    for dependency in task.spec.after:
+    started = task.control.on if task.control else ()
+    for dependency in (*task.spec.after, *started):
         standing = standings.get(dependency)
         if standing is None:
             return Readiness("never", on=(dependency,))

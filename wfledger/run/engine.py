@@ -31,6 +31,7 @@ from wfledger.run.attempts.recovery import recover_lost, sweep_worktrees
 from wfledger.run.attempts.requests import requested
 from wfledger.run.beating import Heart
 from wfledger.run.commit import commit_journal
+from wfledger.run.controllers import driving as controllers
 from wfledger.run.looks.notifying import Notifier
 from wfledger.run.looks.view import View, run_verdict
 from wfledger.run.merger.landings import Landings
@@ -55,6 +56,8 @@ PULSE_S: Final = 0.5
 _RECOVER_EVERY_S: Final = 2.0
 _COMMIT_EVERY_S: Final = 1.0
 _TRIM_EVERY_S: Final = 5.0
+#: Steps of one tick that follow from one another; the rest is for the next tick.
+_CONTROL_ROUNDS: Final = 64
 
 Report = Callable[[str, str], None]
 
@@ -180,14 +183,23 @@ class Engine:
 
     def _dispatch(self) -> None:
         """Let the scheduler step, end what is to end and start what is on offer."""
-        self._step = self._scheduler.step(slots=self._slots.count, only=self.run_id)
-        for name, sentence in self._step.adopted:
-            self._report(name, sentence)
+        self._step = self._step_through()
         self._shut.look()
         self._stop_aborted(self._step)
         self._stop_requested()
         if not self.draining:
             self._fill()
+
+    def _step_through(self) -> Step:
+        """Step until no controller has anything left to decide, for one may wait for another."""
+        for _ in range(_CONTROL_ROUNDS):
+            step = self._scheduler.step(slots=self._slots.count, only=self.run_id)
+            for name, sentence in step.adopted:
+                self._report(name, sentence)
+            due = [] if self.draining else step.controls
+            if not controllers.advance(self.workspace, due, self._report):
+                break
+        return step
 
     def _land_due(self) -> None:
         self._landings.start(self._scheduler.tasks(Status.MERGING, run=self.run_id))

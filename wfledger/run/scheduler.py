@@ -61,6 +61,8 @@ class Step:
     aborted: set[str] = field(default_factory=set)
     #: What was done by files and taken in: name and sentence.
     adopted: tuple[tuple[str, str], ...] = ()
+    #: Controllers that have nothing left to wait for.
+    controls: list[tuple[Task, Readiness]] = field(default_factory=list)
     #: Seconds until the next backoff ends, if one is all there is to wait for.
     next_due_s: float | None = None
 
@@ -125,6 +127,7 @@ class Scheduler:
             one.promote(_offered_here(one, ready, only), slots=slots)
             observations.save("offer")
         step = one.finished
+        step.controls = [due for due in step.controls if only in {None, due[0].run}]
         step.adopted = adopted
         step.view = self.look(runs)
         self._cache.forget_others()
@@ -249,6 +252,8 @@ class _Pass:
                 self._try_move(task.id, Status.BLOCKED, why="can never start", block=block)
             elif found.kind == "waits" and task.accepted is None:
                 self.finished.waits[task.id] = f"waits for {', '.join(found.on[:3])}"
+            elif task.spec.control is not None and task.accepted is None:
+                self.finished.controls += [] if self.paused else [(task, found)]
             elif not self._backs_off(task) and not self._lacks(task) and self._has_scope(task):
                 ready.append((task, found))
         return ready

@@ -48,7 +48,7 @@ REASON_CHARS: Final = 16_000
 class Done:
     """The task is in done/. *commit* is None when there was nothing to merge."""
 
-    how: Literal["merged", "nothing"]
+    how: Literal["merged", "nothing", "kept", "decided"]
     commit: str | None = None
 
 
