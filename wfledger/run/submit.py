@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wfledger.clock import iso
 from wfledger.core import bounds
@@ -133,9 +134,18 @@ def _create_branch(workspace: Workspace, branch: str, base: str) -> None:
 
 
 def _renamed(spec: TaskSpec, ids: dict[str, str]) -> TaskSpec:
+    """Return *spec* with full ids in place of the names of nodes."""
     after = tuple(ids[node] for node in spec.after)
     inputs = tuple(ids[node] for node in spec.inputs)
-    return spec.but(after=after, inputs=inputs)
+    more: dict[str, Any] = {}
+    if spec.candidate_of is not None:
+        more["candidate_of"] = ids[spec.candidate_of]
+    if spec.control is not None:
+        more["control"] = spec.control.but(
+            members=tuple(ids[node] for node in spec.control.members),
+            outer={name: ids[node] for name, node in spec.control.outer.items()},
+        )
+    return spec.but(after=after, inputs=inputs, **more)
 
 
 def as_submitted(

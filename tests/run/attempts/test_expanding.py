@@ -9,9 +9,10 @@ import pytest
 from tests.support.driving import Held, submit_tasks, take, writer
 from tests.support.terminal import Terminal, open_terminal
 from wfledger.core.documents import Task
+from wfledger.core.ids import child_id
 from wfledger.errors import InvalidDocumentError, PlanError, StaleError, UsageError, WfledgerError
 from wfledger.run.attempts.claims import release
-from wfledger.run.attempts.expanding import PER_CALL, PER_PARENT, child_id, expand
+from wfledger.run.attempts.expanding import PER_CALL, PER_PARENT, expand
 from wfledger.run.scheduler import Scheduler
 
 FLEET = """

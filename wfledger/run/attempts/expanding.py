@@ -5,7 +5,6 @@ lock, each after what it waits for, so that a death in between leaves only tasks
 same call again adds the rest (WFL-EXPAND-001…007).
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,7 +12,7 @@ from typing import Any, Final
 from wfledger.clock import iso
 from wfledger.core import bounds
 from wfledger.core.documents import Task, TaskSpec
-from wfledger.core.ids import check_id
+from wfledger.core.ids import child_id, child_prefix
 from wfledger.core.statuses import Status
 from wfledger.errors import BudgetError, InvalidDocumentError, PlanError, UsageError
 from wfledger.plans import checking
@@ -30,10 +29,6 @@ from wfledger.run.workspace import Workspace
 #: Tasks of one call, and children of one task.
 PER_CALL: Final = 50
 PER_PARENT: Final = 200
-_ID_CHARS: Final = 64
-#: Longest id of a parent that its children's begin with; a longer one gives way to its digest.
-_PREFIX_CHARS: Final = 40
-_DIGEST: Final = 10
 _BY: Final = "worker"
 
 
@@ -87,7 +82,7 @@ def expand(
 
 def children_of(workspace: Workspace, task_id: str) -> tuple[str, ...]:
     """Return the ids of a task's children, as far as their names tell; no document is read."""
-    prefix, run = _prefix(task_id), task_id.partition(".")[0]
+    prefix, run = child_prefix(task_id), task_id.partition(".")[0]
     return tuple(
         name for status in Status for name in workspace.ledger.names(status, run=run)
         if name.startswith(prefix)
@@ -157,7 +152,7 @@ class _Outer:
 def _in_run(workspace: Workspace, parent: Task, name: str) -> str | None:
     """Return the full id of a task of the parent's run, or None; its other children come first."""
     full = [name] if name.partition(".")[0] == parent.run else []
-    wanted = (*full, f"{_prefix(parent.id)}{name}", f"{parent.run}.{name}")
+    wanted = (*full, f"{child_prefix(parent.id)}{name}", f"{parent.run}.{name}")
     return next((one for one in wanted if workspace.ledger.find(one) is not None), None)
 
 
@@ -200,24 +195,7 @@ def _edge_problem(spec: TaskSpec) -> tuple[str, ...]:
     return (f"{count} dependencies; at most {bounds.TASK_EDGES}",) * (count > bounds.TASK_EDGES)
 
 
-# -- names ---------------------------------------------------------------------------------------
-
-
-def _prefix(parent: str) -> str:
-    if len(parent) <= _PREFIX_CHARS:
-        return f"{parent}."
-    run = parent.partition(".")[0]
-    return f"{run}.{hashlib.sha256(parent.encode()).hexdigest()[:_DIGEST]}."
-
-
-def child_id(parent: str, node: str) -> str:
-    """Return the id of the child *node*: the same for the same names, whoever asks."""
-    prefix = _prefix(parent)
-    room = _ID_CHARS - len(prefix)
-    if len(node) > room:
-        digest = hashlib.sha256(node.encode()).hexdigest()[:_DIGEST]
-        node = f"{node[: room - _DIGEST - 1].rstrip('-_.')}-{digest}"
-    return check_id(f"{prefix}{node}")
+# -- what is there already ----------------------------------------------------------------------
 
 
 def _refuse_other_content(
