@@ -4,13 +4,13 @@ import jsonschema
 import pytest
 
 from tests.conformance import generated, pages
-from wfledger.core import documents, policy, routes, schemas, usage
+from wfledger.core import control, documents, policy, routes, schemas, usage
 from wfledger.core.records import Record
 
 FOLDER = pages.SPEC / "schemas"
 PARTS = {
     name: part
-    for module in (documents, policy, routes, usage)
+    for module in (control, documents, policy, routes, usage)
     for name, part in vars(module).items()
     if isinstance(part, type) and issubclass(part, Record) and part is not Record
 }

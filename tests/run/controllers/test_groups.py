@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engines import drive, statuses
-from tests.support.workspaces import RUN, add_task, make_workspace
+from tests.support.workspaces import add_task, make_workspace
 from wfledger.core.control import Control
 from wfledger.core.documents import Task
 from wfledger.run.workspace import Workspace
