@@ -12,6 +12,8 @@ RUN_BYTES: Final = 16 * 1024 * 1024
 PLAN_BYTES: Final = 8 * 1024 * 1024
 #: Tasks of one run.
 RUN_TASKS: Final = 10_000
+#: Judges of one choice.
+JUDGES: Final = 16
 #: Dependencies of one task that it names itself.
 TASK_EDGES: Final = 64
 #: Patterns of one task, bytes and segments of one pattern.

@@ -21,6 +21,8 @@ ControlKind = Literal[
 #: Why a loop is over (spec 92).
 StopReason = Literal["condition", "iterations", "tokens", "money", "time", "failed"]
 Strategy = Literal["all", "first_success", "best_score", "teacher_selected"]
+#: Which of two candidates is better, first by what.
+Ordering = Literal["cost_then_score", "score_then_cost"]
 
 
 class Condition(Record):
@@ -54,6 +56,9 @@ class Promotion(Record):
     require_teacher_review: bool = False
     min_successful_branches: int | None = Field(default=None, ge=0)
     promotion_gate: PromotionGate = PromotionGate()
+    #: best_score: what counts first, and what a candidate must have at least.
+    ordering: Ordering = "score_then_cost"
+    min_score: int = 0
 
 
 class GateTerms(Record):
@@ -93,6 +98,8 @@ class Control(Record):
     time_s: Seconds | None = None
     #: teacher_review.
     promotion: Promotion | None = None
+    #: teacher_review: who judges the candidates; each by a command or a prompt.
+    judges: tuple[Condition, ...] = Field(default=(), max_length=bounds.JUDGES)
     #: gate.
     gate: GateTerms | None = None
     #: script: its text.
