@@ -19,6 +19,7 @@ _BOUNDS: Final = {
     "RUN_BYTES": "bytes of a run document",
     "PLAN_BYTES": "bytes of a plan file",
     "RUN_TASKS": "tasks of one run",
+    "JUDGES": "judges of one choice",
     "TASK_EDGES": "entries of `after`",
     "PATTERNS": "patterns of one task",
     "PATTERN_BYTES": "bytes of one pattern",
