@@ -114,6 +114,8 @@ class ControlState(Record):
     step: int = Field(default=0, ge=0)
     #: Tasks that it has started and waits for.
     on: tuple[Id, ...] = ()
+    #: Whether it goes on as soon as one of them is settled.
+    any_of: bool = False
     #: The last tasks of everything that it has started, in order; theirs are the results.
     exits: tuple[Id, ...] = ()
     #: What was decided, by kind of controller; recorded before what follows from it is begun.

@@ -60,9 +60,18 @@ def readiness(task: Task, standings: Mapping[str, Standing]) -> Readiness:
 
     A dependency that does not exist never will: it counts as cancelled.
     """
-    missing, waits = [], []
     started = task.control.on if task.control else ()
-    for dependency in (*task.spec.after, *started):
+    if task.control is None or not task.control.any_of:
+        return _all_of((*task.spec.after, *started), standings)
+    found = _all_of(task.spec.after, standings)
+    if found.kind != "ready" or not started or any(_settled(standings.get(n)) for n in started):
+        return found
+    return Readiness("waits", found.missing, started)
+
+
+def _all_of(names: Iterable[str], standings: Mapping[str, Standing]) -> Readiness:
+    missing, waits = [], []
+    for dependency in names:
         standing = standings.get(dependency)
         if standing is None:
             return Readiness("never", on=(dependency,))
@@ -79,6 +88,11 @@ def readiness(task: Task, standings: Mapping[str, Standing]) -> Readiness:
     if waits:
         return Readiness("waits", tuple(missing), tuple(waits))
     return Readiness("ready", tuple(missing))
+
+
+def _settled(standing: Standing | None) -> bool:
+    """Whether nothing more is to come of a task; one that is not there has nothing to come."""
+    return standing is None or standing.status is Status.DONE or standing.failed_for_good
 
 
 def is_lifted(task: Task) -> bool:
