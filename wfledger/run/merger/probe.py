@@ -8,11 +8,11 @@ JSON object with the `reason` why the file does not pass, or null.
 import json
 import os
 import re
-import resource
 from typing import Any, Final
 
 from wfledger.core.values import value_reason
 from wfledger.plans import expressions
+from wfledger.run.processes.limiting import limit_itself
 
 #: Bytes of memory that it may ask the system for.
 MEMORY: Final = 2**30
@@ -23,19 +23,11 @@ def main(question: int, answer: int) -> int:
     """Answer what stands in the file *question* into the file *answer*; returns 0."""
     with os.fdopen(question, "rb") as source:
         asked = json.loads(source.readline())
-        _limit(asked["cpu_s"])
+        limit_itself(asked["cpu_s"], MEMORY)
         reason = _reason(asked, source.read)
     with os.fdopen(answer, "w", encoding="utf-8") as goal:
         json.dump({"reason": reason}, goal)
     return 0
-
-
-def _limit(cpu_s: int) -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    allowed = MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most)
-    resource.setrlimit(resource.RLIMIT_AS, (allowed, allowed))
 
 
 def _reason(asked: dict[str, Any], read: Any) -> str | None:
@@ -75,4 +67,3 @@ def _json_path(asked: dict[str, Any], text: str) -> str | None:
     except Exception as error:  # noqa: BLE001 - the package raises what its parts happen to
         return f"{where} cannot be worked out: {error}"
     return value_reason(where, values, asked["equals"])
-
