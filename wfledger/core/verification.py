@@ -200,6 +200,11 @@ def judgement(status: Status, result: Result | None, block: Block | None) -> Jud
     return Judgement("failed" if code in _SAID else "abstained", reason)
 
 
+def is_pass(verdict: object) -> bool:
+    """Whether *verdict*, as an envelope's `outputs` has it, says yes."""
+    return verdict is True or str(verdict).strip().lower() in _PASSES
+
+
 def _judgement_of(result: Result | None) -> Judgement:
     if result is None:
         return Judgement("abstained", "its result is gone")
@@ -208,7 +213,7 @@ def _judgement_of(result: Result | None) -> Judgement:
     if verdict is None:
         refused = bool(result.findings) or result.status not in {"succeeded", "no_change"}
     else:
-        refused = str(verdict).strip().lower() not in _PASSES
+        refused = not is_pass(verdict)
     return Judgement("failed", reason) if refused else Judgement("passed")
 
 
