@@ -97,7 +97,7 @@ def test_sound_moves_are_sound() -> None:
 @pytest.mark.parametrize(
     ("steps", "wanted"),
     [
-        ([(None, W, 0), (W, D, 0)], "no arrow"),
+        ([(None, W, 0), (W, I, 0)], "no arrow"),
         ([(None, W, 0), (I, W, 0)], "is followed by"),
         ([(None, W, 0), (None, W, 0)], "added again"),
         ([(None, W, 0), (W, P, 0)], "attempt 0 became 0"),
