@@ -13,6 +13,8 @@ from wfledger.run.processes.process import Ended
 
 #: Exit status by which a program says "try again": EX_TEMPFAIL of sysexits.
 TEMPORARY: Final = 75
+#: Exit statuses by which a probe says no; 126 and 127 are the shell's: it could not be run.
+_NO: Final = range(1, 126)
 _ENDED_BY_US: Final = {
     "wall": "timeout",
     "idle": "idle",
@@ -30,10 +32,18 @@ def judge(task: Task, envelope: Envelope, ended: Ended) -> Result:
     )
     problem = _problem(task, envelope, ended)
     if problem is None:
-        return result.but(failure=None)
+        return _answered(task, result, ended).but(failure=None)
     failure_class, message = problem
     status = "blocked" if failure_class == "question" else "failed"
     return result.but(status=status, failure=failure(failure_class, message))
+
+
+def _answered(task: Task, result: Result, ended: Ended) -> Result:
+    """Return *result* with the answer that the exit status of a probe is (WFL-EXPR-021)."""
+    if not task.spec.probe:
+        return result
+    said = {**result.outputs, "verdict": ended.status == 0}
+    return result.but(outputs=said, summary=result.summary or ended.message)
 
 
 def _problem(task: Task, envelope: Envelope, ended: Ended) -> tuple[str, str] | None:
@@ -56,10 +66,11 @@ def _said(given: Result) -> tuple[str, str] | None:
 
 def _shown(task: Task, envelope: Envelope, ended: Ended) -> tuple[str, str] | None:
     """Return the failure that the exit status or the envelope shows."""
-    if ended.status == TEMPORARY:
+    if ended.status == TEMPORARY and not task.spec.probe:
         return "transport", "exit status 75: a passing trouble"
     if ended.status not in _expected(task):
-        return "task", ended.message
+        says_no = task.spec.probe and ended.status in _NO
+        return None if says_no else ("task", ended.message)
     if envelope.problem is not None:
         return "task", envelope.problem
     if envelope.result.status == "failed":

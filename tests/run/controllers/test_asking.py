@@ -1,0 +1,247 @@
+"""Asking: expressions, probes and judges answer, and where they do not a person does."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.engines import drive, statuses
+from tests.support.workspaces import RUN, add_task, make_workspace
+from wfledger.clock import iso
+from wfledger.core.control import Condition, Control
+from wfledger.core.documents import Task, TaskSpec
+from wfledger.core.statuses import Status
+from wfledger.run.controllers import asking
+from wfledger.run.controllers.moves import Scene, Stop
+from wfledger.run.controllers.recorded import list_of, truth_of
+from wfledger.run.workspace import Workspace
+
+NODES = {"tests": f"{RUN}.tests", "my-node": f"{RUN}.my-node", "gone": f"{RUN}.gone"}
+
+
+def scene(workspace: Workspace, **control: Any) -> Scene:
+    """Return what a controller is shown that is in no ledger: nobody else asks it anything."""
+    spec = TaskSpec(control=Control(kind="loop_until", **control))
+    task = Task(
+        id=f"{RUN}.loop", run=RUN, seq=1, attempt=0, created=iso(workspace.clock.now()),
+        spec=spec, spec_sha256=spec.digest(),
+    )  # fmt: skip
+    return Scene(workspace, workspace.ledger.run(RUN), task)
+
+
+def asks(workspace: Workspace, text: str) -> Scene:
+    return scene(workspace, condition=Condition(expression=text))
+
+
+def says(outputs: str) -> str:
+    return f"""printf '%s' '{{"outputs": {outputs}}}' >"$WFLEDGER_RESULT_FILE" """
+
+
+def again(one: Scene, *, stop: Stop, answer: str) -> Scene:
+    """Return the scene as it is after a person's answer."""
+    task = one.task.but(control=stop.state, answers=(*one.task.answers, answer))
+    return Scene(one.workspace, one.run, task)
+
+
+@pytest.mark.requirement("WFL-EXPR-010")
+@pytest.mark.requirement("WFL-EXPR-030")
+def test_expression_is_answered_from_what_is_recorded(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    add_task(workspace, "tests", command=says('{"n": 3, "verdict": "failed"}'))
+    add_task(workspace, "my-node", command="exit 3", on_failure="skip_continue")
+    drive(workspace)
+    text = (
+        'tests.status == "succeeded" && tests.outputs.n == 3 && !(tests.verdict == "passed")'
+        ' && results["my-node"].status == "failed" && results["my-node"].exit_status == 3'
+        ' && gone.status == "missing" && round == 2 && run.seconds >= 0.0 && run.tokens == 0'
+    )
+    one = asks(workspace, text)
+    assert asking.questions(one, 2) == ()
+    assert asking.answer(one, 2, NODES, round=2) is True
+    assert asking.answer(one, 2, NODES, round=1) is False
+
+
+RECORD: dict[str, Any] = {
+    "status": "succeeded", "summary": "", "outputs": {}, "findings": [], "confidence": None,
+    "verdict": None, "score": None, "changed": [], "exit_status": 0, "missing": [],
+}  # fmt: skip
+
+
+@pytest.mark.requirement("WFL-EXPR-011")
+@pytest.mark.parametrize(
+    ("value", "truth"),
+    [
+        (True, True), (False, False), (1, None), (0, None), (None, None), ([], None), ({}, None),
+        ("Passed ", True), ("no", False), ("failed", False), ("needs work", None), ("", None),
+        (RECORD, True),
+        (RECORD | {"status": "failed"}, False),
+        (RECORD | {"status": "no_change"}, False),
+        (RECORD | {"status": "missing"}, False),
+        (RECORD | {"verdict": "needs work"}, False),
+        (RECORD | {"verdict": False}, False),
+        (RECORD | {"verdict": "pass", "status": "failed"}, True),
+    ],
+)  # fmt: skip
+def test_what_counts_as_an_answer(value: Any, truth: bool | None) -> None:
+    assert truth_of(value) is truth
+
+
+@pytest.mark.requirement("WFL-EXPR-011")
+@pytest.mark.parametrize(
+    ("value", "items"),
+    [
+        ([1, "a"], [1, "a"]), ("ab", None), (None, None), ({"a": [1]}, None),
+        (RECORD | {"outputs": {"items": [1], "others": [2]}}, [1]),
+        (RECORD | {"outputs": {"files": [1], "n": 2}}, [1]),
+        (RECORD | {"outputs": {"files": [1], "more": [2]}}, None),
+        (RECORD | {"findings": [{"at": 1}]}, [{"at": 1}]),
+        (RECORD, []),
+    ],
+)  # fmt: skip
+def test_what_counts_as_a_list(value: Any, items: list[Any] | None) -> None:
+    assert list_of(value) == items
+
+
+@pytest.mark.requirement("WFL-EXPR-023")
+@pytest.mark.long
+def test_answer_of_a_person_counts_for_the_asking_that_it_was_given_for(tmp_path: Path) -> None:
+    one = asks(make_workspace(tmp_path), "needed")
+    stop = asking.answer(one, 1, {})
+    assert isinstance(stop, Stop)
+    assert (stop.code, stop.command) == ("question", f"wfledger answer {RUN}.loop yes")
+    assert "needed" in stop.reason
+    later = again(one, stop=stop, answer="Yes")
+    assert asking.answer(later, 1, {}) is True
+    other_round = asking.answer(later, 2, {})
+    assert isinstance(other_round, Stop)
+    assert asking.answer(again(later, stop=other_round, answer="no"), 2, {}) is False
+    unclear = asking.answer(again(later, stop=other_round, answer="perhaps"), 2, {})
+    assert isinstance(unclear, Stop)
+    assert "must be yes or no, and was perhaps" in unclear.reason
+
+
+@pytest.mark.requirement("WFL-EXPR-023")
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("1 / 0 > 1", "division by zero"),
+        ("'a text'", 'neither true nor false, but "a text"'),
+        ("results.tests.outputs", "neither true nor false, but {}"),
+    ],
+)
+def test_condition_without_an_answer_is_asked_of_a_person(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    workspace = make_workspace(tmp_path)
+    add_task(workspace, "tests")
+    stop = asking.answer(asks(workspace, text), 1, NODES)
+    assert isinstance(stop, Stop)
+    assert stop.code == "expression"
+    assert why in stop.reason
+
+
+@pytest.mark.requirement("WFL-EXPR-030")
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("item.map(x, item.map(y, item.map(z, x * y * z))).size() > 0", "2 s of computing"),
+        ("['wide enough']" + ".map(a, a + a)" * 40 + ".size() > 0", "512 MiB of memory"),
+    ],
+)  # fmt: skip
+def test_expression_that_burns_harms_nobody_and_is_no_answer(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    workspace = make_workspace(tmp_path)
+    stop = asking.answer(asks(workspace, text), 1, {}, item=list(range(1000)))
+    assert isinstance(stop, Stop)
+    assert stop.code == "expression"
+    assert why in stop.reason
+    assert list(workspace.ledger.layout.tmp.iterdir()) == []
+
+
+@pytest.mark.requirement("WFL-EXPR-021")
+@pytest.mark.long
+@pytest.mark.parametrize(("command", "truth"), [("true", True), ("exit 75", False)])
+def test_exit_status_of_a_probe_is_its_answer(
+    tmp_path: Path, command: str, truth: bool
+) -> None:  # fmt: skip
+    workspace = make_workspace(tmp_path)
+    one = scene(workspace, condition=Condition(command=command))
+    ((task_id, spec),) = asking.questions(one, 1)
+    assert task_id == f"{RUN}.loop.1.asks"
+    add_task(workspace, "loop.1.asks", **dict(spec))
+    drive(workspace)
+    assert asking.answer(one, 1, {}) is truth
+    assert workspace.ledger.get(task_id).status is Status.DONE
+
+
+@pytest.mark.requirement("WFL-EXPR-021")
+@pytest.mark.long
+@pytest.mark.parametrize("command", ["exit 127", "kill -9 $$", "sleep 60"])
+def test_probe_that_could_not_be_run_is_no_answer(tmp_path: Path, command: str) -> None:
+    workspace = make_workspace(tmp_path)
+    one = scene(workspace, condition=Condition(command=command, timeout_s=1.0))
+    ((task_id, spec),) = asking.questions(one, 1)
+    add_task(workspace, "loop.1.asks", **dict(spec))
+    drive(workspace)
+    assert statuses(workspace)[task_id] == "blocked"
+    stop = asking.answer(one, 1, {})
+    assert isinstance(stop, Stop)
+    assert stop.code == "question"
+
+
+@pytest.mark.requirement("WFL-EXPR-022")
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("command", "truth"),
+    [
+        (says('{"verdict": "Accepted"}'), True),
+        (says('{"verdict": "not yet"}'), False),
+        (says('{"score": 1}'), None),
+        ("exit 1", None),
+    ],
+)
+def test_judge_answers_by_its_verdict_alone_and_abstains_without_one(
+    tmp_path: Path, command: str, truth: bool | None
+) -> None:  # fmt: skip
+    workspace = make_workspace(tmp_path)
+    one = scene(workspace, condition=Condition(prompt="Is it good?", role="critic"))
+    ((_, spec),) = asking.questions(one, 1)
+    assert spec.prompt is not None
+    assert "outputs" in spec.prompt
+    assert (spec.role, spec.writes) == ("critic", False)
+    add_task(workspace, "loop.1.asks", **(dict(spec) | {"prompt": None, "command": command}))
+    drive(workspace)
+    assert asking.answer(one, 1, {}) is truth
+
+
+@pytest.mark.requirement("WFL-EXPR-023")
+@pytest.mark.long
+def test_items_come_from_a_result_or_from_a_person(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    add_task(workspace, "tests", command=says('{"items": [1, {"a": 2}]}'))
+    drive(workspace)
+    one = scene(workspace, source="tests")
+    assert asking.items(one, NODES) == [1, {"a": 2}]
+    unknown = Scene(workspace, one.run, one.task.but(
+        spec=one.task.spec.but(control=Control(kind="expand", source="nobody"))
+    ))  # fmt: skip
+    stop = asking.items(unknown, NODES)
+    assert isinstance(stop, Stop)
+    assert stop.code == "question"
+    assert asking.items(again(unknown, stop=stop, answer='["a"]'), NODES) == ["a"]
+    unclear = asking.items(again(unknown, stop=stop, answer="all"), NODES)
+    assert isinstance(unclear, Stop)
+
+
+@pytest.mark.requirement("WFL-EXPR-010")
+@pytest.mark.long
+def test_values_of_the_surroundings_are_seen_by_controllers_inside(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    one = scene(
+        workspace, condition=Condition(expression="item.n == 2 && round == 3"),
+        args={"values": {"item": {"n": 2}, "round": 1}},
+    )  # fmt: skip
+    assert asking.answer(one, 3, {}, round=3) is True

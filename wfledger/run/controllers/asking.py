@@ -1,0 +1,183 @@
+"""Asking whether a condition holds, and which items a source yields (spec 91).
+
+An expression is worked out at once. A command and a judge are tasks of their own, which the
+controller starts first (`questions`) and then asks for their verdict. What cannot be decided is
+asked of a person, and an answer counts for the asking it was given for and no other.
+"""
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any, Final
+
+from wfledger.core.control import Condition
+from wfledger.core.documents import Limits, TaskSpec
+from wfledger.core.ids import child_id
+from wfledger.core.statuses import Status
+from wfledger.core.text import clean_line
+from wfledger.core.verification import is_pass
+from wfledger.run.controllers.evaluating import Trouble, work_out
+from wfledger.run.controllers.moves import Scene, Stop
+from wfledger.run.controllers.recorded import list_of, truth_of, variables_for
+
+_SOURCE: Final = "source"
+_ANSWERS: Final = {"yes": True, "y": True, "true": True, "no": False, "n": False, "false": False}
+_HOW: Final = """## How you answer
+
+Change nothing. Write to the file named by $WFLEDGER_RESULT_FILE:
+{"status": "succeeded", "summary": "WHY", "outputs": {"verdict": "passed"}}, with "failed" in place
+of "passed" when the answer is no."""
+
+
+def asked_id(scene: Scene, step: str | int) -> str:
+    """Return the id of the task that answers the condition of *scene* at *step*."""
+    return child_id(scene.task.id, f"{step}.asks")
+
+
+def questions(
+    scene: Scene, step: str | int, *, after: tuple[str, ...] = ()
+) -> tuple[tuple[str, TaskSpec], ...]:
+    """Return the task that is to be done, after those of *after*, before the condition is asked.
+
+    None for an expression. A probe's exit status answers, and a judge's `outputs.verdict`.
+    """
+    condition = _condition(scene)
+    if condition.expression is not None:
+        return ()
+    wall = Limits(wall_s=condition.timeout_s)
+    common: dict[str, Any] = {
+        "title": f"whether {scene.task.id} is answered yes", "agent_type": "verifier",
+        "after": after, "inputs": after, "limits": wall, "on_failure": "skip_continue",
+        "priority": scene.task.spec.priority, "env": scene.task.spec.env,
+    }  # fmt: skip
+    if condition.command is not None:
+        spec = TaskSpec(command=condition.command, probe=True, **common)
+    else:
+        prompt = f"{condition.prompt or ''}\n\n{_HOW}"
+        spec = TaskSpec(prompt=prompt, role=condition.role, **common)
+    return ((asked_id(scene, step), spec),)
+
+
+def answer(
+    scene: Scene, step: str | int, nodes: Mapping[str, str], **values: Any
+) -> bool | Stop | None:
+    """Return whether the condition of *scene* holds at *step*; None: its judge abstains.
+
+    *nodes*: name in the plan -> task, besides those that the controller knows; *values*: `round`,
+    `item`, `index`. A `Stop` asks a person; its state must be kept, for the answer is found by it.
+    """
+    said = _answered(scene, str(step))
+    if said is not None:
+        word = said.strip().lower()
+        return _ANSWERS[word] if word in _ANSWERS else _again(scene, step, said, "yes or no")
+    condition = _condition(scene)
+    if condition.expression is None:
+        return _verdict(scene, step, condition)
+    found = _work_out(scene, condition.expression, nodes, values)
+    if isinstance(found, Trouble):
+        return _stop(scene, str(step), condition.expression, found)
+    truth = truth_of(found.value)
+    if truth is None:
+        shown = clean_line(json.dumps(found.value, ensure_ascii=False), 200)
+        neither = Trouble("expression", f"it is neither true nor false, but {shown}")
+        return _stop(scene, str(step), condition.expression, neither)
+    return truth
+
+
+def items(scene: Scene, nodes: Mapping[str, str], **values: Any) -> list[Any] | Stop:
+    """Return the items that the source of *scene* yields, in its order."""
+    source = scene.control.source or ""
+    said = _answered(scene, _SOURCE)
+    if said is not None:
+        given = _listed(said)
+        return _again(scene, _SOURCE, said, "a JSON list") if given is None else given
+    found = _work_out(scene, source, nodes, values)
+    if isinstance(found, Trouble):
+        return _stop(scene, _SOURCE, source, found)
+    listed = list_of(found.value)
+    if listed is None:
+        trouble = Trouble("expression", "it is neither a list nor a result with one list")
+        return _stop(scene, _SOURCE, source, trouble)
+    return listed
+
+
+def undecided(scene: Scene, step: str | int, why: str) -> Stop:
+    """Return the question to a person for a condition whose judge gave no answer at *step*."""
+    return _stop(scene, str(step), "its condition", Trouble("unresolved", why))
+
+
+def _condition(scene: Scene) -> Condition:
+    if scene.control.condition is None:
+        raise AssertionError(f"{scene.task.id} asks nothing")
+    return scene.control.condition
+
+
+def _work_out(
+    scene: Scene, text: str, nodes: Mapping[str, str], values: Mapping[str, Any]
+) -> Any:
+    args = scene.control.args
+    around = args.get("values", {}) if isinstance(args, dict) else {}
+    known = {**scene.control.outer, **nodes}
+    variables = variables_for(scene.workspace, scene.run, text, known, {**around, **values})
+    return work_out(scene.workspace, scene.task, text, variables)
+
+
+def _verdict(scene: Scene, step: str | int, condition: Condition) -> bool | Stop | None:
+    """Return what the task that was asked has come to; a judge that is dead says nothing."""
+    task_id = asked_id(scene, step)
+    result = scene.result(task_id)
+    verdict = result.outputs.get("verdict") if result is not None else None
+    if verdict is not None:
+        return is_pass(verdict)
+    if condition.command is None:
+        return None
+    entry = scene.workspace.ledger.find(task_id)
+    block = entry.task.block if entry and entry.status is Status.BLOCKED else None
+    why = block.reason if block is not None else "it is gone"
+    shown = condition.command
+    text = shown if isinstance(shown, str) else shlex.join(shown)
+    return _stop(scene, str(step), text, Trouble("unresolved", f"it gave no answer: {why}"))
+
+
+# -- people --------------------------------------------------------------------------------------
+
+
+def _answered(scene: Scene, step: str) -> str | None:
+    """Return what a person has said since it was asked for *step*, and for no other."""
+    asked = scene.state.facts.get("asked")
+    if not isinstance(asked, dict) or asked.get("step") != step:
+        return None
+    said = scene.task.answers[int(asked.get("since", 0)) :]
+    return said[0] if said else None
+
+
+def _stop(scene: Scene, step: str, text: str, trouble: Trouble) -> Stop:
+    """Ask a person in place of *text*, which cannot be decided."""
+    wanted = "yes" if step != _SOURCE else "'[\"ITEM\"]'"
+    how = "answer yes or no in its place" if step != _SOURCE else "answer with a JSON list of items"
+    return Stop(
+        code="question" if trouble.kind == "unresolved" else "expression",
+        reason=clean_line(f"`{text}` cannot be decided: {trouble.reason}; {how}", 1000),
+        command=f"wfledger answer {scene.task.id} {wanted}",
+        state=_asking(scene, step),
+    )
+
+
+def _again(scene: Scene, step: str | int, said: str, wanted: str) -> Stop:
+    shown = clean_line(said, 100)
+    trouble = Trouble("unresolved", f"the answer must be {wanted}, and was {shown}")
+    return _stop(scene, str(step), "the question", trouble)
+
+
+def _asking(scene: Scene, step: str) -> Any:
+    """Return the state in which answers that are given from now on count for *step*."""
+    asked = {"step": step, "since": len(scene.task.answers)}
+    return scene.state.but(facts={**scene.state.facts, "asked": asked})
+
+
+def _listed(said: str) -> list[Any] | None:
+    try:
+        given = json.loads(said)
+    except ValueError:
+        return None
+    return given if isinstance(given, list) else None
