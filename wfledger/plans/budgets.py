@@ -29,7 +29,8 @@ def _money(value: object, site: Site) -> Any:
     return float(value)
 
 
-_BUDGET: Final[fields.Shape] = {
+#: The fields of a `budget`.
+BUDGET: Final[fields.Shape] = {
     "usd": Field(_money, optional=True),
     "tokens": Field(fields.ranged(1, bounds.MAX_TOKENS), optional=True),
     "steps": Field(fields.ranged(1, bounds.MAX_STEPS), optional=True),
@@ -39,7 +40,7 @@ _BUDGET: Final[fields.Shape] = {
 
 def read_budget(value: object, site: Site) -> Any:
     """Read an object of limits as an `Allowance`; one that limits nothing is refused."""
-    values = fields.nested(_BUDGET)(value, site)
+    values = fields.nested(BUDGET)(value, site)
     if values is BAD:
         return BAD
     if not value:

@@ -11,7 +11,7 @@ from wfledger.errors import InvalidPatternError
 from wfledger.plans import durations, expressions, fields
 from wfledger.plans.fields import BAD, Field, Site
 from wfledger.plans.problems import Problem, join, quote
-from wfledger.plans.words import is_blank, read_command, read_label
+from wfledger.plans.words import read_command, read_filled, read_label
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,6 @@ def _value(value: object, site: Site) -> Any:
     return value
 
 
-def _text(value: object, site: Site) -> Any:
-    result = fields.text(value, site)
-    if result is not BAD and is_blank(result):
-        return site.refuse("is blank", kind="empty_field")
-    return result
-
-
 _CHECK: Final[fields.Shape] = {
     "kind": Field(fields.choice(*_FORMS)),
     "command": Field(read_command),
@@ -80,7 +73,7 @@ _CHECK: Final[fields.Shape] = {
     "pattern": Field(_pattern),
     "expression": Field(_expression),
     "equals": Field(_value),
-    "prompt": Field(_text),
+    "prompt": Field(read_filled),
     "role": Field(read_label),
 }
 

@@ -203,11 +203,15 @@ def nested(shape: Shape) -> Reader:
         given = read_object(value, shape, site)
         if given is None:
             return BAD
-        for name in given.unknown:
-            where = join(site.pointer, name)
-            hint = did_you_mean(name, shape, {})
-            message = f"{site.label} has the unknown field {quote(name)}{hint}"
-            site.late.append(Problem("unknown_field", message, where))
+        note_unknown(given, shape, site)
         return given.values
 
     return read
+
+
+def note_unknown(given: Given, shape: Shape, site: Site) -> None:
+    """Keep the unknown names of an object for the place where its owner stands in the order."""
+    for name in given.unknown:
+        hint = did_you_mean(name, shape, {})
+        message = f"{site.label} has the unknown field {quote(name)}{hint}"
+        site.late.append(Problem("unknown_field", message, join(site.pointer, name)))

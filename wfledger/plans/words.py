@@ -39,6 +39,14 @@ def read_command(value: object, site: Site) -> Any:
     return words if len(words) == len(value) else BAD
 
 
+def read_filled(value: object, site: Site) -> Any:
+    """Read a text that says something."""
+    result = fields.text(value, site)
+    if result is not BAD and is_blank(result):
+        return site.refuse("is blank", kind="empty_field")
+    return result
+
+
 def read_label(value: object, site: Site) -> Any:
     """Read a short name for people and fleets."""
     result = fields.text(value, site)

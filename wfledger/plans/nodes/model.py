@@ -1,8 +1,7 @@
 """The node shape as values: what a document says, before any rule is applied (spec 95.2).
 
-Nodes are compared by identity, so that the deepest tree can be a key and no comparison recurses; use
-`walk` to go through a tree, not recursion. `pointer` is that of the `spec` object of a node,
-`place` that of the node itself. A field that could not be read has its default.
+Nodes are compared by identity, so that the deepest tree can be a key and no comparison recurses;
+`walk` goes through a tree without recursion. A field that could not be read has its default.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from wfledger.core.records import Command
 from wfledger.core.routes import ModelPolicy
 from wfledger.plans.problems import Problem
 from wfledger.plans.terms import Terms
+from wfledger.plans.words import is_blank
 
 NodeKind = Literal[
     "branch_set", "leaf", "sequence", "reduce", "teacher_review", "loop_until", "cond", "expand",
@@ -67,7 +67,7 @@ class Judge:
 
     @property
     def asks(self) -> bool:
-        """Whether anybody is asked at all."""
+        """Whether anything is asked at all."""
         return self.command is not None or self.prompt is not None
 
 
@@ -103,7 +103,7 @@ class Leaf(NodeBase):
     budget: Bounds = Bounds()
     permissions: Permissions = Permissions()
     #: `model_policy`, or `model`; empty where neither was given.
-    policy: ModelPolicy = ModelPolicy()
+    policy: ModelPolicy = field(default_factory=ModelPolicy)
     #: `role`: what it is in its plan, for gates and handoffs. `worker` is `terms.role`.
     plays: str | None = None
     #: The role of fleet.toml, before any that follows from `plays`.
@@ -128,7 +128,7 @@ class Group(NodeBase):
     parallel: bool = False
     budget: Bounds = Bounds()
     permissions: Permissions = Permissions()
-    policy: ModelPolicy = ModelPolicy()
+    policy: ModelPolicy = field(default_factory=ModelPolicy)
     children: "tuple[Node, ...]" = ()
 
 
@@ -146,7 +146,7 @@ class Reduce(NodeBase):
     terms: Terms
     inputs: tuple[str, ...] = ()
     prompt: str | None = None
-    policy: ModelPolicy = ModelPolicy()
+    policy: ModelPolicy = field(default_factory=ModelPolicy)
     budget: Bounds = Bounds()
     plays: str | None = None
     profile: str | None = None
@@ -157,7 +157,7 @@ class Reduce(NodeBase):
     @property
     def is_neutral(self) -> bool:
         """Whether nobody is asked: equal findings are merged, and that is all."""
-        return self.terms.starts_agent and not (self.prompt or "").strip()
+        return self.terms.starts_agent and is_blank(self.prompt or "")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -165,7 +165,7 @@ class Review(NodeBase):
     """A teacher_review: looks at candidates, proposes, and with a picking strategy chooses one."""
 
     candidates: tuple[str, ...] = ()
-    promotion: Promotion = Promotion()
+    promotion: Promotion = field(default_factory=Promotion)
     judge: Judge = Judge()
 
     @property
@@ -178,7 +178,7 @@ class Review(NodeBase):
 class Loop(NodeBase):
     """A loop_until: its children as a chain, again, until the condition holds."""
 
-    condition: Condition = Condition()
+    condition: Condition = field(default_factory=Condition)
     max_iterations: int | None = None
     #: What all rounds together may use before no further one begins.
     budget: Bounds = Bounds()
@@ -189,7 +189,7 @@ class Loop(NodeBase):
 class Cond(NodeBase):
     """One of two arms, each a chain."""
 
-    condition: Condition = Condition()
+    condition: Condition = field(default_factory=Condition)
     then_nodes: "tuple[Node, ...]" = ()
     else_nodes: "tuple[Node, ...]" = ()
 
@@ -243,8 +243,8 @@ class SpecDoc:
     description: str | None = None
     budget: Bounds = Bounds()
     permissions: Permissions = Permissions()
-    policy: ModelPolicy = ModelPolicy()
-    promotion: Promotion = Promotion()
+    policy: ModelPolicy = field(default_factory=ModelPolicy)
+    promotion: Promotion = field(default_factory=Promotion)
     #: How many tasks may run at once; None: as many as there are slots.
     concurrency: int | None = None
     #: A command that must pass on every tree that lands.
