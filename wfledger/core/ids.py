@@ -29,8 +29,9 @@ def child_prefix(parent: str) -> str:
     """Return what the ids of the children of *parent* begin with, and those of no other task."""
     if len(parent) <= _PREFIX_CHARS:
         return f"{parent}."
-    run = parent.partition(".")[0]
-    return f"{run}.{hashlib.sha256(parent.encode()).hexdigest()[:_DIGEST]}."
+    # Without the run, so that the same task has the same name in another run (WFL-REUSE-003).
+    run, _, name = parent.partition(".")
+    return f"{run}.{hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]}."
 
 
 def child_id(parent: str, node: str) -> str:

@@ -197,7 +197,7 @@ class Engine:
             for name, sentence in step.adopted:
                 self._report(name, sentence)
             due = [] if self.draining else step.controls
-            if not controllers.advance(self.workspace, due, self._report):
+            if not controllers.advance(self.workspace, due, self._report) and not step.reusing:
                 break
         return step
 

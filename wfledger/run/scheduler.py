@@ -4,7 +4,8 @@ Any process may do it; it re-reads the ledger each time and decides by `core.adm
 changes it looks at again under the lock. Nothing here starts or ends a process.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import ChainMap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -30,11 +31,13 @@ from wfledger.run.byhand.editing import adopt_edits
 from wfledger.run.guard import vouching
 from wfledger.run.lending import Lending
 from wfledger.run.liveness import Observations
-from wfledger.run.looks.view import Cache, View, held_by_verifiers
+from wfledger.run.looks.view import Cache, View
 from wfledger.run.merger.verifiers import end_unwanted, is_wanted
 from wfledger.run.money.caps import Cap, capped
-from wfledger.run.pausing import Pause, pause_of
-from wfledger.run.workers.routing import Router, stuck_for
+from wfledger.run.pausing import pause_of
+from wfledger.run.reuse.taking import Reuser, may_take, take
+from wfledger.run.stuck import waiting_on_person
+from wfledger.run.workers.routing import Router
 from wfledger.run.workspace import Workspace
 from wfledger.store.transaction import Transaction
 
@@ -63,6 +66,8 @@ class Step:
     adopted: tuple[tuple[str, str], ...] = ()
     #: Controllers that have nothing left to wait for.
     controls: list[tuple[Task, Readiness]] = field(default_factory=list)
+    #: Tasks that were given an earlier result, or for which one is to be looked for.
+    reusing: list[str] = field(default_factory=list)
     #: Seconds until the next backoff ends, if one is all there is to wait for.
     next_due_s: float | None = None
 
@@ -73,6 +78,7 @@ class Scheduler:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._cache = Cache()
+        self._reuser = Reuser(workspace)
 
     @cached_property
     def _adopter(self) -> "Adopter":
@@ -109,6 +115,8 @@ class Scheduler:
         config = self._workspace.config()
         runs = self.open_runs(only)
         before = self.look(runs)
+        if any(run.reuses for run in runs):
+            self._reuser.look(before.tasks[Status.WAITING], before.standings(), runs)
         with self._workspace.ledger.transaction(_BY) as changes:
             runs = self.open_runs(only)  # one may have been stopped since
             observations = Observations.load(self._workspace)
@@ -118,7 +126,7 @@ class Scheduler:
                 view=hot, runs=runs,
             )  # fmt: skip
             pause = pause_of(self._workspace)
-            one.paused = pause is not None
+            one.paused, one.reuser = pause is not None, self._reuser
             adopt_edits(self._workspace, changes)
             one.fold_claims()
             one.abort_runs()
@@ -161,6 +169,7 @@ class _Pass:
         self._standings = view.standings()
         self._now = workspace.clock.now()
         self.paused = False
+        self.reuser: Reuser | None = None
         self.fleet = workspace.fleet()
         #: What workers here can do.
         self.offers = self.fleet.offers
@@ -244,8 +253,8 @@ class _Pass:
                 self.finished.waits[task.id] = f"the run is {run.state if run else 'unknown'}"
                 continue
             found = readiness(task, self._standings)
-            if found.kind == "never" or found.missing:
-                found = readiness(task, self._fresh_standings(task))
+            if found.kind == "never" or (found.kind == "ready" and found.missing):
+                found = readiness(task, self._look_again((*found.on, *found.missing)))
             if found.kind == "never" and task.accepted is None:
                 reason = f"it needs {found.on[0]}, which will not be done"
                 block = outcome.block(task, "dependency_cancelled", reason)
@@ -268,18 +277,15 @@ class _Pass:
             return False
         return True
 
-    def _fresh_standings(self, task: Task) -> dict[str, Standing]:
-        """Return where the dependencies of *task* stand under the lock.
+    def _look_again(self, names: Iterable[str]) -> Mapping[str, Standing]:
+        """Return where tasks stand, and *names* as they stand under the lock.
 
         The view was taken without it: a task that went back meanwhile (a retry) may be in none of
         its folders, and a block may have been lifted.
         """
-        found = {}
-        for dependency in task.spec.after:
-            entry = self._workspace.ledger.find(dependency)
-            if entry is not None:
-                found[dependency] = Standing.of(entry.task, entry.status)
-        return found
+        entries = ((name, self._workspace.ledger.find(name)) for name in names)
+        fresh = {name: Standing.of(one.task, one.status) for name, one in entries if one}
+        return ChainMap(fresh, self._standings)
 
     def _backs_off(self, task: Task) -> bool:
         longest = task.spec.retry.backoff_max_s
@@ -303,7 +309,10 @@ class _Pass:
         self._withdraw_unfit(offered, caps)
         if self.paused:
             return
-        ready = [(task, found) for task, found in ready if not self._is_capped(task, caps)]
+        ready = [
+            (task, found) for task, found in ready
+            if not self._is_reusing(task, found) and not self._is_capped(task, caps)
+        ]
         absent = {task.id: found.missing for task, found in ready}
         decided = admission(
             self._workspace, self._view, self._runs.values(), self._policy,
@@ -338,6 +347,18 @@ class _Pass:
                 self._withdraw(task, route.message)
             elif task.id in caps:
                 self._withdraw(task, caps[task.id].reason)
+
+    def _is_reusing(self, task: Task, found: Readiness) -> bool:
+        """Give *task* an earlier result, if there is one; whether it does not go on offer now."""
+        if self.reuser is None or not self._runs[task.run].reuses or not may_take(task):
+            return False
+        offer = self.reuser.decide(task, found)
+        if offer is False:
+            return False
+        if offer is not True and not take(self._workspace, self._changes, offer):
+            return False
+        self.finished.reusing.append(task.id)
+        return True
 
     def _is_capped(self, task: Task, caps: Mapping[str, Cap]) -> bool:
         """Whether a budget keeps *task* from starting; its own blocks it (WFL-MONEY-010)."""
@@ -415,42 +436,3 @@ def admission(
     return admit(
         in_order(tasks), held, room=room, overtake=policy.overtake, fold=workspace.folds_case
     )
-
-
-def waiting_on_person(
-    view: View, runs: Iterable[Run], *, pause: Pause | None, offers: frozenset[str],
-    router: Router | None = None, over_budget: Collection[str] = (),
-) -> frozenset[str]:  # fmt: skip
-    """Return the waiting tasks behind something that only a person can move.
-
-    That is a block, a stopped run, a task for people, a need that no worker offers to meet, a
-    budget that is used up (*over_budget*), or a provider that is closed for long (*router*).
-    Under an alarm nothing lands either, so what is merging is among them.
-    """
-    paused = pause is not None
-    standings = view.standings()
-    states = {run.id: run.state for run in runs}
-    every = view.tasks[Status.WAITING]
-    waiting = [task for task in every if task.accepted is None]
-    behind: dict[str, list[str]] = {}
-    judged = [task for task in view.tasks[Status.MERGING] if held_by_verifiers(view, task)]
-    for task in judged:
-        for verifier in task.hold.on if task.hold else ():
-            behind.setdefault(verifier, []).append(task.id)
-    for task in waiting:
-        for dependency in readiness(task, standings).on:
-            behind.setdefault(dependency, []).append(task.id)
-    stuck = {task.id for task in every if paused or is_halted(task, states.get(task.run, "open"))}
-    stuck |= {task.id for task in waiting if lacking(task, offers) or task.id in over_budget}
-    stuck |= stuck_for(router, waiting) if router is not None else set()
-    reached = [k for k, s in standings.items() if s.status is Status.BLOCKED] + list(stuck)
-    reached += [task.id for task in view.tasks[Status.PENDING] if task.spec.manual]
-    while reached:
-        for task_id in behind.pop(reached.pop(), []):
-            if task_id not in stuck:
-                stuck.add(task_id)
-                reached.append(task_id)
-    stuck |= {task.id for task in judged}
-    if pause is not None and pause.is_alarm:
-        stuck |= {task.id for task in view.tasks[Status.MERGING]}
-    return frozenset(stuck)

@@ -41,6 +41,7 @@ from wfledger.run.money.caps import Caps
 from wfledger.run.pausing import alarm_of
 from wfledger.run.processes.sandbox import require
 from wfledger.run.refnames import keep_ref
+from wfledger.run.reuse.keying import Keyer
 from wfledger.run.service.exhaustion import ran_out
 from wfledger.run.workers.confining import confinement_of
 from wfledger.run.workers.launch import Assignment
@@ -213,13 +214,17 @@ class _Attempt:
         worktrees.excluding(self.workspace, place, ready.excluded)
         self._lay_the_desk(fleet)
         self._says(State.RUNNING, "runs")
+        # Before it runs: the fleet may be another one when it is over.
+        key = Keyer(self.workspace, fleet).key(
+            self.task, missing=self.task.missing, started=place.base
+        )
         result = work(self._assignment(place, fleet), self._watch())
         faults.point("attempt.ended")
         confined = confinement_of(fleet, self.task.spec).noted(place.isolation)
         reason = requested(self.workspace, self.task.id, self.claim.attempt)
         if result.failure is not None and result.failure.failure_class == "stopped" and reason:
             result = result.but(failure=failure("stopped", f"stopped: {reason}"))
-        return result.but(confined=confined)
+        return result.but(confined=confined, key=key)
 
     def _assignment(self, place: Place, fleet: Fleet) -> Assignment:
         log = self.workspace.ledger.layout.log(self.task.id, self.claim.attempt)

@@ -16,8 +16,10 @@ from wfledger.errors import StaleError, WfledgerError
 from wfledger.run.attempts import phases
 from wfledger.run.attempts.claims import closed
 from wfledger.run.attempts.requests import is_given_up
+from wfledger.run.attempts.synthesis import with_synthesis
 from wfledger.run.money import meters, spending
 from wfledger.run.money.caps import Caps
+from wfledger.run.reuse.keying import Keyer
 from wfledger.run.workspace import Workspace
 
 
@@ -50,13 +52,23 @@ def close(
     *left*: the runtime went away and gives the task back, which says nothing about the task.
     Raises `StaleError` when the attempt is over already: a zombie changes nothing.
     """
-    ended = _close(workspace, result, by=by, actor=actor, left=left)
+    ended = _close(workspace, _keyed(workspace, result), by=by, actor=actor, left=left)
     # Its landing may have begun already, and says so in the same place.
     phases.forget(workspace, result.task, result.attempt, unless=LANDING)
     meters.forget(
         meters.path_of(workspace.ledger.layout.local, result.task, result.attempt)
     )
     return ended
+
+
+def _keyed(workspace: Workspace, result: Result) -> Result:
+    """Return *result* with the key of its task, where nobody has said it yet (WFL-REUSE-001)."""
+    entry = workspace.ledger.find(result.task) if result.key is None else None
+    if entry is None:
+        return result
+    task = entry.task
+    key = Keyer(workspace).key(task, missing=task.missing, started=result.base)
+    return result.but(key=key)
 
 
 def _close(
@@ -72,7 +84,7 @@ def _close(
                 hint=f"wfledger why {task.id}",
                 task=task.id,
             )
-        result = spending.note(workspace, task, result)
+        result = spending.note(workspace, task, with_synthesis(workspace, task, result))
         changes.put_result(result)
         end = ending(workspace, task, result, actor=actor, left=left)
         return changes.move(task.id, end.status, actor=end.actor, why=end.why, **end.changes)

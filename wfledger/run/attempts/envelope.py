@@ -16,7 +16,7 @@ from wfledger.store import atomic
 #: Fields that a worker may not set.
 _OURS: Final = frozenset(
     {"schema", "task", "attempt", "changed", "base", "head", "exit_status", "wall_s",
-     "output_bytes", "confined", "route", "token"}
+     "output_bytes", "confined", "route", "token", "key", "reused", "synthesis"}
 )
 #: Failure classes that a worker may claim for itself; anything else counts as `task`.
 _CLAIMABLE: Final = frozenset({"task", "transport", "question", "no_change"})

@@ -152,7 +152,10 @@ def _of_move(before: Move | None, move: Move) -> Iterator[Violation]:
 
 def _of_attempt(before: Move, move: Move, *, repairs: bool) -> Iterator[Violation]:
     promoted = move.target is Status.PENDING and move.source is Status.WAITING
+    # What no worker has done has an attempt all the same: of a controller, of a reused result.
+    decided = move.source is Status.WAITING and move.target in {Status.WAITING, Status.DONE}
     allowed = {before.attempt + 1} if promoted else {before.attempt}
+    allowed |= {before.attempt + 1} if decided else set()
     if move.attempt not in allowed and not (repairs and move.attempt >= before.attempt):
         yield Violation(
             "illegal", move.task,

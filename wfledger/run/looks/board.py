@@ -33,8 +33,9 @@ from wfledger.run.money.caps import capped
 from wfledger.run.pausing import Pause, pause_of
 from wfledger.run.presence import driven, is_driven
 from wfledger.run.pressure import pressure_of
-from wfledger.run.scheduler import Scheduler, admission, waiting_on_person
+from wfledger.run.scheduler import Scheduler, admission
 from wfledger.run.slots import count_of
+from wfledger.run.stuck import waiting_on_person
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
 

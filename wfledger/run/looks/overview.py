@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from wfledger.clock import iso
 from wfledger.core.documents import Run
+from wfledger.core.graph import Verdict
 from wfledger.core.states import State
 from wfledger.core.statuses import Status
 from wfledger.core.tally import total
@@ -31,7 +32,8 @@ from wfledger.run.pausing import pause_of
 from wfledger.run.presence import driven, is_driven
 from wfledger.run.pressure import pressure_of
 from wfledger.run.refnames import HEADS
-from wfledger.run.scheduler import Scheduler, waiting_on_person
+from wfledger.run.scheduler import Scheduler
+from wfledger.run.stuck import waiting_on_person
 from wfledger.run.workers.routing import Router
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
@@ -49,7 +51,7 @@ class RunLine:
     run: Run
     counts: dict[str, int]
     #: None where it was not worked out.
-    verdict: str | None
+    found: Verdict | None
     #: Whether anybody on this machine drives it, or works on a task of it.
     is_driven: bool = False
     #: Failed attempts of its tasks, by where that came from.
@@ -57,6 +59,11 @@ class RunLine:
     #: What it has used; None where it has no agents and models.
     spent: Spent | None = None
     shares: tuple[Share, ...] = ()
+
+    @property
+    def verdict(self) -> str | None:
+        """What it has come to; None where it was not worked out."""
+        return self.found.state if self.found is not None else None
 
     @property
     def is_idle(self) -> bool:
@@ -76,6 +83,7 @@ class RunLine:
             "goal": self.run.goal,
             "state": self.run.state,
             "verdict": self.verdict,
+            "coverage": self.found.coverage() if self.found is not None else None,
             "driven": self.is_driven,
             "failures": total([self.failures]),
             "created": self.run.created,
@@ -201,12 +209,12 @@ def _lines(
     )
 
 
-def _verdicts(workspace: Workspace, runs: Sequence[Run], view: View) -> dict[str, str]:
+def _verdicts(workspace: Workspace, runs: Sequence[Run], view: View) -> dict[str, Verdict]:
     stuck = waiting_on_person(
         view, runs, pause=pause_of(workspace), offers=offers_of(workspace),
         router=router_of(workspace), over_budget=capped(workspace, view.tasks[Status.WAITING]),
     )
-    return {run.id: run_verdict(view, run, waiting_on_person=stuck).state for run in runs}
+    return {run.id: run_verdict(view, run, waiting_on_person=stuck) for run in runs}
 
 
 def page(

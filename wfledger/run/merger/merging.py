@@ -213,7 +213,8 @@ def finish(errand: Errand, landed: Landed, *, attempt: int) -> Done:
         if result is not None and result.failure is not None:
             # A person has accepted what was refused before; it counts as a failure no longer.
             changes.put_result(result.but(failure=None))
-        why = f"landed as {landed.commit[:12]}" if landed.commit else "nothing to merge"
+        done = "kept" if landed.how == "kept" else "landed"
+        why = f"{done} as {landed.commit[:12]}" if landed.commit else "nothing to merge"
         changes.move(
             task.id, Status.DONE, actor=Actor.MERGER, why=why, landed=landed, intent=None,
             hold=None, block=None, claim=None, attempts=_amended(errand, task, attempt),
@@ -260,6 +261,10 @@ def _after(errand: Errand, task: Task, subject: Subject, *, refusal: Refusal) ->
         after = outcome.Next(Status.BLOCKED, block=block)
     if after.block is None:
         return after
+    if subject.result is not None and subject.result.reused is not None and refusal.counts:
+        # Nobody has worked for it here: that is what comes next, not a question (WFL-REUSE-013).
+        reason = f"the reused result did not land: {_first_line(refusal.reason)}"
+        return outcome.Next(Status.WAITING, hold=Hold(code="released", reason=reason))
     block = after.block.but(facts=facts)
     if block.code == refusal.code:
         command = refusal.command or outcome.command_for(

@@ -184,7 +184,12 @@ def note(workspace: Workspace, task: Task, result: Result) -> Result:
 
 
 def used_by(task: Task, result: Result) -> Used | None:
-    """Return what the end of an attempt counts as; None where it used nothing of anybody's."""
+    """Return what the end of an attempt counts as; None where it used nothing of anybody's.
+
+    What was reused has been counted where it was worked for (WFL-REUSE-014).
+    """
+    if result.reused is not None:
+        return None
     is_agent = task.spec.prompt is not None and task.spec.command is None and not task.spec.manual
     why = result.failure.failure_class if result.failure else None
     begun = result.confined is not None or why not in _UNBEGUN

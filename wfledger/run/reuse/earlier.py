@@ -1,0 +1,70 @@
+"""Results of earlier runs by their keys.
+
+Only what is done counts: what failed, was given up or waits for somebody is never found.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wfledger.core.documents import Result, Task
+from wfledger.core.statuses import Status
+from wfledger.errors import WfledgerError
+from wfledger.run.attempts.handed import landed_result
+from wfledger.run.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A task of an earlier run that is done, and its result."""
+
+    task: Task
+    result: Result
+
+
+class Catalog:
+    """The done tasks of some runs by key; what is done since is found at the next look."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._known: set[str] = set()
+        self._by_key: dict[str, dict[str, Earlier]] = {}
+
+    def look(self, runs: Iterable[str]) -> None:
+        """Take in what is done in *runs* by now."""
+        for run in runs:
+            for name in self._workspace.ledger.names(Status.DONE, run=run):
+                if name not in self._known:
+                    self._take_in(name)
+
+    def _take_in(self, name: str) -> None:
+        self._known.add(name)
+        found = read_done(self._workspace, name)
+        if found is not None and found.result.key is not None:
+            self._by_key.setdefault(found.result.key, {})[name] = found
+
+    def find(self, key: str, name: str, runs: Iterable[str]) -> Earlier | None:
+        """Return a result of that key in *runs*: of the task of that name (without its run) if any.
+
+        The first of *runs* goes first; within a run the order of names decides.
+        """
+        found = self._by_key.get(key, {})
+        for run in runs:
+            same = found.get(f"{run}.{name}")
+            if same is not None:
+                return same
+        ranked = [
+            found[one] for run in runs for one in sorted(found) if one.partition(".")[0] == run
+        ]
+        return ranked[0] if ranked else None
+
+
+def read_done(workspace: Workspace, name: str) -> Earlier | None:
+    """Return a task that is done and its result; None where either cannot be read."""
+    try:
+        entry = workspace.ledger.find(name)
+        if entry is None or entry.status is not Status.DONE:
+            return None
+        result = landed_result(workspace, name)
+    except (WfledgerError, OSError, ValueError):
+        return None  # a doctor finding; the task is done again
+    return None if result is None else Earlier(entry.task, result)

@@ -1,0 +1,202 @@
+"""Gives a task that is ready the result of an earlier one with the same key.
+
+The work is brought onto the new run's branch and kept under a ref of its own without the lock;
+then, under it, the copied result is written first and the task goes on land-only, as if a person
+had accepted it (spec 30): every check of a landing is held again. Killed in between, the next step
+finds the same result and does the same again; a task that has had an attempt is never given one.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from wfledger import faults
+from wfledger.clock import iso
+from wfledger.core.control import Reused
+from wfledger.core.documents import Accepted, Attempt, Result, Run, Task
+from wfledger.core.graph import Readiness, Standing, readiness
+from wfledger.core.statuses import Status
+from wfledger.errors import BusyError, GitError
+from wfledger.run.refnames import keep_ref
+from wfledger.run.reuse.earlier import Catalog, Earlier
+from wfledger.run.reuse.keying import Keyer, Work
+from wfledger.run.workspace import Workspace
+from wfledger.store.transaction import Transaction
+from wfledger.vcs.history import AUTHOR
+from wfledger.vcs.merge import Conflict, merge_trees
+from wfledger.vcs.refs import RefUpdate, swap
+
+faults.register("reuse.kept", "reuse.result-written", "reuse.taken")
+
+#: Tasks that are looked up in one step of the scheduler; the others follow in the next.
+PER_STEP: Final = 256
+#: Who made an attempt that nobody made.
+WORKER: Final = "reuse"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An earlier result that a task may take, brought to its run."""
+
+    task: str
+    missing: tuple[str, ...]
+    result: Result
+    accepted: Accepted
+
+
+class Reuser:
+    """Looks up the tasks of runs that reuse others; one for a scheduler."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._catalog = Catalog(workspace)
+        #: Task -> what it would start without, and what was found for it then.
+        self._looked: dict[str, tuple[tuple[str, ...], Offer | None]] = {}
+
+    def look(
+        self, waiting: Iterable[Task], standings: Mapping[str, Standing], runs: Iterable[Run]
+    ) -> None:
+        """Look up those of *waiting* that are ready; called without the ledger lock.
+
+        Never more than `PER_STEP` of them.
+        """
+        reusing = {run.id: run for run in runs if run.reuses and run.state == "open"}
+        if not reusing:
+            return
+        ready = [
+            (task, found.missing) for task in waiting
+            if task.run in reusing and may_take(task)
+            and (found := readiness(task, standings)).kind == "ready"
+            and not self._knows(task, found.missing)
+        ][:PER_STEP]  # fmt: skip
+        if not ready:
+            return
+        self._catalog.look(dict.fromkeys(name for run in reusing.values() for name in run.reuses))
+        fleet, keyer = self._workspace.fleet(), None
+        for task, missing in ready:
+            keyer = keyer or Keyer(self._workspace, fleet)
+            self._looked[task.id] = (
+                missing, self._offer(keyer, task, missing, reusing[task.run])
+            )
+
+    def _knows(self, task: Task, missing: tuple[str, ...]) -> bool:
+        known = self._looked.get(task.id)
+        return known is not None and known[0] == missing
+
+    def _offer(
+        self, keyer: Keyer, task: Task, missing: tuple[str, ...], run: Run
+    ) -> Offer | None:
+        key = keyer.key(task, missing=missing)
+        if key is None:
+            return None
+        earlier = self._catalog.find(key, task.id.partition(".")[2], run.reuses)
+        return None if earlier is None else prepare(self._workspace, task, missing, run, earlier)
+
+    def decide(self, task: Task, found: Readiness) -> "Offer | bool":
+        """Return what is there for a task that is ready; False: nothing; True: not looked yet."""
+        known = self._looked.get(task.id)
+        if known is None or known[0] != found.missing:
+            return True
+        return known[1] if known[1] is not None else False
+
+
+def may_take(task: Task) -> bool:
+    """Whether a waiting task may be given a result: work that nobody has tried yet."""
+    return (
+        task.spec.control is None and task.accepted is None and task.attempt == 0
+        and not task.attempts
+    )  # fmt: skip
+
+
+def prepare(
+    workspace: Workspace, task: Task, missing: tuple[str, ...], run: Run, earlier: Earlier
+) -> Offer | None:
+    """Bring an earlier result to a run; None where its work is gone or does not fit there.
+
+    Repeating it is harmless: the ref that keeps the work then leads to the same change.
+    """
+    try:
+        work = _brought(workspace, run, earlier)
+        if work is None:
+            return None
+        number = task.attempt + 1
+        if work.head != work.base:
+            _keep(workspace, keep_ref(task.id, number), work.head)
+    except GitError:
+        return None  # objects that are gone; it is done anew
+    faults.point("reuse.kept")
+    waive = () if work.head != work.base else ("no_change",)
+    return Offer(
+        task.id, missing, _copied(task, number, work, earlier),
+        Accepted(attempt=number, head=work.head, base=work.base, waive=waive),
+    )  # fmt: skip
+
+
+def _brought(workspace: Workspace, run: Run, earlier: Earlier) -> Work | None:
+    """Return the earlier work as a change of what the run has landed so far."""
+    repo = workspace.repo
+    work, tip = Work.of(earlier.task, earlier.result), repo.tip(run.branch)
+    if tip is None or work is None:
+        return None
+    if work.head == work.base:
+        return Work(tip, tip)
+    if not (repo.has_commit(work.base) and repo.has_commit(work.head)):
+        return None
+    if repo.is_ancestor(work.base, tip):
+        return work
+    return _moved(workspace, tip, work, earlier)
+
+
+def _moved(workspace: Workspace, tip: str, work: Work, earlier: Earlier) -> Work | None:
+    """Return the same change made to *tip*, which has not what the work began from."""
+    repo = workspace.repo
+    merged = merge_trees(repo, base=work.base, ours=tip, theirs=work.head)
+    if isinstance(merged, Conflict):
+        return None
+    if merged.tree == repo.tree_of(tip):
+        return Work(tip, tip)
+    made = repo.log(work.head, limit=1)[0]
+    message = f"{earlier.task.id} attempt {earlier.result.attempt}, reused\n"
+    return Work(tip, repo.commit_tree(
+        merged.tree, [tip], message=message, author=made.author, committer=AUTHOR,
+        when=workspace.clock.now(),
+    ))  # fmt: skip
+
+
+def _keep(workspace: Workspace, ref: str, head: str) -> None:
+    repo = workspace.repo
+    if not swap(repo, [RefUpdate(ref, head, repo.tip(ref))], reason="wfledger: reused"):
+        raise BusyError(f"{ref} is moved by another process", hint="try again")
+
+
+def _copied(task: Task, number: int, work: Work, earlier: Earlier) -> Result:
+    """Return the earlier envelope as one of *task*: what the attempt itself cost is not its own."""
+    result = earlier.result
+    source = result.reused or Reused(task=earlier.task.id, attempt=result.attempt)
+    return result.but(
+        task=task.id, attempt=number, base=work.base, head=work.head, reused=source, usage=None,
+        wall_s=None, output_bytes=None, confined=None, failure=None,
+    )  # fmt: skip
+
+
+def take(workspace: Workspace, changes: Transaction, offer: Offer) -> bool:
+    """Give a waiting task its result; False where it has gone on meanwhile. Under the lock."""
+    entry = changes.get(offer.task)
+    if entry.status is not Status.WAITING or not may_take(entry.task):
+        return False
+    changes.put_result(offer.result)
+    faults.point("reuse.result-written")
+    source = offer.result.reused
+    said = f"reused from {source.task}, attempt {source.attempt}" if source else "reused"
+    now = iso(workspace.clock.now())
+    attempt = Attempt(
+        number=offer.accepted.attempt, worker=WORKER, outcome="succeeded", message=said,
+        started=now, ended=now,
+        kept=offer.accepted.head if offer.accepted.head != offer.accepted.base else None,
+    )  # fmt: skip
+    changes.update(
+        offer.task, why=said, attempt=attempt.number, attempts=(attempt,),
+        accepted=offer.accepted, missing=offer.missing,
+    )  # fmt: skip
+    faults.point("reuse.taken")
+    return True
