@@ -1,12 +1,16 @@
 """Checks a plan: all errors and warnings at once, and the compiled plan if there are none."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wfledger.errors import PlanError
-from wfledger.plans import reading, short
+from wfledger.plans import short
 from wfledger.plans.compiling import Plan, compile_plan
+from wfledger.plans.frontends import routing
+from wfledger.plans.frontends.fronts import Places
+from wfledger.plans.frontends.javascript import unreadable
+from wfledger.plans.frontends.routing import Evaluate
 from wfledger.plans.model import read_config
 from wfledger.plans.problems import REPORTED, Findings, Problem
 from wfledger.plans.rules import resolve
@@ -24,11 +28,25 @@ class Checked:
     plan: Plan | None
     #: How many errors and warnings are not listed, at least.
     omitted: int = 0
+    #: Where values stand in the text; None where there was none, or it could not be read.
+    places: Places | None = field(default=None, compare=False, repr=False)
 
     @property
     def ok(self) -> bool:
         """Whether the plan can be run."""
         return not self.errors
+
+    def placed(self) -> "Checked":
+        """Return the same with line and column of every problem; that walks the text once more."""
+        found = (*self.errors, *self.warnings)
+        if self.places is None or not found:
+            return self
+        at = self.places([one.pointer for one in found if one.line is None])
+        errors, warnings = (
+            tuple(one if one.line else one.at(at[one.pointer]) for one in part)
+            for part in (self.errors, self.warnings)
+        )
+        return replace(self, errors=errors, warnings=warnings)
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape that `check --json` prints."""
@@ -43,20 +61,37 @@ class Checked:
 def check(document: object, *, lenient: bool = False) -> Checked:
     """Check a document that was read already; never raises."""
     findings = Findings(lenient=lenient)
-    if _refuse_shape(document, findings):
+    return _checked(findings, _plan_of(document, findings))
+
+
+def check_text(
+    text: str | bytes, source: str, *, lenient: bool = False, evaluate: Evaluate | None = None
+) -> Checked:
+    """Check a plan's text; what cannot be read is one error that names line and column.
+
+    *evaluate* works a Starlark text out; `run.plantexts.check_plan` brings one that is safe.
+    """
+    findings = Findings(lenient=lenient)
+    try:
+        front = routing.read(text, source, findings, evaluate)
+    except PlanError as error:
+        return Checked((unreadable(error, "parse_error"),), (), None)
+    if front is None:
         return _checked(findings, None)
+    findings.taken = front.taken
+    plan = _plan_of(front.document, findings)
+    front.translate(findings)
+    checked = _checked(findings, plan)
+    plan = checked.plan and replace(checked.plan, warnings=checked.warnings)
+    return replace(checked, plan=plan, places=front.places)
+
+
+def _plan_of(document: object, findings: Findings) -> Plan | None:
+    if _refuse_shape(document, findings):
+        return None
     if isinstance(document, dict) and "tasks" in document:
         return _check_short(document, findings)
-    return _checked(findings, _check_phases(document, findings))
-
-
-def check_text(text: str | bytes, source: str, *, lenient: bool = False) -> Checked:
-    """Check a plan's text; what cannot be read is one `parse_error` that names line and column."""
-    try:
-        document = reading.read(text, source=source)
-    except PlanError as error:
-        return Checked((Problem("parse_error", error.message, ""),), (), None)
-    return check(document, lenient=lenient)
+    return _check_phases(document, findings)
 
 
 def _refuse_shape(document: object, findings: Findings) -> bool:
@@ -74,18 +109,17 @@ def _refuse_shape(document: object, findings: Findings) -> bool:
     return bool(findings.rules)
 
 
-def _check_short(document: object, findings: Findings) -> Checked:
+def _check_short(document: object, findings: Findings) -> Plan | None:
     phases = short.expand(document, findings)
     if phases is None:
-        return _checked(findings, None)
+        return None
     # What is said about the phases was said about the short form already, in its own words;
     # only the bounds of compiling remain.
     inner = Findings(lenient=findings.lenient)
     plan = _check_phases(phases, inner)
     findings.parse.extend(inner.parse)
     findings.rules.extend(inner.rules)
-    checked = _checked(findings, plan)
-    return replace(checked, plan=plan and replace(plan, warnings=checked.warnings))
+    return plan and replace(plan, warnings=tuple(findings.warnings))
 
 
 def _check_phases(document: object, findings: Findings) -> Plan | None:

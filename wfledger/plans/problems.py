@@ -1,8 +1,8 @@
 """What a check finds: errors and warnings with a kind, a sentence and a JSON pointer."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 #: Errors and warnings that one check reports; how many were left out is counted (WFL-PLAN-011).
 REPORTED: Final = 200
@@ -18,10 +18,18 @@ class Problem:
     message: str
     #: RFC 6901; where a value is missing, the place where it belongs.
     pointer: str
+    #: Where that stands in the text, from 1; None where the text was not looked at.
+    line: int | None = None
+    column: int | None = None
 
-    def as_json(self) -> dict[str, str]:
+    def at(self, place: tuple[int, int]) -> "Problem":
+        """Return the same, standing at line and column *place*."""
+        return replace(self, line=place[0], column=place[1])
+
+    def as_json(self) -> dict[str, Any]:
         """Return the shape that `check --json` prints."""
-        return {"kind": self.kind, "message": self.message, "pointer": self.pointer}
+        said = {"kind": self.kind, "message": self.message, "pointer": self.pointer}
+        return said | ({"line": self.line, "column": self.column} if self.line else {})
 
 
 def join(pointer: str, *parts: str | int) -> str:
@@ -42,6 +50,8 @@ class Findings:
     """Collects what a check finds; parse errors stand before all others (WFL-PLAN-012)."""
 
     lenient: bool = False
+    #: Kinds that strict refuses elsewhere and takes with a warning from this front end.
+    taken: frozenset[str] = frozenset()
     parse: list[Problem] = field(default_factory=list)
     rules: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
@@ -56,7 +66,8 @@ class Findings:
 
     def strictly(self, kind: str, message: str, pointer: str) -> None:
         """Report what is an error in strict and a warning in lenient."""
-        (self.warnings if self.lenient else self.rules).append(Problem(kind, message, pointer))
+        warned = self.lenient or kind in self.taken
+        (self.warnings if warned else self.rules).append(Problem(kind, message, pointer))
 
     def extend(self, problems: Iterable[Problem]) -> None:
         """Report errors found elsewhere."""

@@ -8,7 +8,7 @@ aliases are counted as if written out, and no depth overflows. This is the only 
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
@@ -41,11 +41,9 @@ def read(text: str | bytes, *, source: str) -> object:
 
     Raises `PlanError` with `line` and `column`, both from 1.
     """
-    plain = _decode(text, source)
-    if source.endswith(".json") or (
-        not source.endswith((".yaml", ".yml")) and _JSON_START.match(plain)
-    ):
-        return _read_json(plain, source)
+    plain = decode(text, source)
+    if is_json(plain, source):
+        return read_json(plain, source)
     return _read_yaml(plain, source)
 
 
@@ -54,38 +52,40 @@ def read_front_matter(text: bytes, *, source: str) -> tuple[dict[str, Any], str]
 
     Raises `PlanError` as `read` does, and where there is no such object.
     """
-    plain = _decode(text, source).replace("\r\n", "\n")
+    plain = decode(text, source).replace("\r\n", "\n")
     head, mark, body = plain.partition("\n---")
     if not head.startswith("---") or not mark:
-        _fail(source, 1, 1, "there is no front matter between two lines of `---`")
+        fail(source, 1, 1, "there is no front matter between two lines of `---`")
     # The empty first line stands for the mark, so that lines are counted as in the file.
     value = _read_yaml(head.removeprefix("---"), source)
     if not isinstance(value, dict):
-        _fail(source, 1, 1, "the front matter is no object")
+        fail(source, 1, 1, "the front matter is no object")
     return value, body.partition("\n")[2]
 
 
-def _fail(source: str, line: int, column: int, message: str) -> NoReturn:
+def fail(source: str, line: int, column: int, message: str) -> NoReturn:
+    """Raise the `PlanError` of a text that cannot be read; line and column count from 1."""
     raise PlanError(f"{source}:{line}:{column}: {message}", source=source, line=line, column=column)
 
 
-def _decode(text: str | bytes, source: str) -> str:
+def decode(text: str | bytes, source: str) -> str:
+    """Return *text* as Unicode, without a byte order mark; raises `PlanError`."""
     # Every character is at least one byte: a longer text need not be encoded to be refused.
     if len(text) > bounds.PLAN_BYTES:
-        _fail(source, 1, 1, f"a plan has at most {bounds.PLAN_BYTES} bytes")
+        fail(source, 1, 1, f"a plan has at most {bounds.PLAN_BYTES} bytes")
     try:
         raw = text.encode("utf-8") if isinstance(text, str) else text
         if len(raw) > bounds.PLAN_BYTES:
-            _fail(source, 1, 1, f"a plan has at most {bounds.PLAN_BYTES} bytes")
+            fail(source, 1, 1, f"a plan has at most {bounds.PLAN_BYTES} bytes")
         return raw.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         good = error.object[: error.start].decode("utf-8")
-        _fail(source, *_place(good, len(good)), "not UTF-8")
+        fail(source, *place_of(good, len(good)), "not UTF-8")
     except UnicodeEncodeError as error:
-        _fail(source, *_place(error.object, error.start), "not UTF-8")
+        fail(source, *place_of(error.object, error.start), "not UTF-8")
 
 
-def _place(text: str, offset: int) -> tuple[int, int]:
+def place_of(text: str, offset: int) -> tuple[int, int]:
     """Return line and column of *offset*, from 1."""
     line_start = text.rfind("\n", 0, offset) + 1
     return text.count("\n", 0, offset) + 1, offset - line_start + 1
@@ -120,27 +120,28 @@ def _finite(text: str) -> float:
     return number
 
 
-def _read_json(text: str, source: str) -> object:
+def read_json(text: str, source: str) -> object:
+    """Return the value that the JSON *text* stands for; raises `PlanError`."""
     try:
         value = json.loads(
             text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
         )
     except json.JSONDecodeError as error:
-        _fail(source, error.lineno, error.colno, error.msg)
+        fail(source, error.lineno, error.colno, error.msg)
     except _TwiceError:
         offset, key = _find_twice(text)
-        _fail(source, *_place(text, offset), f"the key {key} stands twice in one object")
+        fail(source, *place_of(text, offset), f"the key {key} stands twice in one object")
     except _NotJsonError as error:
         offset = max(text.find(str(error).split(" ", 1)[0]), 0)
-        _fail(source, *_place(text, offset), str(error))
+        fail(source, *place_of(text, offset), str(error))
     except RecursionError:
-        _fail(source, 1, 1, f"nested deeper than {DEPTH} levels")
+        fail(source, 1, 1, f"nested deeper than {DEPTH} levels")
     except ValueError as error:  # an integer of thousands of digits
-        _fail(source, 1, 1, str(error))
-    _bound(value, source)
+        fail(source, 1, 1, str(error))
+    check_size(value, source)
     half = _HALF_ESCAPE.search(text)
     if half and not is_unicode(value):
-        _fail(source, *_place(text, half.start()), "half of a surrogate pair is no character")
+        fail(source, *place_of(text, half.start()), "half of a surrogate pair is no character")
     return value
 
 
@@ -172,7 +173,7 @@ def _find_twice(text: str) -> tuple[int, str]:
     return last
 
 
-def _bound(value: object, source: str) -> None:
+def check_size(value: object, source: str) -> None:
     """Refuse a value that is nested too deeply or holds too much."""
     level = [value]
     count = 0
@@ -183,8 +184,8 @@ def _bound(value: object, source: str) -> None:
         level = [item for holder in level for item in _parts(holder)]
         count += len(level)
         if count > VALUES:
-            _fail(source, 1, 1, f"more than {VALUES} values")
-    _fail(source, 1, 1, f"nested deeper than {DEPTH} levels")
+            fail(source, 1, 1, f"more than {VALUES} values")
+    fail(source, 1, 1, f"nested deeper than {DEPTH} levels")
 
 
 def _parts(holder: object) -> Iterable[object]:
@@ -196,22 +197,35 @@ def _parts(holder: object) -> Iterable[object]:
 # --- YAML
 
 
-def _read_yaml(text: str, source: str) -> object:
+def yaml_events(text: str) -> Iterator[Any]:
+    """Yield the parser's events of the YAML *text*; its errors are the library's own."""
     from ruamel.yaml import YAML
+
+    yield from YAML(typ="safe", pure=True).parse(text)
+
+
+def is_json(text: str, source: str) -> bool:
+    """Whether *text* is JSON by its name or, where that says nothing, by how it begins."""
+    if source.endswith((".yaml", ".yml")):
+        return False
+    return source.endswith(".json") or _JSON_START.match(text) is not None
+
+
+def _read_yaml(text: str, source: str) -> object:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     builder = _Builder(source)
     try:
-        for event in YAML(typ="safe", pure=True).parse(text):
+        for event in yaml_events(text):
             builder.take(event)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        _fail(source, line, column, str(error.problem or error.context or "not YAML"))
+        fail(source, line, column, str(error.problem or error.context or "not YAML"))
     except (YAMLError, ValueError, RecursionError) as error:
         offset = getattr(error, "position", 0)
-        place = _place(text, offset) if isinstance(offset, int) else (1, 1)
-        _fail(source, *place, "a character that YAML does not allow, or a number out of range")
+        place = place_of(text, offset) if isinstance(offset, int) else (1, 1)
+        fail(source, *place, "a character that YAML does not allow, or a number out of range")
     return builder.value
 
 
@@ -246,7 +260,7 @@ class _Builder:
 
     def _fail(self, event: Any, message: str) -> NoReturn:
         mark = event.start_mark
-        _fail(self.source, mark.line + 1, mark.column + 1, message)
+        fail(self.source, mark.line + 1, mark.column + 1, message)
 
     def begin(self, event: Any) -> None:
         """Begin a document."""
