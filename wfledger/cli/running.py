@@ -1,5 +1,6 @@
 """The verb that does the work: `run`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +21,7 @@ from wfledger.run.refnames import HEADS
 if TYPE_CHECKING:
     from wfledger.plans.budgets import Allowance
     from wfledger.run.session import Outcome
+    from wfledger.run.submit import Submission
     from wfledger.run.workspace import Workspace
 
 
@@ -32,6 +34,9 @@ class _Order(NamedTuple):
     name: str
     asking: Asking
     budget: "Allowance | None"
+    #: Runs whose results are taken, and where to start instead of where they did.
+    reuse: tuple[str, ...] = ()
+    base: str | None = None
 
 
 @click.command("run")
@@ -42,19 +47,29 @@ class _Order(NamedTuple):
 @click.option("--worker", "role", metavar="ROLE", help="Role of prompts that name none.")
 @click.option("--target", metavar="BRANCH", help="Branch that the results are for.")
 @click.option("--name", default="", help="Name of the run.")
+@click.option("--reuse", metavar="RUN", multiple=True,
+              help="Take the results of RUN for what has not changed; last: of the newest run of "
+              "this plan. Starts where RUN started.")  # fmt: skip
+@click.option("--base", metavar="REV", help="Start from that commit.")
 @budget_option("What all of its attempts together may use.")
 @click.option("--yes", is_flag=True, help="Start a new plan without asking.")
 @json_option
 @pass_app
 def run(
     app: App, *, what: str, detach: bool, lenient: bool, workers: int | None, role: str | None,
-    target: str | None, name: str, budget: tuple[str, ...], yes: bool, as_json: bool,
+    target: str | None, name: str, reuse: tuple[str, ...], base: str | None,
+    budget: tuple[str, ...], yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Run a plan, or go on with a run.
 
     A plan that may write, starts agents that reach the network, or hands out secrets is shown on
     one card first and waits for your yes; `--yes` gives it. Without a terminal to ask at and
     without `--yes` nothing is submitted (exit status 2). Going on with a run asks nothing.
+
+    With `--reuse RUN` whatever has the same key as a finished task of RUN (same prompt or command,
+    worker, checks and inputs, same files to start from) is taken from there: its result is copied,
+    its work lands after all checks, and it costs nothing. `wfledger plan FILE --diff RUN` says what
+    that would be.
 
     Returns when nothing can move without a person. Ctrl-C starts nothing more and lets what runs
     come to its end; a second one stops that too. Work is always kept.
@@ -71,7 +86,7 @@ def run(
 
     asking = Asking(yes, as_json, again(click.get_current_context(), what))
     found = _submitted(app, what, _Order(
-        lenient, role, target, name, asking, parse_budget(budget)
+        lenient, role, target, name, asking, parse_budget(budget), reuse, base
     ))  # fmt: skip
     if detach:
         _say_detached(app, found, as_json=as_json)
@@ -113,8 +128,10 @@ def _submitted(app: App, what: str, order: _Order) -> Run:
         raise UsageError(
             f"there is neither a file nor a run {what}", hint="wfledger status"
         ) from None
-    if order.role or order.target or order.name:
-        raise UsageError("--worker, --target and --name are for new runs", run=found.id)
+    if order.role or order.target or order.name or order.reuse or order.base:
+        raise UsageError(
+            "--worker, --target, --name, --reuse and --base are for new runs", run=found.id
+        )
     from wfledger.run.money.raising import raise_run
     from wfledger.run.session import reopen
 
@@ -148,7 +165,10 @@ def _submit(app: App, path: Path, order: _Order) -> Run:
         plan=compiled, text=source.text.decode("utf-8", "replace"), source=source.name,
         name=order.name, target=order.target, role=order.role,
     )  # fmt: skip
+    submission = _begun(workspace, submission, order)
     for one in unlanded_neighbours(workspace, [task.spec for task in compiled.tasks]):
+        if one.run.id in submission.reuses:
+            continue
         say(
             f"run {one.run.id} has not landed and changed {one.paths[0]}, which this plan may "
             f"write; wfledger land {one.run.id}",
@@ -157,6 +177,28 @@ def _submit(app: App, path: Path, order: _Order) -> Run:
     _say_uncommitted(workspace, check_submission(workspace, submission))
     confirm(card_of(workspace, compiled, order.role), order.asking)
     return submit(workspace, submission)
+
+
+def _begun(workspace: "Workspace", submission: "Submission", order: _Order) -> "Submission":
+    """Return *submission* with its start and whose results it takes; says what that means."""
+    from wfledger.run.reuse.choosing import choose, commit_of, suggestion
+    from wfledger.run.submit import target_branch
+
+    if order.reuse:
+        chosen = choose(workspace, order.reuse, submission, base=order.base)
+        if chosen.cost is not None:
+            say(f"warning: {chosen.cost}", err=True)
+        say(f"starts from {chosen.base[:12]} and takes what has not changed from "
+            f"{', '.join(chosen.ids)}", err=True)  # fmt: skip
+        return replace(submission, base=chosen.base, reuses=chosen.ids)
+    if order.base is not None:
+        return replace(submission, base=commit_of(workspace, order.base))
+    start = workspace.repo.tip(target_branch(workspace, submission.target))
+    found = suggestion(workspace, submission, base=start) if start is not None else None
+    if found is not None:
+        say(f"{found.reused} of {plural(found.work, 'result')} of run {found.runs[0]} could be "
+            f"taken: --reuse {found.runs[0]}", err=True)  # fmt: skip
+    return submission
 
 
 def _say_uncommitted(workspace: "Workspace", target: str) -> None:
@@ -185,6 +227,8 @@ def say_outcome(outcome: "Outcome") -> None:
     verdict, found = outcome.verdict, outcome.run
     state = "interrupted" if outcome.interrupted else verdict.state
     counted = f"{verdict.done} of {plural(verdict.total, 'task')} done"
+    if verdict.due != verdict.total:
+        counted += f"; of {verdict.due} that were due, {verdict.covered} succeeded"
     click.echo(f"run {found.id} {status_name(state)}: {counted}")
     for need in outcome.needs:
         first, *more = need.reason.splitlines() or [""]

@@ -42,6 +42,8 @@ class Submission:
     role: str | None = None
     #: Commit that the run's branch starts from; None: the tip of its target.
     base: str | None = None
+    #: Runs whose results are taken (spec 93).
+    reuses: tuple[str, ...] = ()
 
 
 def role_for(workspace: Workspace, wanted: str | None) -> str | None:
@@ -118,7 +120,8 @@ def submit(workspace: Workspace, submission: Submission) -> Run:
         plan=submission.text, plan_source=submission.source, branch=f"{HEADS}wf/{run_id}",
         target=target, base=base, max_concurrent=plan.max_concurrent, gate=plan.gate,
         budget=nested.budget, time_s=plan.time_s, parent=nested.parent, depth=nested.depth,
-        tasks=tuple(ids.values()),
+        tasks=tuple(ids.values()), aside=tuple(one.id for one in tasks if is_aside(one.spec)),
+        reuses=submission.reuses,
     )
     _create_branch(workspace, run.branch, base)
     with workspace.ledger.transaction("author") as changes:
@@ -152,10 +155,11 @@ def as_submitted(
     spec: TaskSpec, ids: dict[str, str], role: str | None, fleet: Fleet
 ) -> TaskSpec:
     """Return a compiled spec as it goes into the ledger: full ids, and the role that runs it."""
-    return _with_role(_renamed(spec, ids), role, fleet)
+    return with_role(_renamed(spec, ids), role, fleet)
 
 
-def _with_role(spec: TaskSpec, role: str | None, fleet: Fleet) -> TaskSpec:
+def with_role(spec: TaskSpec, role: str | None, fleet: Fleet) -> TaskSpec:
+    """Return a spec with the role that runs its prompt: its own, *role*, or the default one."""
     if spec.prompt is None or spec.command is not None or spec.manual or spec.role:
         return spec
     return spec.but(role=role or default_role(fleet, spec.agent_type))
@@ -172,6 +176,11 @@ def new_task(task_id: str, spec: TaskSpec, created: str) -> Task:
         id=task_id, run=task_id.partition(".")[0], seq=1, attempt=0, created=created, spec=spec,
         spec_sha256=spec.digest(),
     )
+
+
+def is_aside(spec: TaskSpec) -> bool:
+    """Whether a task is no work of its plan: a controller, or the question of one."""
+    return spec.control is not None or spec.probe
 
 
 def standing_run(

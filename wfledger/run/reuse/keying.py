@@ -81,20 +81,22 @@ class Keyer:
     ) -> Surroundings:
         return Surroundings(
             name=self.name(task.id), base=self._base(task, started),
-            staff=staff_of(self._known_fleet, task.spec) if is_for_role(task.spec) else None,
+            staff=self.staff(task.spec),
             fed=[
                 self._fed(task, name, handed=handed) if name not in missing
                 else Fed(relative(self.name(name), self.name(task.id)))
                 for name, handed in feeding(task)
             ],
-            trees=self._named_trees(task.spec),
+            trees=self.named_trees(task.spec),
         )  # fmt: skip
 
-    @property
-    def _known_fleet(self) -> Fleet:
+    def staff(self, spec: TaskSpec) -> dict[str, Any] | None:
+        """Return what the role of a task resolves to; None where no role does it."""
+        if not is_for_role(spec):
+            return None
         if self._fleet is None:
             self._fleet = self._workspace.fleet()
-        return self._fleet
+        return staff_of(self._fleet, spec)
 
     def name(self, task_id: str) -> str:
         """Return the name of a task without its run; the number of an item says nothing.
@@ -115,28 +117,30 @@ class Keyer:
     def _base(self, task: Task, started: str | None) -> str:
         run = self._run(task.run)
         if run.plan is not None:
-            return self._tree(run.base)
+            return self.tree(run.base)
         if started is None:
             raise UnkeyedError(f"{task.run} has no base of its own")
-        return self._tree(started)
+        return self.tree(started)
 
     def _run(self, run_id: str) -> Run:
         if run_id not in self._runs:
             self._runs[run_id] = self._workspace.ledger.run(run_id)
         return self._runs[run_id]
 
-    def _tree(self, commit: str) -> str:
+    def tree(self, commit: str) -> str:
+        """Return the tree of a commit; raises `GitError` where there is none."""
         if commit not in self._trees:
             self._trees[commit] = self._workspace.repo.tree_of(commit)
         return self._trees[commit]
 
-    def _named_trees(self, spec: TaskSpec) -> dict[str, str]:
+    def named_trees(self, spec: TaskSpec) -> dict[str, str]:
+        """Return the trees of the commits that a spec names, by field."""
         about = spec.verifies
         named = {
             "at": spec.at, "head": about.head if about else None,
             "base": about.base if about else None,
         }  # fmt: skip
-        return {name: self._tree(commit) for name, commit in named.items() if commit is not None}
+        return {name: self.tree(commit) for name, commit in named.items() if commit is not None}
 
     # -- what is waited for ----------------------------------------------------------------------
 
@@ -145,11 +149,17 @@ class Keyer:
         found = self._settled(name)
         if found is None:
             return Fed(shown)
-        entry, result = found
+        return self.fed(shown, found[0].task, found[1], handed=handed)
+
+    def fed(self, shown: str, task: Task, result: Result, *, handed: bool) -> Fed:
+        """Return what a task that is done means to one that knows it as *shown*.
+
+        Raises `UnkeyedError`, or `GitError` where its commits are gone.
+        """
         if result.key is None:
-            raise UnkeyedError(f"the result of {name} has no key")
-        said = self._said(entry.task, result) if handed else None
-        return Fed(shown, result.key, self._of_files(entry.task, result), said)
+            raise UnkeyedError(f"the result of {task.id} has no key")
+        said = self._said(task, result) if handed else None
+        return Fed(shown, result.key, self._of_files(task, result), said)
 
     def _settled(self, name: str) -> tuple[Entry, Result] | None:
         """Return a task that is done and its result; None where it ended without one."""
@@ -189,7 +199,7 @@ class Keyer:
         work = Work.of(task, result)
         if task.landed is None or task.landed.how not in {"merged", "kept"} or work is None:
             return None
-        changes = diff(self._workspace.repo, self._tree(work.base), self._tree(work.head))
+        changes = diff(self._workspace.repo, self.tree(work.base), self.tree(work.head))
         return digest_of(sorted(
             [one.path.decode("utf-8", "surrogateescape"),
              [one.new.mode, one.new.oid] if one.new is not None else []]
