@@ -28,7 +28,13 @@ class Claimed:
 
     @classmethod
     def of(cls, task: Task) -> "Claimed":
-        """Return what *task* holds while it is on offer, in progress or merging."""
+        """Return what *task* holds while it is on offer, in progress or merging.
+
+        A candidate holds nothing, for its result is kept and lands by itself nowhere: those of one
+        choice may all write the same (WFL-CTRL-065).
+        """
+        if task.spec.candidate_of is not None:
+            return cls(task.id, (), frozenset())
         return cls(task.id, parse_all(task.spec.write), frozenset(task.spec.contracts))
 
     @property

@@ -28,6 +28,9 @@ MAX_SLOTS: Final = 1024
 MAX_SECONDS: Final = 366 * 86_400.0
 #: Bytes of an envelope's summary.
 SUMMARY_CHARS: Final = 1200
+#: Handoffs of one envelope, and bytes of the payload of one.
+HANDOFFS: Final = 16
+HANDOFF_BYTES: Final = 32 * 1024
 #: Bytes of one trailer value in the history.
 TRAILER_BYTES: Final = 200
 #: The least number of offers in `pending/`; else four for each slot.

@@ -105,6 +105,13 @@ class Choice:
     winner: str | None
     reason: str
     asks: bool = False
+    #: Nothing is held back and nobody has to be chosen, so that none is a choice as well.
+    agreed: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether anything follows from it."""
+        return self.winner is not None or self.agreed
 
 
 def choose(
@@ -145,7 +152,7 @@ def _all(policy: Promotion, said: Tally | None, succeeded: int, total: int) -> C
         return Choice(None, "the policy wants a review, and no judge has spoken", asks=True)
     if said is not None and said.refused:
         return Choice(None, f"{said.against} of {said.spoke} judges refuse")
-    return Choice(None, f"{succeeded} of {total} candidates succeeded")
+    return Choice(None, f"{succeeded} of {total} candidates succeeded", agreed=True)
 
 
 def _picked(policy: Promotion, fit: Sequence[Contender], said: Tally | None) -> Choice:

@@ -6,12 +6,12 @@ lock. A controller waits in waiting/ for its dependencies and for the tasks that
 and goes to done/ by its decision (spec 92).
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wfledger.core import bounds
-from wfledger.core.records import Command, Id, Record, Seconds
+from wfledger.core.records import Command, Id, Record, Seconds, canonical_json
 from wfledger.core.usage import Budget
 
 ControlKind = Literal[
@@ -131,6 +131,8 @@ class Synthesis(Record):
     missing: tuple[Id, ...] = ()
     #: Findings, equal ones merged; each with its `sources`, contradicted ones marked.
     findings: tuple[dict[str, Any], ...] = ()
+    #: Findings, the last ones in their order, that the envelope had no room for.
+    left_out: int = Field(default=0, ge=0)
 
 
 class Reused(Record):
@@ -138,3 +140,26 @@ class Reused(Record):
 
     task: Id
     attempt: int = Field(ge=1)
+
+
+class Handoff(Record):
+    """What a worker leaves for the next task of its run that has a role (spec 92, section 5)."""
+
+    to_role: str = Field(min_length=1, max_length=64)
+    kind: str = Field(min_length=1, max_length=64)
+    payload: Any = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        size = len(canonical_json(self.payload))
+        if size > bounds.HANDOFF_BYTES:
+            raise ValueError(f"a payload of {size} bytes; at most {bounds.HANDOFF_BYTES}")
+        return self
+
+
+class Delivered(Record):
+    """The place of a handoff: its number, from 0, in the envelope of an attempt."""
+
+    task: Id
+    attempt: int = Field(ge=1)
+    number: int = Field(ge=0)

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from wfledger.core import bounds
-from wfledger.core.control import Control, ControlState, Reused, Synthesis
+from wfledger.core.control import Control, ControlState, Delivered, Handoff, Reused, Synthesis
 from wfledger.core.records import Command, Id, Oid, Record, Seconds, canonical
 from wfledger.core.routes import Capability, ModelPolicy, Routed
 from wfledger.core.usage import Budget, Usage
@@ -140,6 +140,8 @@ class TaskSpec(Record):
     probe: bool = False
     #: It puts its inputs together: they are merged before it is asked, and in its result.
     reduces: bool = False
+    #: Why a gate had what was done before done again, by this task.
+    sent_back: tuple[str, ...] = ()
     #: The controller that chooses among this result and others: it is kept and not landed.
     candidate_of: Id | None = None
 
@@ -191,7 +193,8 @@ class ClaimNote(Record):
 class Hold(Record):
     """Why a waiting task waits, beyond its dependencies and scope."""
 
-    #: `backoff`, `released`, `withdrawn`, `paused`, `verifier`, `provider`, `budget`.
+    #: `backoff`, `released`, `withdrawn`, `paused`, `verifier`, `provider`, `budget`,
+    #: `superseded`.
     code: str
     reason: str = ""
     #: Not before this moment (UTC, ISO 8601).
@@ -306,6 +309,8 @@ class Task(Record):
     forgiven: int = 0
     #: Inputs that the present attempt starts without, because they ended without success.
     missing: tuple[str, ...] = ()
+    #: Handoffs that it was given, and nobody else is; newest first (spec 92, section 5).
+    received: tuple[Delivered, ...] = ()
     #: Answers of people to questions, oldest first.
     answers: tuple[str, ...] = ()
     #: Verdicts of people on results, oldest first.
@@ -377,6 +382,8 @@ class Result(Record):
     checks: tuple[dict[str, Any], ...] = ()
     confidence: float | None = None
     open_questions: tuple[str, ...] = ()
+    #: What it leaves for other roles of its plan.
+    handoffs: tuple[Handoff, ...] = Field(default=(), max_length=bounds.HANDOFFS)
     next_: tuple[dict[str, Any], ...] = Field(default=(), alias="next")
     usage: Usage | None = None
     #: Version, session and the like of an agent's program, as it says itself.
@@ -440,6 +447,8 @@ class Run(Record):
     #: Must pass besides `policy.gate`.
     gate: Gate | None = None
     tasks: tuple[str, ...] = ()
+    #: Those of `tasks` that are no work of the plan: controllers, and what they ask.
+    aside: tuple[Id, ...] = ()
     state: Literal["open", "paused", "aborted", "landed"] = "open"
     reason: str = ""
     landed: Landed | None = None

@@ -1,16 +1,25 @@
 """What a consumer is given of its producers: envelopes as files, bounded text after a prompt."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from wfledger.core.documents import Result, Task
 from wfledger.core.records import canonical, canonical_json
+from wfledger.run.attempts.handed import handed
+from wfledger.run.attempts.synthesis import MERGED, write_merged
 from wfledger.run.workspace import Workspace
 from wfledger.vcs.trees import show_diff
 
 #: Bytes of one envelope that are put into a prompt; beyond it the path is named.
 _INLINE_BYTES: Final = 8192
+#: Results that a prompt shows besides those of its inputs.
+_MORE: Final = 50
+_MERGED: Final = """## Findings of all of them
+
+Equal findings are merged, with their `sources`; what contradicts another names it. These, and every
+result, as one document: """
 _VERDICT: Final = """## Your verdict
 
 The worktree holds the result as it is; change nothing in it. Write to the file named by
@@ -20,17 +29,24 @@ with "failed" in place of "passed" when it must not land as it is."""
 
 def write_inputs(workspace: Workspace, task: Task, folder: Path) -> None:
     """Fill *folder* with one `<task>.json` for each input and `missing.json` (WFL-RESULT-016)."""
-    missing = list(task.missing)
-    for producer in task.spec.inputs:
-        result = landed_result(workspace, producer)
-        if result is None:
-            if producer not in missing:
-                missing.append(producer)
-            continue
+    found = handed(workspace, task)
+    for producer, result in found.results.items():
         (folder / f"{producer}.json").write_bytes(canonical(result))
+        _write_kept(workspace, producer, result, folder)
     _write_subject(workspace, task, folder)
-    names = [name for name in missing if name in task.spec.inputs or name in task.spec.after]
-    (folder / "missing.json").write_bytes(canonical_json(names))
+    if task.spec.reduces:
+        write_merged(workspace, task, folder)
+    (folder / "missing.json").write_bytes(canonical_json(found.missing))
+
+
+def _write_kept(workspace: Workspace, producer: str, result: Result, folder: Path) -> None:
+    """Write the changes of a result that lands by itself nowhere: else nobody would see them."""
+    entry = workspace.ledger.find(producer)
+    landed = entry.task.landed if entry is not None else None
+    if landed is None or landed.how != "kept" or result.base is None or landed.commit is None:
+        return
+    patch = show_diff(workspace.repo, result.base, landed.commit, color=False)
+    (folder / f"{producer}.diff").write_bytes(patch)
 
 
 def _write_subject(workspace: Workspace, task: Task, folder: Path) -> None:
@@ -46,16 +62,6 @@ def _write_subject(workspace: Workspace, task: Task, folder: Path) -> None:
     (folder / f"{about.task}.diff").write_bytes(patch)
 
 
-def landed_result(workspace: Workspace, producer: str) -> Result | None:
-    """Return the envelope of a producer that has landed, or None."""
-    entry = workspace.ledger.find(producer)
-    if entry is None or entry.task.landed is None:
-        return None
-    accepted = entry.task.accepted
-    attempt = accepted.attempt if accepted else entry.task.attempt
-    return workspace.ledger.result(producer, attempt)
-
-
 def prompt_with_inputs(task: Task, folder: Path, *, preamble: str = "") -> str:
     """Return the prompt as a worker gets it: text, earlier answers, inputs, what is missing.
 
@@ -64,15 +70,40 @@ def prompt_with_inputs(task: Task, folder: Path, *, preamble: str = "") -> str:
     parts = [part for part in (preamble, task.spec.prompt) if part]
     for number, answer in enumerate(task.answers, start=1):
         parts.append(f"## Answer {number} to your question\n\n{answer}")
-    for producer in task.spec.inputs:
-        path = folder / f"{producer}.json"
-        if path.exists():
-            parts.append(f"## Result of {producer}\n\n{_bounded(path)}")
+    parts += _about_inputs(task, folder)
+    parts += _about_merged(folder / MERGED)
     parts += _about_subject(task, folder)
     missing = json.loads((folder / "missing.json").read_bytes())
     if missing:
         parts.append("## Missing results\n\n" + "\n".join(f"- {name}" for name in missing))
     return "\n\n".join(parts)
+
+
+def _about_inputs(task: Task, folder: Path) -> Iterator[str]:
+    """Yield what is told of each result: those asked for first, then what they are made of."""
+    own = {MERGED, "missing.json"}
+    if task.spec.verifies is not None:
+        own.add(f"{task.spec.verifies.task}.json")
+    others = sorted(path.stem for path in folder.glob("*.json") if path.name not in own)
+    known = [name for name in task.spec.inputs if name in others]
+    more = [name for name in others if name not in known]
+    for name in [*known, *more[:_MORE]]:
+        yield f"## Result of {name}\n\n{_bounded(folder / f'{name}.json')}"
+        patch = folder / f"{name}.diff"
+        if patch.exists():
+            yield f"## Changes of {name}\n\n{_bounded(patch, 'diff')}"
+    if len(more) > _MORE:
+        yield f"{len(more) - _MORE} more results are in {folder}"
+
+
+def _about_merged(path: Path) -> list[str]:
+    """Return what a reducing task is told of its inputs as a whole (WFL-CTRL-061)."""
+    if not path.exists():
+        return []
+    merged = json.loads(path.read_bytes())
+    text = canonical_json({key: merged[key] for key in ("contributors", "missing", "findings")})
+    shown = f"```json\n{text.decode()}```" if len(text) <= _INLINE_BYTES else "They are many."
+    return [f"{_MERGED}{path}\n\n{shown}"]
 
 
 def _about_subject(task: Task, folder: Path) -> list[str]:

@@ -46,7 +46,8 @@ def of_refused(checked: Checked) -> Said:
 def _of_landing(landing: Landing) -> Said:
     if isinstance(landing, Done):
         facts = {"landing": "done", "how": landing.how, "commit": landing.commit}
-        where = f"landed as {landing.commit[:12]}" if landing.commit else "is done"
+        done = "is kept" if landing.how == "kept" else "landed"
+        where = f"{done} as {landing.commit[:12]}" if landing.commit else "is done"
         return Said(0, where, facts)
     if isinstance(landing, Blocked):
         facts = {"landing": "blocked", "code": landing.code, "reason": landing.reason,

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from wfledger.core.control import Control, ControlState, Synthesis
 from wfledger.core.documents import Accepted, Result, Run, Task, TaskSpec
-from wfledger.run.attempts.inputs import landed_result
+from wfledger.run.attempts.handed import landed_result
 from wfledger.run.workspace import Workspace
 
 
@@ -67,6 +67,8 @@ class Start:
     tasks: Sequence[tuple[str, TaskSpec]]
     state: ControlState
     why: str
+    #: They only answer something, and are no work of the plan.
+    asks: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,9 @@ class Decide:
     synthesis: Synthesis | None = None
     #: What its result is without; a run with any such is degraded at best.
     missing: tuple[str, ...] = ()
+    #: Blocked tasks that it started, and whose failure does not count any more: they are cancelled,
+    #: and are no part of the run's coverage.
+    supersedes: tuple[str, ...] = ()
     #: The result of another task that lands as this one's.
     landing: Accepted | None = None
     #: The last state, where it differs from the one shown.

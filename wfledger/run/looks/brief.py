@@ -15,7 +15,7 @@ from wfledger.errors import NotFoundError, StaleError, WfledgerError
 from wfledger.run.attempts import worktrees
 from wfledger.run.attempts.claims import held_entry
 from wfledger.run.attempts.expanding import children_of
-from wfledger.run.attempts.inputs import landed_result
+from wfledger.run.attempts.handed import landed_result
 from wfledger.run.attempts.tenure import deadline_of
 from wfledger.run.hooks import claimed
 from wfledger.run.liveness import has_runtime

@@ -46,7 +46,7 @@ from wfledger.run.merger.scopecheck import (
 )
 from wfledger.run.merger.verification import artifacts_of, verify
 from wfledger.run.merger.verifying import ask_people, ask_verifiers
-from wfledger.run.refnames import fence_ref, landed_ref
+from wfledger.run.refnames import fence_ref, keep_ref, landed_ref
 from wfledger.store.layout import split_attempt
 from wfledger.vcs.history import AUTHOR
 from wfledger.vcs.merge import Conflict, merge_trees
@@ -104,7 +104,18 @@ class Lander:
             return finish(
                 self._errand, Landed(how="nothing", at=landed_at), attempt=subject.attempt
             )
+        if self._task.spec.candidate_of is not None:
+            return self._kept(subject)
         return self._land_changes(subject, judged)
+
+    def _kept(self, subject: Subject) -> Done:
+        """Leave a candidate's result under its ref: whoever chooses lands it, or does not."""
+        ref = keep_ref(self._task.id, subject.attempt)
+        at = iso(self._workspace.clock.now())
+        landed = Landed(target=ref, commit=subject.head, how="kept", at=at)
+        done = finish(self._errand, landed, attempt=subject.attempt)
+        self._report(f"kept as {ref}")
+        return done
 
     def _clear_away(self) -> None:
         """Remove what a merger that died has left running or lying about."""

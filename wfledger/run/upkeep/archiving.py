@@ -57,8 +57,20 @@ def _is_ripe(workspace: Workspace, task_id: str, before: datetime) -> bool:
         entry = workspace.ledger.find(task_id)
     except (WfledgerError, OSError):
         return False
-    ended = _ended(entry) if entry is not None and entry.status.is_final else None
+    if entry is None or not entry.status.is_final or _may_be_chosen(workspace, entry):
+        return False
+    ended = _ended(entry)
     return ended is not None and parse_iso(ended) < before
+
+
+def _may_be_chosen(workspace: Workspace, entry: Entry) -> bool:
+    """Whether it is a candidate of a run that goes on: its ref is what proves it (WFL-CTRL-066)."""
+    if entry.task.spec.candidate_of is None:
+        return False
+    try:
+        return workspace.ledger.run(entry.task.run).state in {"open", "paused"}
+    except WfledgerError:
+        return False
 
 
 def _ended(entry: Entry) -> str | None:

@@ -1,0 +1,178 @@
+"""`teacher_review`: judges are asked, one of the candidates is chosen, and its result lands.
+
+Its steps: start the judges, record the choice, decide. The choice is recorded before anything
+follows from it, and nobody is asked again after a crash. Where nobody could choose, a person is
+asked, whose answer goes before every judge's (spec 92, "Choice").
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from wfledger.core.choice import Choice, Tally, choose
+from wfledger.core.control import Condition, Promotion
+from wfledger.core.documents import Accepted, Limits, TaskSpec
+from wfledger.core.ids import child_id
+from wfledger.core.text import clean_line
+from wfledger.run.controllers.candidates import Candidates
+from wfledger.run.controllers.moves import Decide, Move, Note, Scene, Start, Stop
+from wfledger.run.controllers.parts import noted
+
+_HOW: Final = """## How you judge
+
+Change nothing. The candidates are those named above; each has its result, and what it changed, in
+the folder $WFLEDGER_INPUTS as NAME.json and NAME.diff. Write to the file named by
+$WFLEDGER_RESULT_FILE: {"status": "succeeded", "summary": "WHY",
+"outputs": {"scores": {"NAME": 0 to 100}, "selected": "NAME"}}. Where none of them is fit, give
+"verdict": "failed" in outputs and select none."""
+_NOBODY: Final = frozenset({"none", "no", "nobody"})
+
+
+def review(scene: Scene) -> Move:
+    """Take the next step: ask judges, record what was chosen, or decide as recorded."""
+    candidates = Candidates.of(scene)
+    said = _told(scene)
+    if said is not None:
+        return _as_told(scene, candidates, said)
+    recorded = scene.state.facts.get("choice")
+    if isinstance(recorded, dict):
+        return _decide(scene, candidates, recorded)
+    if "judges" not in scene.state.facts and scene.control.judges and candidates.are_enough:
+        return _ask(scene)
+    tally, refused = candidates.tally(), candidates.refused()
+    choice = choose(_policy(scene), candidates.contenders(tally), tally, refused)
+    return _record(scene, candidates, choice, tally)
+
+
+def _policy(scene: Scene) -> Promotion:
+    return scene.control.promotion or Promotion()
+
+
+# -- judges --------------------------------------------------------------------------------------
+
+
+def _ask(scene: Scene) -> Move:
+    """Start every judge, beside the others: none hears what another says."""
+    turn = scene.state.step + 1
+    tasks = [
+        (child_id(scene.task.id, f"{turn}.judge-{number}"), _judge(scene, judge, number))
+        for number, judge in enumerate(scene.control.judges, start=1)
+    ]
+    judges = [task_id for task_id, _ in tasks]
+    state = noted(scene, judges=judges).but(step=turn, on=tuple(judges))
+    return Start(tasks, state, why=f"asks {len(judges)} judges", asks=True)
+
+
+def _judge(scene: Scene, judge: Condition, number: int) -> TaskSpec:
+    task, members = scene.task, scene.control.members
+    prompt = None
+    if judge.command is None:
+        named = "\n".join(f"- {name}" for name in members)
+        prompt = f"{judge.prompt or ''}\n\n## The candidates\n\n{named}\n\n{_HOW}"
+    return TaskSpec(
+        title=f"judge {number} of {task.id}", command=judge.command, prompt=prompt,
+        role=judge.role if prompt is not None else None, agent_type="verifier",
+        after=task.spec.after or members, inputs=task.spec.inputs or members,
+        limits=Limits(wall_s=judge.timeout_s), on_failure="skip_continue",
+        priority=task.spec.priority, env=task.spec.env,
+    )  # fmt: skip
+
+
+# -- people --------------------------------------------------------------------------------------
+
+
+def _told(scene: Scene) -> str | None:
+    """Return what a person has answered since it was last heard."""
+    answers = scene.task.answers
+    return answers[-1].strip() if len(answers) > scene.state.facts.get("heard", 0) else None
+
+
+def _as_told(scene: Scene, candidates: Candidates, said: str) -> Move:
+    """Record the choice of a person."""
+    word = said.lower()
+    if word in _NOBODY:
+        return _none(scene, candidates, "a person has chosen none of them")
+    picks = _policy(scene).strategy != "all"
+    chosen = candidates.named(said) if picks else None
+    if chosen is None and (picks or word != "yes"):
+        shown = clean_line(said, 100)
+        return _question(scene, candidates, f"{shown!r} names no candidate that succeeded")
+    said_by = "a person has chosen it" if picks else "a person agrees"
+    choice = Choice(chosen, said_by, agreed=not picks)
+    return _record(scene, candidates, choice, candidates.tally())
+
+
+def _question(scene: Scene, candidates: Candidates, reason: str) -> Stop:
+    names = candidates.succeeded
+    picks = _policy(scene).strategy != "all"
+    wanted = "which one it is to be, or none" if picks else "yes or none"
+    listed = f": {', '.join(names)}" if names and picks else ""
+    return Stop(
+        "question", f"{reason}; say {wanted}{listed}",
+        command=_answer(scene, names[0] if picks and names else "yes" if not picks else "none"),
+        facts={"candidates": candidates.listed()}, state=_heard(scene),
+    )  # fmt: skip
+
+
+def _answer(scene: Scene, word: str) -> str:
+    return f"wfledger answer {scene.task.id} {word}"
+
+
+def _heard(scene: Scene, **facts: Any) -> Any:
+    return noted(scene, heard=len(scene.task.answers), **facts)
+
+
+# -- the choice ----------------------------------------------------------------------------------
+
+
+def _record(
+    scene: Scene, candidates: Candidates, choice: Choice, tally: Tally | None
+) -> Move:
+    if choice.asks:
+        return _question(scene, candidates, choice.reason)
+    if not choice.holds:
+        return _none(scene, candidates, choice.reason)
+    made = {"winner": choice.winner, "reason": choice.reason, "judges": candidates.said(tally)}
+    what = f"{choice.winner} is chosen: " if choice.winner else ""
+    return Note(_heard(scene, choice=made), why=f"{what}{choice.reason}")
+
+
+def _none(scene: Scene, candidates: Candidates, reason: str) -> Stop:
+    """Give up: judges are asked anew when a person retries it."""
+    names = candidates.succeeded
+    # `retry` asks again, of results that may be other ones by then.
+    facts = {name: value for name, value in scene.state.facts.items() if name != "judges"}
+    state = _heard(scene).but(on=(), facts={**facts, "heard": len(scene.task.answers)})
+    picks = _policy(scene).strategy != "all"
+    return Stop(
+        "no_winner", reason, command=_answer(scene, names[0]) if names and picks else None,
+        facts={"candidates": candidates.listed(), "judges": candidates.said(candidates.tally())},
+        state=state,
+    )  # fmt: skip
+
+
+def _decide(scene: Scene, candidates: Candidates, recorded: Mapping[str, Any]) -> Decide:
+    """Decide as recorded; what failed of the others does not count any more."""
+    winner, reason = recorded.get("winner"), str(recorded["reason"])
+    outputs = candidates.outputs(winner)
+    choice = {**recorded, **candidates.report(winner)}
+    if winner is None:
+        return Decide(reason, outputs={"choice": choice}, missing=scene.missing)
+    result = scene.result(winner)
+    return Decide(
+        f"{winner} is chosen: {reason}", outputs={**outputs, "choice": choice},
+        findings=result.findings if result is not None else (),
+        landing=_landing(scene, winner), supersedes=candidates.over(),
+    )  # fmt: skip
+
+
+def _landing(scene: Scene, winner: str) -> Accepted | None:
+    """Return the winner's change as what is to land; None where there is none to."""
+    entry, result = scene.workspace.ledger.get(winner), scene.result(winner)
+    landed = entry.task.landed
+    if landed is None or landed.how != "kept" or landed.commit is None or result is None:
+        return None
+    if result.base is None:
+        return None
+    accepted = entry.task.accepted
+    base = accepted.base if accepted is not None else result.base
+    return Accepted(attempt=result.attempt, head=landed.commit, base=base)
