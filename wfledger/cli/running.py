@@ -15,11 +15,12 @@ from wfledger.cli.progress import progress
 from wfledger.cli.render import plural, say, status_name
 from wfledger.cli.signals import stoppable
 from wfledger.core.documents import Run
-from wfledger.errors import NotFoundError, UsageError
+from wfledger.errors import InvalidDocumentError, NotFoundError, UsageError
 from wfledger.run.refnames import HEADS
 
 if TYPE_CHECKING:
     from wfledger.plans.budgets import Allowance
+    from wfledger.plans.compiling import Plan
     from wfledger.run.session import Outcome
     from wfledger.run.submit import Submission
     from wfledger.run.workspace import Workspace
@@ -37,6 +38,8 @@ class _Order(NamedTuple):
     #: Runs whose results are taken, and where to start instead of where they did.
     reuse: tuple[str, ...] = ()
     base: str | None = None
+    #: JSON text.
+    args: str | None = None
 
 
 @click.command("run")
@@ -51,13 +54,14 @@ class _Order(NamedTuple):
               help="Take the results of RUN for what has not changed; last: of the newest run of "
               "this plan. Starts where RUN started.")  # fmt: skip
 @click.option("--base", metavar="REV", help="Start from that commit.")
+@click.option("--args", metavar="JSON", help="Arguments of a script.")
 @budget_option("What all of its attempts together may use.")
 @click.option("--yes", is_flag=True, help="Start a new plan without asking.")
 @json_option
 @pass_app
 def run(
     app: App, *, what: str, detach: bool, lenient: bool, workers: int | None, role: str | None,
-    target: str | None, name: str, reuse: tuple[str, ...], base: str | None,
+    target: str | None, name: str, reuse: tuple[str, ...], base: str | None, args: str | None,
     budget: tuple[str, ...], yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Run a plan, or go on with a run.
@@ -86,7 +90,7 @@ def run(
 
     asking = Asking(yes, as_json, again(click.get_current_context(), what))
     found = _submitted(app, what, _Order(
-        lenient, role, target, name, asking, parse_budget(budget), reuse, base
+        lenient, role, target, name, asking, parse_budget(budget), reuse, base, args
     ))  # fmt: skip
     if detach:
         _say_detached(app, found, as_json=as_json)
@@ -128,9 +132,9 @@ def _submitted(app: App, what: str, order: _Order) -> Run:
         raise UsageError(
             f"there is neither a file nor a run {what}", hint="wfledger status"
         ) from None
-    if order.role or order.target or order.name or order.reuse or order.base:
+    if any((order.role, order.target, order.name, order.reuse, order.base, order.args)):
         raise UsageError(
-            "--worker, --target, --name, --reuse and --base are for new runs", run=found.id
+            "--worker, --target, --name, --reuse, --base and --args are for new runs", run=found.id
         )
     from wfledger.run.money.raising import raise_run
     from wfledger.run.session import reopen
@@ -158,7 +162,7 @@ def _submit(app: App, path: Path, order: _Order) -> Run:
 
     source = read_source(path, start=app.start)
     checked = check_text(source.text, source.name, lenient=order.lenient)
-    compiled = with_budget(plan_of(checked, source.name), order.budget)
+    compiled = with_budget(_with_args(plan_of(checked, source.name), order), order.budget)
     say_problems(checked, source.name)
     workspace = app.workspace
     submission = Submission(
@@ -177,6 +181,18 @@ def _submit(app: App, path: Path, order: _Order) -> Run:
     _say_uncommitted(workspace, check_submission(workspace, submission))
     confirm(card_of(workspace, compiled, order.role), order.asking)
     return submit(workspace, submission)
+
+
+def _with_args(plan: "Plan", order: _Order) -> "Plan":
+    from wfledger.core.records import load_json
+    from wfledger.plans.frontends.scriptplan import with_args
+
+    if order.args is None:
+        return plan
+    try:
+        return with_args(plan, load_json(order.args.encode()))
+    except InvalidDocumentError as error:
+        raise UsageError(f"--args: {error.message}", hint="--args '{\"name\": 1}'") from None
 
 
 def _begun(workspace: "Workspace", submission: "Submission", order: _Order) -> "Submission":

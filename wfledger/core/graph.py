@@ -4,7 +4,7 @@ Pure: it is told where tasks stand and answers whether a consumer may start, can
 waits, and for whom (spec 30, "Dependencies").
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -18,6 +18,7 @@ FINAL_CODES: Final = frozenset(
         "exhausted", "task", "timeout", "idle", "silence", "no_change", "out_of_scope",
         "verification", "conflict", "gate", "read_only_violation", "dependency_cancelled",
         "request", "content", "budget", "undone", "gate_failed", "no_winner",
+        "script",
     }
 )
 
@@ -29,12 +30,17 @@ class Standing:
     status: Status
     on_failure: str
     block_code: str | None = None
+    #: Something else was done in its place, so that nothing is missing without it.
+    is_superseded: bool = False
 
     @classmethod
     def of(cls, task: Task, status: Status) -> "Standing":
         """Return the standing of *task* in *status*."""
         code = task.block.code if task.block and status is Status.BLOCKED else None
-        return cls(status, task.spec.on_failure, code)
+        superseded = status is Status.CANCELLED and task.hold is not None and (
+            task.hold.code == "superseded"
+        )
+        return cls(status, task.spec.on_failure, code, is_superseded=superseded)
 
     @property
     def failed_for_good(self) -> bool:
@@ -75,7 +81,7 @@ def _all_of(names: Iterable[str], standings: Mapping[str, Standing]) -> Readines
         standing = standings.get(dependency)
         if standing is None:
             return Readiness("never", on=(dependency,))
-        if standing.status is Status.DONE:
+        if standing.status is Status.DONE or standing.is_superseded:
             continue
         if not standing.failed_for_good:
             waits.append(dependency)
@@ -124,6 +130,14 @@ class Verdict:
     state: Literal["running", "succeeded", "degraded", "failed", "waits"]
     done: int
     total: int
+    #: Of the work that was due, how much ended with success; what no arm or round has begun, and
+    #: what only decides or asks, is no part of it (WFL-CTRL-016).
+    covered: int = 0
+    due: int = 0
+
+    def coverage(self) -> dict[str, int]:
+        """Return the shape that verbs print."""
+        return {"succeeded": self.covered, "due": self.due}
 
     @property
     def exit_status(self) -> int:
@@ -132,25 +146,30 @@ class Verdict:
 
 
 def verdict(
-    standings: Mapping[str, Standing], *, movable: bool, aborted: bool, degraded: bool
-) -> Verdict:
+    standings: Mapping[str, Standing], *, movable: bool, aborted: bool, degraded: bool,
+    aside: Collection[str] = (),
+) -> Verdict:  # fmt: skip
     """Return the verdict on a run of tasks.
 
     *movable*: something can still happen without a person. *degraded*: a task ran without one of
-    its inputs.
+    its inputs. *aside*: tasks that are no work, so that nothing has succeeded when only they have.
     """
-    total = len(standings)
-    done = sum(1 for s in standings.values() if s.status is Status.DONE)
+    due = {name: one for name, one in standings.items() if name not in aside}
+    counts = (_done(standings), len(standings), _done(due), len(due))
     if aborted and not movable:
-        return Verdict("failed", done, total)
-    if done == total:
-        return Verdict("degraded" if degraded else "succeeded", done, total)
+        return Verdict("failed", *counts)
+    if _done(standings) == len(standings):
+        return Verdict("degraded" if degraded else "succeeded", *counts)
     if movable:
-        return Verdict("running", done, total)
+        return Verdict("running", *counts)
     open_ones = [s for s in standings.values() if s.status is not Status.DONE]
     if all(_is_over(s) for s in open_ones):
-        return Verdict("degraded" if done else "failed", done, total)
-    return Verdict("waits", done, total)
+        return Verdict("degraded" if _done(due or standings) else "failed", *counts)
+    return Verdict("waits", *counts)
+
+
+def _done(standings: Mapping[str, Standing]) -> int:
+    return sum(1 for one in standings.values() if one.status is Status.DONE)
 
 
 def _is_over(standing: Standing) -> bool:

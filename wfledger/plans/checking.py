@@ -8,9 +8,9 @@ from wfledger.errors import PlanError
 from wfledger.plans import short
 from wfledger.plans.compiling import Plan, compile_plan
 from wfledger.plans.frontends import routing
-from wfledger.plans.frontends.fronts import Places
+from wfledger.plans.frontends.fronts import Evaluate, Places
 from wfledger.plans.frontends.javascript import unreadable
-from wfledger.plans.frontends.routing import Evaluate
+from wfledger.plans.frontends.scriptplan import ScriptDoc, compile_script
 from wfledger.plans.model import read_config
 from wfledger.plans.problems import REPORTED, Findings, Problem
 from wfledger.plans.rules import resolve
@@ -87,6 +87,8 @@ def check_text(
 
 
 def _plan_of(document: object, findings: Findings) -> Plan | None:
+    if isinstance(document, ScriptDoc):
+        return compile_script(document, findings)
     if _refuse_shape(document, findings):
         return None
     if isinstance(document, dict) and "tasks" in document:

@@ -159,7 +159,12 @@ def as_submitted(
 
 
 def with_role(spec: TaskSpec, role: str | None, fleet: Fleet) -> TaskSpec:
-    """Return a spec with the role that runs its prompt: its own, *role*, or the default one."""
+    """Return a spec with the role that runs its prompt: its own, *role*, or the default one.
+
+    A controller keeps *role* for the prompts that it will start.
+    """
+    if spec.control is not None and role is not None:
+        return spec.but(role=role)
     if spec.prompt is None or spec.command is not None or spec.manual or spec.role:
         return spec
     return spec.but(role=role or default_role(fleet, spec.agent_type))

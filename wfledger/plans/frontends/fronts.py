@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from wfledger.plans import places
 from wfledger.plans.places import Place
@@ -70,3 +70,17 @@ def _once(problems: list[Problem]) -> list[Problem]:
 def plain(document: object, text: str, source: str) -> Front:
     """Return a document that is written as it is read."""
     return Front(document, lambda wanted: places.locate(text, source, wanted))
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What came of a Starlark text: a document, or what is wrong."""
+
+    document: Any = None
+    problem: Problem | None = None
+    #: It was read with the one-time repair.
+    repaired: bool = False
+
+
+#: Evaluates a Starlark text, given with its name.
+Evaluate = Callable[[str, str], Evaluated]

@@ -3,35 +3,19 @@
 The evaluation of Starlark is done by whoever calls, in a process of its own: nothing here acts.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from wfledger.plans import reading
-from wfledger.plans.frontends import javascript
-from wfledger.plans.frontends.fronts import Front, plain
+from wfledger.plans.frontends import javascript, scriptplan
+from wfledger.plans.frontends.fronts import Evaluate, Front, plain
 from wfledger.plans.frontends.mentions import mentions
 from wfledger.plans.frontends.scripttext import is_script
-from wfledger.plans.problems import Findings, Problem
+from wfledger.plans.problems import Findings
 from wfledger.plans.tomltext import read_toml
 
 #: File names of declarative files and of scripts; which of them, their text says.
 JAVASCRIPT: Final = (".js", ".ts", ".mjs", ".mts")
 STARLARK: Final = (".star", ".bzl")
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """What came of a Starlark text: a document, or what is wrong."""
-
-    document: Any = None
-    problem: Problem | None = None
-    #: It was read with the one-time repair.
-    repaired: bool = False
-
-
-#: Evaluates a Starlark text, given with its name.
-Evaluate = Callable[[str, str], Evaluated]
 
 
 def is_evaluated(source: str) -> bool:
@@ -60,9 +44,7 @@ def read(
 
 def _javascript(text: str, source: str, findings: Findings) -> Front | None:
     if is_script(text):
-        message = "this is a script that is to be run, and no plan that is read"
-        findings.error("unsupported_construct", message, "")
-        return None
+        return scriptplan.read(text, source, findings)
     return javascript.read(text, source, findings)
 
 

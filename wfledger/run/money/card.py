@@ -135,6 +135,8 @@ def text_of(command: Command) -> str:
 def _asking(card: Card, plan: Plan) -> Card:
     """Return *card* with the reasons to ask (WFL-CARD-002)."""
     reasons = []
+    if any(_is_script(task.spec) for task in plan.tasks):
+        reasons.append("a script decides what is started and what may write")
     if card.writers:
         reasons.append("it may write")
     if any(one.network for one in card.workers):
@@ -144,6 +146,10 @@ def _asking(card: Card, plan: Plan) -> Card:
     if plan.budget is not None and plan.budget.usd is not None and not reasons:
         reasons.append("it has a budget of money")
     return replace(card, asks=tuple(reasons))
+
+
+def _is_script(spec: TaskSpec) -> bool:
+    return spec.control is not None and spec.control.kind == "script"
 
 
 @dataclass(frozen=True)
