@@ -39,7 +39,7 @@ _LINED_PATH: Final = re.compile(r"(?P<path>.+?):(?P<line>[0-9]+)(?::[0-9]+)?\Z")
 OURS: Final = ("sources", "variants", "contradicts")
 #: Others about the same that a finding is compared with, and contradictions that it names: what a
 #: worker repeats without end costs nobody anything.
-_COMPARED: Final = 256
+_COMPARED: Final = 64
 _NAMED: Final = 16
 
 
