@@ -5,7 +5,7 @@ changes it looks at again under the lock. Nothing here starts or ends a process.
 """
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -28,6 +28,7 @@ from wfledger.core.scopes import parse_all
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import InvalidPatternError, StaleError, TransitionError
 from wfledger.run.byhand.editing import adopt_edits
+from wfledger.run.delivering import Deliveries
 from wfledger.run.guard import vouching
 from wfledger.run.lending import Lending
 from wfledger.run.liveness import Observations
@@ -79,6 +80,7 @@ class Scheduler:
         self._workspace = workspace
         self._cache = Cache()
         self._reuser = Reuser(workspace)
+        self._deliveries = Deliveries(workspace.ledger)
 
     @cached_property
     def _adopter(self) -> "Adopter":
@@ -127,10 +129,11 @@ class Scheduler:
             )  # fmt: skip
             pause = pause_of(self._workspace)
             one.paused, one.reuser = pause is not None, self._reuser
+            one.deliveries = self._deliveries
             adopt_edits(self._workspace, changes)
             one.fold_claims()
             one.abort_runs()
-            one.drop_verifiers()
+            one.drop_unwanted()
             ready = one.settle()
             one.promote(_offered_here(one, ready, only), slots=slots)
             observations.save("offer")
@@ -169,6 +172,7 @@ class _Pass:
         self._standings = view.standings()
         self._now = workspace.clock.now()
         self.paused = False
+        self.deliveries = Deliveries(workspace.ledger)
         self.reuser: Reuser | None = None
         self.fleet = workspace.fleet()
         #: What workers here can do.
@@ -231,18 +235,31 @@ class _Pass:
                     task.id, Status.CANCELLED, why="the run aborts", block=None, hold=None
                 )
 
-    def drop_verifiers(self) -> None:
-        """Give up the verifiers whose result waits for them no longer (WFL-RESULT-047)."""
+    def drop_unwanted(self) -> None:
+        """Give up what nobody waits for any longer.
+
+        That are verifiers (WFL-RESULT-047), and what a cancelled controller has started
+        (WFL-CTRL-017).
+        """
+        cancelled = self._view.tasks[Status.CANCELLED]
+        gone = {task.id for task in cancelled if task.spec.control is not None}
         for status in (Status.WAITING, Status.PENDING, Status.IN_PROGRESS, Status.BLOCKED):
             for task in list(self._view.tasks[status]):
-                if task.spec.verifies is None or is_wanted(self._workspace, task):
+                why = self._unwanted(task, gone)
+                if why is None:
                     continue
                 if status is Status.IN_PROGRESS:
-                    end_unwanted(self._workspace, task)
-                elif self._try_move(
-                    task.id, Status.CANCELLED, why="its result needs no verdict", hold=None
-                ):
+                    end_unwanted(self._workspace, task, why)
+                elif self._try_move(task.id, Status.CANCELLED, why=why, block=None, hold=None):
                     self._view.tasks[status].remove(task)
+
+    def _unwanted(self, task: Task, gone: Collection[str]) -> str | None:
+        """Return why nobody waits for *task* any longer, or None; *gone* are controllers."""
+        if task.spec.parent in gone:
+            return f"{task.spec.parent} was cancelled"
+        if task.spec.verifies is None or is_wanted(self._workspace, task):
+            return None
+        return "its result needs no verdict"
 
     def settle(self) -> list[tuple[Task, Readiness]]:
         """Return the waiting tasks whose dependencies are settled; block those that never can."""
@@ -352,7 +369,7 @@ class _Pass:
         """Give *task* an earlier result, if there is one; whether it does not go on offer now."""
         if self.reuser is None or not self._runs[task.run].reuses or not may_take(task):
             return False
-        offer = self.reuser.decide(task, found)
+        offer = self.reuser.decide(task, found, self.deliveries.for_task(task))
         if offer is False:
             return False
         if offer is not True and not take(self._workspace, self._changes, offer):
@@ -386,7 +403,8 @@ class _Pass:
         if task.accepted is not None:
             self._try_move(task.id, Status.MERGING, why="land-only: accepted", hold=None)
             return
-        values = {"attempt": task.attempt + 1, "hold": None, "claim": None, "block": None}
+        values = {"attempt": task.attempt + 1, "hold": None, "claim": None, "block": None,
+                  "received": self.deliveries.for_task(task)}  # fmt: skip
         if self._try_move(
             task.id, Status.PENDING, why="promoted", missing=missing, overtaken=0, **values
         ):

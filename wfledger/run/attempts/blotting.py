@@ -13,6 +13,7 @@ from wfledger.run.processes.environment import redact
 #: Fields that hold what a worker, or whoever it spoke to, has said.
 _SAID: Final = (
     "summary", "outputs", "findings", "artifacts", "checks", "open_questions", "next", "agent",
+    "handoffs",
 )  # fmt: skip
 #: Blotting makes some texts longer.
 _RESULT_BYTES: Final = 4 * 2**20

@@ -1,7 +1,8 @@
 """What a task is handed of those before it: their results, and who has none.
 
 A controller that only holds others together is opened: whoever waits for a branch, a loop or an
-expansion is handed what came of it, too. A choice and a reduction stand for what they were made of.
+expansion is handed what came of it, too. A choice and a reduction stand for what they were made of,
+and a gate for what came of the work that it has sent back last.
 """
 
 from collections.abc import Iterable
@@ -9,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from wfledger.core.documents import Result, Task
+from wfledger.core.graph import Standing
 from wfledger.run.workspace import Workspace
 
 #: Kinds of controllers whose result stands for those of their members.
-CLOSED: Final = frozenset({"reduce", "teacher_review", "gate"})
+CLOSED: Final = frozenset({"reduce", "teacher_review"})
 #: Results that one task is handed; what is beyond them is found by the envelope that names it.
 MOST: Final = 1000
 
@@ -46,7 +48,8 @@ def gather(workspace: Workspace, names: Iterable[str], *, missing: Iterable[str]
         seen.add(name)
         result = landed_result(workspace, name)
         if result is None:
-            gone[name] = None
+            if not _is_superseded(workspace, name):
+                gone[name] = None
             continue
         found.results[name] = result
         parts = _parts(workspace, name)
@@ -63,7 +66,15 @@ def _parts(workspace: Workspace, name: str) -> tuple[str, ...]:
     if entry is None or control is None or control.kind in CLOSED:
         return ()
     exits = entry.task.control.exits if entry.task.control is not None else ()
+    if control.kind == "gate":
+        return exits
     return tuple(dict.fromkeys((*control.members, *exits)))
+
+
+def _is_superseded(workspace: Workspace, name: str) -> bool:
+    """Whether something else has been done in place of a task, and is handed on in its stead."""
+    entry = workspace.ledger.find(name)
+    return entry is not None and Standing.of(entry.task, entry.status).is_superseded
 
 
 def landed_result(workspace: Workspace, producer: str) -> Result | None:

@@ -8,6 +8,12 @@ from typing import Final
 from wfledger.core.documents import Result, Task
 from wfledger.core.records import canonical, canonical_json
 from wfledger.run.attempts.handed import handed
+from wfledger.run.attempts.handovers import (
+    HANDOFFS,
+    SENT_BACK,
+    about_handovers,
+    write_handovers,
+)
 from wfledger.run.attempts.synthesis import MERGED, write_merged
 from wfledger.run.workspace import Workspace
 from wfledger.vcs.trees import show_diff
@@ -34,6 +40,7 @@ def write_inputs(workspace: Workspace, task: Task, folder: Path) -> None:
         (folder / f"{producer}.json").write_bytes(canonical(result))
         _write_kept(workspace, producer, result, folder)
     _write_subject(workspace, task, folder)
+    write_handovers(workspace, task, folder)
     if task.spec.reduces:
         write_merged(workspace, task, folder)
     (folder / "missing.json").write_bytes(canonical_json(found.missing))
@@ -70,6 +77,7 @@ def prompt_with_inputs(task: Task, folder: Path, *, preamble: str = "") -> str:
     parts = [part for part in (preamble, task.spec.prompt) if part]
     for number, answer in enumerate(task.answers, start=1):
         parts.append(f"## Answer {number} to your question\n\n{answer}")
+    parts += about_handovers(folder)
     parts += _about_inputs(task, folder)
     parts += _about_merged(folder / MERGED)
     parts += _about_subject(task, folder)
@@ -81,7 +89,7 @@ def prompt_with_inputs(task: Task, folder: Path, *, preamble: str = "") -> str:
 
 def _about_inputs(task: Task, folder: Path) -> Iterator[str]:
     """Yield what is told of each result: those asked for first, then what they are made of."""
-    own = {MERGED, "missing.json"}
+    own = {MERGED, HANDOFFS, SENT_BACK, "missing.json"}
     if task.spec.verifies is not None:
         own.add(f"{task.spec.verifies.task}.json")
     others = sorted(path.stem for path in folder.glob("*.json") if path.name not in own)

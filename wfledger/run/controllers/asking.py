@@ -19,9 +19,10 @@ from wfledger.core.verification import is_pass
 from wfledger.run.controllers.evaluating import Trouble, work_out
 from wfledger.run.controllers.moves import Scene, Stop
 from wfledger.run.controllers.recorded import list_of, truth_of, variables_for
+from wfledger.run.controllers.saying import ANSWERS, asking
+from wfledger.run.controllers.saying import said as answered
 
 _SOURCE: Final = "source"
-_ANSWERS: Final = {"yes": True, "y": True, "true": True, "no": False, "n": False, "false": False}
 _HOW: Final = """## How you answer
 
 Change nothing. Write to the file named by $WFLEDGER_RESULT_FILE:
@@ -66,10 +67,10 @@ def answer(
     *nodes*: name in the plan -> task, besides those that the controller knows; *values*: `round`,
     `item`, `index`. A `Stop` asks a person; its state must be kept, for the answer is found by it.
     """
-    said = _answered(scene, str(step))
+    said = answered(scene, str(step))
     if said is not None:
         word = said.strip().lower()
-        return _ANSWERS[word] if word in _ANSWERS else _again(scene, step, said, "yes or no")
+        return ANSWERS[word] if word in ANSWERS else _again(scene, step, said, "yes or no")
     condition = _condition(scene)
     if condition.expression is None:
         return _verdict(scene, step, condition)
@@ -87,7 +88,7 @@ def answer(
 def items(scene: Scene, nodes: Mapping[str, str], **values: Any) -> list[Any] | Stop:
     """Return the items that the source of *scene* yields, in its order."""
     source = scene.control.source or ""
-    said = _answered(scene, _SOURCE)
+    said = answered(scene, _SOURCE)
     if said is not None:
         given = _listed(said)
         return _again(scene, _SOURCE, said, "a JSON list") if given is None else given
@@ -142,15 +143,6 @@ def _verdict(scene: Scene, step: str | int, condition: Condition) -> bool | Stop
 # -- people --------------------------------------------------------------------------------------
 
 
-def _answered(scene: Scene, step: str) -> str | None:
-    """Return what a person has said since it was asked for *step*, and for no other."""
-    asked = scene.state.facts.get("asked")
-    if not isinstance(asked, dict) or asked.get("step") != step:
-        return None
-    said = scene.task.answers[int(asked.get("since", 0)) :]
-    return said[0] if said else None
-
-
 def _stop(scene: Scene, step: str, text: str, trouble: Trouble) -> Stop:
     """Ask a person in place of *text*, which cannot be decided."""
     wanted = "yes" if step != _SOURCE else "'[\"ITEM\"]'"
@@ -159,7 +151,7 @@ def _stop(scene: Scene, step: str, text: str, trouble: Trouble) -> Stop:
         code="question" if trouble.kind == "unresolved" else "expression",
         reason=clean_line(f"`{text}` cannot be decided: {trouble.reason}; {how}", 1000),
         command=f"wfledger answer {scene.task.id} {wanted}",
-        state=_asking(scene, step),
+        state=asking(scene, step),
     )
 
 
@@ -167,12 +159,6 @@ def _again(scene: Scene, step: str | int, said: str, wanted: str) -> Stop:
     shown = clean_line(said, 100)
     trouble = Trouble("unresolved", f"the answer must be {wanted}, and was {shown}")
     return _stop(scene, str(step), "the question", trouble)
-
-
-def _asking(scene: Scene, step: str) -> Any:
-    """Return the state in which answers that are given from now on count for *step*."""
-    asked = {"step": step, "since": len(scene.task.answers)}
-    return scene.state.but(facts={**scene.state.facts, "asked": asked})
 
 
 def _listed(said: str) -> list[Any] | None:

@@ -4,6 +4,7 @@ Asking may take a while and is done without the ledger lock; applying looks agai
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Final
 
@@ -11,25 +12,73 @@ from wfledger import faults
 from wfledger.clock import iso
 from wfledger.core import outcome
 from wfledger.core.control import ControlKind
-from wfledger.core.documents import Landed, Result, Task
+from wfledger.core.documents import Accepted, Attempt, Hold, Landed, Result, Task
 from wfledger.core.graph import Readiness
 from wfledger.core.statuses import Actor, Status
-from wfledger.errors import StaleError, WfledgerError
+from wfledger.errors import (
+    BusyError,
+    InvalidDocumentError,
+    NotFoundError,
+    PausedError,
+    StaleError,
+    TransitionError,
+    UsageError,
+)
+from wfledger.run.attempts.keeping import Kept, with_kept
+from wfledger.run.controllers.admitting import admitted
 from wfledger.run.controllers.moves import Decide, Move, Note, Scene, Start, Stop, Wait
-from wfledger.run.submit import new_task
+from wfledger.run.controllers.parts import as_it_is
+from wfledger.run.refnames import keep_ref
+from wfledger.run.reuse.keying import Keyer
+from wfledger.run.scheduler import Step
+from wfledger.run.submit import is_aside
 from wfledger.run.workspace import Workspace
 from wfledger.store.transaction import Transaction
+from wfledger.vcs.refs import RefUpdate, swap
 
-faults.register("control.added", "control.noted", "control.result-written", "control.decided")
+faults.register(
+    "control.added", "control.named", "control.noted", "control.superseded", "control.kept",
+    "control.result-written", "control.decided",
+)  # fmt: skip
 
 _BY: Final = "scheduler"
 #: Kind of controller -> module of this package and its function, loaded when one is due.
 KINDS: Final[Mapping[ControlKind, tuple[str, str]]] = {
     "branch_set": ("groups", "gather"),
     "sequence": ("groups", "gather"),
+    "cond": ("choosing", "choose"),
+    "loop_until": ("looping", "loop"),
+    "expand": ("spreading", "spread"),
+    "script": ("scripting", "go_on"),
+    "reduce": ("reducing", "reduce"),
+    "teacher_review": ("reviewing", "review"),
+    "gate": ("gating", "gate"),
 }
 
+#: What is wrong with the plan or its fleet, and stays so until a person does something.
+_LASTING: Final = (InvalidDocumentError, UsageError, NotFoundError)
+
+#: Steps of one tick that follow from one another; the rest is for the next tick.
+_ROUNDS: Final = 64
+
 Report = Callable[[str, str], None]
+
+
+def step_through(
+    workspace: Workspace, look: Callable[[], Step], report: Report, *, asks: bool = True
+) -> Step:
+    """Step until no controller has anything left to decide, for one may wait for another.
+
+    Without *asks* none is asked, since whoever steps begins nothing more.
+    """
+    for _ in range(_ROUNDS):
+        step = look()
+        for name, sentence in step.adopted:
+            report(name, sentence)
+        due = step.controls if asks else []
+        if not advance(workspace, due, report) and not step.reusing:
+            break
+    return step
 
 
 def advance(
@@ -43,40 +92,49 @@ def advance(
     for task, found in due:
         scene = Scene(workspace, workspace.ledger.run(task.run), task, found.missing)
         try:
-            move = _ask(scene)
-        except WfledgerError as error:
-            move = Stop("control_error", error.message)
-        if isinstance(move, Wait):
-            continue
-        try:
-            changed |= _apply(scene, move)
-        except StaleError:
-            continue  # somebody else has gone on with it
+            move, tasks = _next_of(scene)
+            if isinstance(move, Wait):
+                continue
+            _apply(scene, move, tasks)
+        except (StaleError, BusyError, PausedError):
+            continue  # somebody else has gone on with it, or nothing may start now
+        changed = True
         if isinstance(move, Decide | Stop):
             report(task.id, move.summary if isinstance(move, Decide) else move.reason)
     return changed
 
 
+def _next_of(scene: Scene) -> tuple[Move, list[Task]]:
+    """Return what comes next, and the tasks that it adds; a plan that cannot go on stops."""
+    try:
+        move = _ask(scene)
+        return move, admitted(scene, move) if isinstance(move, Start) else []
+    except _LASTING as error:
+        return Stop("control_error", error.message), []
+
+
 def _ask(scene: Scene) -> Move:
+    if scene.state.facts.get("accepted"):
+        return as_it_is(scene)
     module, name = KINDS[scene.control.kind]
     kind = getattr(import_module(f"wfledger.run.controllers.{module}"), name)
     move: Move = kind(scene)
     return move
 
 
-def _apply(scene: Scene, move: Note | Start | Decide | Stop) -> bool:
+def _apply(scene: Scene, move: Note | Start | Decide | Stop, tasks: Sequence[Task]) -> None:
+    key = _key_of(scene, move) if isinstance(move, Decide) else None
     with scene.workspace.ledger.transaction(_BY) as changes:
         _require_unchanged(changes, scene.task)
         if isinstance(move, Note):
             changes.update(scene.task.id, why=move.why, control=move.state)
             faults.point("control.noted")
         elif isinstance(move, Start):
-            _start(changes, scene, move)
+            _start(changes, scene, move, tasks)
         elif isinstance(move, Decide):
-            _decide(changes, scene, move)
+            _decide(changes, scene, move, key=key)
         else:
             _stop(changes, scene, move)
-    return True
 
 
 def _require_unchanged(changes: Transaction, task: Task) -> None:
@@ -85,43 +143,91 @@ def _require_unchanged(changes: Transaction, task: Task) -> None:
         raise StaleError(f"{task.id} has changed meanwhile", task=task.id)
 
 
-def _start(changes: Transaction, scene: Scene, move: Start) -> None:
+def _start(changes: Transaction, scene: Scene, move: Start, tasks: Sequence[Task]) -> None:
     """Add what is not there yet, make it part of the run, and only then note it (WFL-CTRL-003)."""
-    workspace = scene.workspace
-    now = iso(workspace.clock.now())
-    for task_id, spec in move.tasks:
-        if workspace.ledger.find(task_id) is None:
-            changes.add(new_task(task_id, spec, now), why=f"{move.why}, by {scene.task.id}")
+    ledger = scene.workspace.ledger
+    there = {name for status in Status for name in ledger.names(status, run=scene.run.id)}
+    for task in tasks:
+        if task.id not in there:
+            changes.add(task, why=f"{move.why}, by {scene.task.id}")
             faults.point("control.added")
-    run = workspace.ledger.run(scene.run.id)
+    run = ledger.run(scene.run.id)
     known = set(run.tasks)
-    fresh = tuple(task_id for task_id, _ in move.tasks if task_id not in known)
+    fresh = [task for task in tasks if task.id not in known]
     if fresh:
-        changes.put_run(run.but(seq=run.seq + 1, tasks=(*run.tasks, *fresh)), why=move.why)
+        aside = tuple(task.id for task in fresh if move.asks or is_aside(task.spec))
+        named = (*run.tasks, *(task.id for task in fresh))
+        changes.put_run(
+            run.but(seq=run.seq + 1, tasks=named, aside=(*run.aside, *aside)), why=move.why
+        )
+        faults.point("control.named")
     changes.update(scene.task.id, why=move.why, control=move.state)
     faults.point("control.noted")
 
 
-def _decide(changes: Transaction, scene: Scene, move: Decide) -> None:
+def _key_of(scene: Scene, move: Decide) -> str | None:
+    """Return the key of what is decided (WFL-REUSE-001)."""
+    task = scene.task.but(control=move.state or scene.task.control)
+    return Keyer(scene.workspace).key(task, missing=move.missing)
+
+
+def _decide(changes: Transaction, scene: Scene, move: Decide, *, key: str | None) -> None:
     task, now = scene.task, iso(scene.workspace.clock.now())
+    _supersede(changes, scene, move)
     attempt = task.attempt + 1
     state = {} if move.state is None else {"control": move.state}
-    changes.put_result(Result(
+    result = Result(
         task=task.id, attempt=attempt, status="succeeded", summary=move.summary,
         outputs=dict(move.outputs), findings=tuple(dict(one) for one in move.findings),
-        synthesis=move.synthesis,
-    ))  # fmt: skip
-    faults.point("control.result-written")
+        synthesis=move.synthesis, key=key,
+    )  # fmt: skip
     if move.landing is not None:
+        kept = _take_over(scene, move.landing, attempt)
+        result = with_kept(scene.workspace, task, result, kept)
+        over = Attempt(
+            number=attempt, worker=_BY, outcome="succeeded", message=move.summary, ended=now,
+            kept=kept.head,
+        )  # fmt: skip
+        changes.put_result(result)
+        faults.point("control.result-written")
         changes.update(
-            task.id, why=move.summary, accepted=move.landing, missing=move.missing, **state
-        )
+            task.id, why=move.summary, accepted=move.landing.but(attempt=attempt),
+            attempt=attempt, attempts=(*task.attempts, over), missing=move.missing, **state,
+        )  # fmt: skip
         return
+    changes.put_result(result)
+    faults.point("control.result-written")
     changes.move(
         task.id, Status.DONE, actor=Actor.SCHEDULER, why=move.summary, attempt=attempt, hold=None,
         missing=move.missing, landed=Landed(how="decided", at=now), **state,
     )  # fmt: skip
     faults.point("control.decided")
+
+
+def _supersede(changes: Transaction, scene: Scene, move: Decide) -> None:
+    """Give up what failed on the way, and does not count any more."""
+    for task_id in move.supersedes:
+        hold = Hold(code="superseded", reason=f"{scene.task.id}: {move.summary}")
+        with suppress(StaleError, TransitionError):  # a person was faster, and tries it again
+            if changes.get(task_id).status is Status.BLOCKED:
+                changes.move(
+                    task_id, Status.CANCELLED, actor=Actor.SCHEDULER, why="superseded",
+                    block=None, hold=hold,
+                )  # fmt: skip
+                faults.point("control.superseded")
+
+
+def _take_over(scene: Scene, chosen: Accepted, attempt: int) -> Kept:
+    """Keep what was chosen as the controller's own: everything about results holds for it then.
+
+    The ref comes first, as for any result (WFL-RESULT-010); doing it again changes nothing.
+    """
+    repo, ref = scene.workspace.repo, keep_ref(scene.task.id, attempt)
+    update = RefUpdate(ref, chosen.head, repo.tip(ref))
+    if not swap(repo, [update], reason="wfledger: chosen"):
+        raise StaleError(f"{ref} was moved by another process", task=scene.task.id)
+    faults.point("control.kept")
+    return Kept(chosen.base, chosen.head)
 
 
 def _stop(changes: Transaction, scene: Scene, move: Stop) -> None:

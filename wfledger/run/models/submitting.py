@@ -20,7 +20,7 @@ _BYTES: Final = 64 * 1024
 #: What a model may say; the rest of an envelope is wfledger's.
 FIELDS: Final = (
     "status", "summary", "outputs", "findings", "confidence", "open_questions", "next", "artifacts",
-    "checks",
+    "checks", "handoffs",
 )  # fmt: skip
 
 

@@ -59,6 +59,10 @@ _KNOWN: Final[Mapping[str, _Tool]] = {
             "summary": {"type": "string", "description": "what you did, at most 1200 characters"},
             "outputs": {"type": "object", "description": "values for the tasks that follow"},
             "findings": {"type": "array", "items": {"type": "object"}},
+            "handoffs": {
+                "type": "array", "items": {"type": "object"},
+                "description": "what you leave for a role: {to_role, kind, payload}",
+            },
             "open_questions": {"type": "array", "items": _TEXT},
             "confidence": {"type": "number"},
         },

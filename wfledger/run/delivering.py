@@ -1,0 +1,77 @@
+"""Handing over: each handoff goes to the first task of its role, and to no other (spec 92, 5).
+
+What a task is given is written into it in the same change that puts it on offer, under the ledger
+lock, so that a crash finds it either not promoted or with its own.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from wfledger.core.control import Delivered
+from wfledger.core.documents import Task
+from wfledger.core.handoffs import Offered, offered, received, same_role
+from wfledger.core.statuses import Status
+from wfledger.errors import WfledgerError
+from wfledger.store.ledger import Ledger
+
+#: In the order of the stream: a task that is claimed meanwhile is met further on.
+_OPEN: Final = tuple(status for status in Status if not status.is_final)
+
+
+class Deliveries:
+    """What was left in the runs of a ledger; keeps what it has read of tasks that are done."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        #: Task that is done -> what it left, and what it was given; neither changes any more.
+        self._left: dict[str, tuple[Offered, ...]] = {}
+        self._given: dict[str, tuple[Delivered, ...]] = {}
+
+    def for_task(self, task: Task) -> tuple[Delivered, ...]:
+        """Return everything that *task* is given when it goes on offer now, newest first.
+
+        That is what it was given before, and what nobody else was. Work that a gate has sent back
+        is given what those before it were. To be asked under the ledger lock.
+        """
+        if task.spec.plays is None:
+            return task.received
+        self._read_done(task.run)
+        left = (one for name in self._names(Status.DONE, task.run)
+                for one in self._left.get(name, ()))  # fmt: skip
+        mine = [one for one in left if same_role(one.handoff.to_role, task.spec.plays)]
+        if not mine:
+            return task.received
+        before = frozenset(task.spec.inputs) if task.spec.sent_back else frozenset[str]()
+        taken = {one for name, one in self._taken(task.run) if name not in {task.id, *before}}
+        return tuple(one.at for one in received(task.spec.plays, mine, taken))
+
+    def _names(self, status: Status, run: str) -> Iterable[str]:
+        return self._ledger.names(status, run=run)
+
+    def _read_done(self, run: str) -> None:
+        for name in self._names(Status.DONE, run):
+            if name in self._left:
+                continue
+            try:
+                task = self._ledger.load(Status.DONE, name).task
+                self._left[name] = self._left_by(task)
+            except (WfledgerError, OSError):
+                continue  # a doctor finding; what it left is delivered once it can be read
+            self._given[name] = task.received
+
+    def _left_by(self, task: Task) -> tuple[Offered, ...]:
+        """Return what *task* hands over; a candidate that was not chosen hands nothing over."""
+        if task.spec.control is not None or task.spec.candidate_of is not None:
+            return ()
+        attempt = task.accepted.attempt if task.accepted is not None else task.attempt
+        result = self._ledger.result(task.id, attempt)
+        return () if result is None else offered(task, result)
+
+    def _taken(self, run: str) -> Iterator[tuple[str, Delivered]]:
+        """Yield who was given what; who was cancelled before it had begun gives it back."""
+        for name in self._names(Status.DONE, run):
+            yield from ((name, one) for one in self._given.get(name, ()))
+        for status in (*_OPEN, Status.CANCELLED):
+            for task in self._ledger.tasks(status, run=run):
+                if status is not Status.CANCELLED or task.attempts:
+                    yield from ((task.id, one) for one in task.received)
