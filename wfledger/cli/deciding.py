@@ -181,7 +181,10 @@ def stop(app: App, *, what: str, reason: str, as_json: bool) -> None:
 @json_option
 @pass_app
 def cancel(app: App, *, tasks: tuple[str, ...], reason: str, as_json: bool) -> None:
-    """Give tasks up, or every open task of a run. What runs is ended, its work kept."""
+    """Give tasks up, or every open task of a run. What runs is ended, its work kept.
+
+    With a controller goes all that it has started, and with a branch what it is made of.
+    """
     from wfledger.run import people
     from wfledger.run.commit import commit_journal
 
@@ -210,11 +213,13 @@ def _runs(app: App) -> set[str]:
 
 
 def _tasks_of(app: App, given: str) -> list[str]:
-    """Return the tasks that are meant: the open ones of a run, last ones first, or one task."""
+    """Return the tasks that are meant: the open ones of a run, or one task and what it started."""
     from wfledger.core.statuses import Status
+    from wfledger.run.controllers.descent import open_below
 
     ledger = app.workspace.ledger
     if given not in _runs(app):
-        return [app.task_id(given)]
+        task_id = app.task_id(given)
+        return [task_id, *open_below(app.workspace, task_id)]
     open_statuses = [status for status in Status if not status.is_final]
     return [name for status in open_statuses for name in ledger.names(status, run=given)]

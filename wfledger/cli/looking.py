@@ -84,6 +84,9 @@ def _run_row(line: "RunLine") -> tuple[str, ...]:
 
     run = line.run
     done = f"{line.counts[Status.DONE.value]}/{line.total}"
+    found = line.found
+    if found is not None and found.due != found.total:
+        done += f" ({found.covered} of {found.due} due)"
     state = run.state if run.state != "open" else line.verdict or "open"
     if line.is_idle:
         state = f"nobody works on it: wfledger run {run.id} (or wfledger daemon)"
@@ -151,9 +154,11 @@ def list_(
 
 
 def _title(task: "Task") -> str:
+    from wfledger.core.progress import described
+
     spec = task.spec
     command = spec.command if isinstance(spec.command, str) else " ".join(spec.command or ())
-    return clean_line(spec.title or spec.prompt or command, 80)
+    return clean_line(spec.title or spec.prompt or command or described(spec), 80)
 
 
 @click.command("show")
@@ -217,14 +222,18 @@ def _show_brief(app: App, task_id: str | None, *, as_json: bool) -> None:
 
 
 def _facts(task: "Task") -> list[tuple[str, str]]:
+    from wfledger.core.progress import described, progress
+
     spec = task.spec
     command = spec.command if isinstance(spec.command, str) else " ".join(spec.command or ())
     landed = task.landed.commit if task.landed else None
     return [
         ("title", spec.title),
         ("command", command),
+        ("decides", described(spec)),
+        ("so far", progress(spec, task.control)),
         ("worker", spec.role or ("anybody" if spec.manual else "")),
-        ("may write", ", ".join(spec.write) or "nothing"),
+        ("may write", ", ".join(spec.write) or ("" if spec.control else "nothing")),
         ("labels", ", ".join(spec.contracts)),
         ("after", ", ".join(short(name, task.run) for name in spec.after)),
         ("added by", spec.parent or ""),

@@ -31,7 +31,7 @@ from wfledger.run.attempts.recovery import recover_lost, sweep_worktrees
 from wfledger.run.attempts.requests import requested
 from wfledger.run.beating import Heart
 from wfledger.run.commit import commit_journal
-from wfledger.run.controllers import driving as controllers
+from wfledger.run.controllers.driving import step_through
 from wfledger.run.looks.notifying import Notifier
 from wfledger.run.looks.view import View, run_verdict
 from wfledger.run.merger.landings import Landings
@@ -56,8 +56,6 @@ PULSE_S: Final = 0.5
 _RECOVER_EVERY_S: Final = 2.0
 _COMMIT_EVERY_S: Final = 1.0
 _TRIM_EVERY_S: Final = 5.0
-#: Steps of one tick that follow from one another; the rest is for the next tick.
-_CONTROL_ROUNDS: Final = 64
 
 Report = Callable[[str, str], None]
 
@@ -191,15 +189,8 @@ class Engine:
             self._fill()
 
     def _step_through(self) -> Step:
-        """Step until no controller has anything left to decide, for one may wait for another."""
-        for _ in range(_CONTROL_ROUNDS):
-            step = self._scheduler.step(slots=self._slots.count, only=self.run_id)
-            for name, sentence in step.adopted:
-                self._report(name, sentence)
-            due = [] if self.draining else step.controls
-            if not controllers.advance(self.workspace, due, self._report) and not step.reusing:
-                break
-        return step
+        look = partial(self._scheduler.step, slots=self._slots.count, only=self.run_id)
+        return step_through(self.workspace, look, self._report, asks=not self.draining)
 
     def _land_due(self) -> None:
         self._landings.start(self._scheduler.tasks(Status.MERGING, run=self.run_id))

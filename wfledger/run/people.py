@@ -16,6 +16,8 @@ from wfledger.run.attempts import mending, worktrees
 from wfledger.run.attempts.keeping import kept_head
 from wfledger.run.attempts.stopping import stop
 from wfledger.run.byhand.submitted import submitted_spec
+from wfledger.run.controllers import lifting
+from wfledger.run.controllers.lifting import retried
 from wfledger.run.looks.changed import attempt_with_work
 from wfledger.run.merger.approving import VERDICTS, give_verdict, is_asked
 from wfledger.run.money.raising import with_more
@@ -62,10 +64,10 @@ def retry(
     if more is not None:
         spec = with_more(spec, more)
     with workspace.ledger.transaction(_BY) as changes:
-        entry = _blocked(workspace, task_id)
+        task = _blocked(workspace, task_id).task
         return _lift(
             changes, task_id, why="retry", spec=spec, spec_sha256=spec.digest(), accepted=None,
-            forgiven=entry.task.attempt,
+            forgiven=task.attempt, **retried(workspace, task, has_more=more is not None),
         )
 
 
@@ -172,11 +174,16 @@ def accept(workspace: Workspace, task_id: str, *, waive: Sequence[str] = ()) -> 
     What was mended by hand in the worktree of `open` is taken as the result. Scope check,
     verification, merge and gate are done as ever, but for the checks in *waive*; accepting a task
     that changed nothing waives just that. Of a task without a write scope nothing but its report
-    is taken. Raises `UsageError` while conflicts are left in that worktree.
+    is taken; a controller goes on with what there is. Raises `UsageError` while conflicts are left
+    in that worktree.
     """
     entry = _blocked(workspace, task_id)
     task = entry.task
     spec = submitted_spec(workspace, task)
+    if spec.control is not None:
+        with workspace.ledger.transaction(_BY) as changes:
+            _unchanged(workspace, entry)
+            return _lift(changes, task_id, why="accepted", spec=spec, **lifting.accepted(task))
     place = mending.opened(workspace, task) if spec.writes else None
     if is_asked(task) and place is None and "verification" not in waive:
         raise UsageError(

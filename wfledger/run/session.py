@@ -60,6 +60,7 @@ class Outcome:
             "verdict": self.verdict.state,
             "done": self.verdict.done,
             "total": self.verdict.total,
+            "coverage": self.verdict.coverage(),
             "branch": self.run.branch.removeprefix(HEADS),
             "target": self.run.target.removeprefix(HEADS),
             "interrupted": self.interrupted,

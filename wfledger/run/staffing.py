@@ -1,6 +1,6 @@
 """Who would do the prompts of a plan: the role of each, and its model, before anything starts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from wfledger.core.documents import Check, TaskSpec
@@ -64,25 +64,30 @@ def verifier_role(check: Check, spec: TaskSpec, fleet: Fleet) -> str | None:
 
 def staffed(plan: Plan, fleet: Fleet, role: str | None) -> Iterator[Staffed | str]:
     """Yield who would do each prompt, or one sentence where nobody would."""
+    return _staffed_specs([(task.node, task.spec) for task in plan.tasks], fleet, role)
+
+
+def _staffed_specs(
+    specs: Iterable[tuple[str, TaskSpec]], fleet: Fleet, role: str | None
+) -> Iterator[Staffed | str]:
     registry = Registry(fleet)
     known = {one.name for one in fleet.roles}
-    for task in plan.tasks:
-        spec = task.spec
+    for node, spec in specs:
         if spec.prompt is not None and spec.command is None and not spec.manual:
             wanted = spec.role or role or default_role(fleet, spec.agent_type)
-            yield _staffed(registry, known, task.node, spec.but(role=wanted)) or (
-                f"{task.node} names the worker {wanted}, which fleet.toml lacks"
+            yield _staffed(registry, known, node, spec.but(role=wanted)) or (
+                f"{node} names the worker {wanted}, which fleet.toml lacks"
                 if wanted
-                else f"{task.node} has a prompt and no worker"
+                else f"{node} has a prompt and no worker"
             )
         for check in spec.verify:
             if check.kind == "task" and check.prompt is not None:
                 wanted = verifier_role(check, spec.but(role=spec.role or role), fleet)
                 asked = TaskSpec(prompt=check.prompt, role=wanted, agent_type=_VERIFIER)
-                yield _staffed(registry, known, f"{task.node} (its verifier)", asked) or (
-                    f"{task.node} is verified by the worker {wanted}, which fleet.toml lacks"
+                yield _staffed(registry, known, f"{node} (its verifier)", asked) or (
+                    f"{node} is verified by the worker {wanted}, which fleet.toml lacks"
                     if wanted
-                    else f"{task.node} is verified by a prompt and has no worker for it"
+                    else f"{node} is verified by a prompt and has no worker for it"
                 )
 
 
@@ -111,8 +116,17 @@ def staffed_task(spec: TaskSpec, fleet: Fleet, node: str) -> Staffed | None:
 
 def missing_roles(plan: Plan, fleet: Fleet, role: str | None) -> list[str]:
     """Return one sentence for each prompt that nobody would do, now or later."""
+    return _problems(staffed(plan, fleet, role))
+
+
+def unstaffed(specs: Iterable[tuple[str, TaskSpec]], fleet: Fleet) -> list[str]:
+    """Return the same of tasks that are no part of a plan's document, by their names."""
+    return _problems(_staffed_specs(specs, fleet, None))
+
+
+def _problems(found: Iterable[Staffed | str]) -> list[str]:
     problems = []
-    for one in staffed(plan, fleet, role):
+    for one in found:
         if isinstance(one, str):
             problems.append(one)
         elif one.problem is not None:

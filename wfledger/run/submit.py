@@ -8,7 +8,6 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from wfledger.clock import iso
 from wfledger.core import bounds
@@ -16,7 +15,7 @@ from wfledger.core.documents import Run, Task, TaskSpec
 from wfledger.core.ids import check_id
 from wfledger.core.scopes import covered, parse_all
 from wfledger.errors import InvalidDocumentError, NotFoundError, RepositoryError, UsageError
-from wfledger.plans.compiling import Plan
+from wfledger.plans.compiling import Plan, renamed
 from wfledger.run.attempts.nesting import nest
 from wfledger.run.config.roles import Fleet
 from wfledger.run.looks.naming import resolve
@@ -136,26 +135,11 @@ def _create_branch(workspace: Workspace, branch: str, base: str) -> None:
         raise UsageError(f"the branch {branch} exists already")
 
 
-def _renamed(spec: TaskSpec, ids: dict[str, str]) -> TaskSpec:
-    """Return *spec* with full ids in place of the names of nodes."""
-    after = tuple(ids[node] for node in spec.after)
-    inputs = tuple(ids[node] for node in spec.inputs)
-    more: dict[str, Any] = {}
-    if spec.candidate_of is not None:
-        more["candidate_of"] = ids[spec.candidate_of]
-    if spec.control is not None:
-        more["control"] = spec.control.but(
-            members=tuple(ids[node] for node in spec.control.members),
-            outer={name: ids[node] for name, node in spec.control.outer.items()},
-        )
-    return spec.but(after=after, inputs=inputs, **more)
-
-
 def as_submitted(
     spec: TaskSpec, ids: dict[str, str], role: str | None, fleet: Fleet
 ) -> TaskSpec:
     """Return a compiled spec as it goes into the ledger: full ids, and the role that runs it."""
-    return with_role(_renamed(spec, ids), role, fleet)
+    return with_role(renamed(spec, ids), role, fleet)
 
 
 def with_role(spec: TaskSpec, role: str | None, fleet: Fleet) -> TaskSpec:

@@ -9,9 +9,10 @@ from typing import Any
 from wfledger.core.statuses import Status
 from wfledger.run.attempts.recovery import recover_lost, sweep_worktrees
 from wfledger.run.commit import commit_journal
+from wfledger.run.controllers.driving import step_through
 from wfledger.run.looks.notifying import Notifier
 from wfledger.run.merger.landing import Done, is_landable, land_task
-from wfledger.run.scheduler import Scheduler
+from wfledger.run.scheduler import Scheduler, Step
 from wfledger.run.slots import count_of
 from wfledger.run.upkeep.housekeeping import keep_house_if_due
 from wfledger.run.workspace import Workspace
@@ -53,11 +54,18 @@ def tick_once(
         )
         if isinstance(landing, Done):
             landed.append(task.id)
-    step = scheduler.step(slots=count_of(workspace, None))
-    adopted += step.adopted
     for name, sentence in adopted:
         report(name, sentence)
+    seen: list[Step] = []
+
+    def look() -> Step:
+        seen.append(scheduler.step(slots=count_of(workspace, None)))
+        return seen[-1]
+
+    step = step_through(workspace, look, report)
+    adopted += tuple(one for found in seen for one in found.adopted)
+    promoted = tuple(name for found in seen for name in found.promoted)
     committed = commit_journal(workspace)
     Notifier(workspace, run_id=None, report=report).close(step)
     keep_house_if_due(workspace, report)
-    return Ticked(len(adopted), recovered, swept, tuple(landed), tuple(step.promoted), committed)
+    return Ticked(len(adopted), recovered, swept, tuple(landed), promoted, committed)

@@ -19,6 +19,7 @@ from wfledger.run.attempts.requests import request_end
 from wfledger.run.byhand.filework import Handed
 from wfledger.run.byhand.newcomers import Newcomer
 from wfledger.run.byhand.submitted import SUBMITTED
+from wfledger.run.controllers.lifting import retried
 from wfledger.run.money import spending
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
@@ -152,7 +153,8 @@ class Hand:
     def _retry(self, copy: Copy, task: Task) -> None:
         edit = merge(task, copy.task)
         lifted = edit.task.next(
-            block=None, hold=None, claim=None, accepted=None, forgiven=task.attempt
+            block=None, hold=None, claim=None, accepted=None, forgiven=task.attempt,
+            **retried(self.workspace, task),
         )
         known = Known(Status.BLOCKED, task.attempt, task.seq, task)
         if edit.frozen:

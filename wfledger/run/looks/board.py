@@ -16,6 +16,7 @@ from wfledger.core import outcome
 from wfledger.core.admission import lacking
 from wfledger.core.documents import Run, Task
 from wfledger.core.graph import Standing, is_halted, readiness
+from wfledger.core.progress import progress
 from wfledger.core.states import State
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
@@ -47,6 +48,8 @@ _TOLD: Final = 500
 #: A folder that changed this recently may have changed again within the same tick of its clock.
 _TICK_S: Final = 0.1
 _REASON: Final = 300
+#: Tasks waited for that are named.
+_NAMED: Final = 10
 
 
 @dataclass(frozen=True)
@@ -311,13 +314,20 @@ class _Waits:
             return f"its run is {run.state if run else 'unknown'}"
         found = readiness(task, self._standings)
         if task.accepted is None and found.kind != "ready":
-            return f"after {', '.join(self._short(name) for name in found.on)}"
+            said = progress(task.spec, task.control)
+            return f"{said}: {self._after(found.on)}" if said else self._after(found.on)
+        if task.spec.control is not None and task.accepted is None:
+            return f"{progress(task.spec, task.control)}: it decides at the next pass"
         missing = lacking(task, self._offers)
         if missing and task.accepted is None:
             return f"no worker offers {', '.join(missing)}"
         if not self._is_due(task) and task.hold is not None:
             return f"tries again at {(task.hold.until or '')[11:19]} UTC: {task.hold.reason}"
         return self._obstacle(task)
+
+    def _after(self, names: Sequence[str]) -> str:
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        return f"after {', '.join(self._short(name) for name in names[:_NAMED])}{more}"
 
     def _short(self, name: str) -> str:
         standing = self._standings.get(name)
@@ -342,7 +352,8 @@ class _Waits:
         return [
             task
             for task in waiting
-            if (task.accepted or readiness(task, self._standings).kind == "ready")
+            if (task.spec.control is None or task.accepted)
+            and (task.accepted or readiness(task, self._standings).kind == "ready")
             and self._is_due(task)
         ]
 

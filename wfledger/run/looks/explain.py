@@ -14,6 +14,7 @@ from wfledger.core import outcome
 from wfledger.core.admission import Obstacle, lacking
 from wfledger.core.documents import Hold, Run
 from wfledger.core.graph import Readiness, is_halted, readiness
+from wfledger.core.progress import progress
 from wfledger.core.statuses import Status
 from wfledger.errors import NotFoundError
 from wfledger.run.liveness import Observations, owner_of
@@ -139,7 +140,17 @@ class _Explainer:
 
     def _waiting(self, entry: Entry) -> Why:
         found = self._halted(entry) or self._dependencies(entry) or self._held_back(entry)
+        found = found or self._deciding(entry)
         return found or self._unmet(entry) or self._capped(entry) or self._admission(entry)
+
+    def _deciding(self, entry: Entry) -> Why | None:
+        """Return what a controller is about to do that has nothing left to wait for."""
+        task = entry.task
+        if task.spec.control is None or task.accepted is not None:
+            return None
+        said = progress(task.spec, task.control)
+        reason = f"{said}: nothing is in its way; it decides at the next pass"
+        return self._say(entry, "ready", reason, f"wfledger run {task.run}")
 
     def _capped(self, entry: Entry) -> Why | None:
         """Return which budget is used up, and the command that goes on with more."""
@@ -192,7 +203,9 @@ class _Explainer:
         waits = tuple(self._wait_for(name) for name in found.on[:_NAMED])
         more = f" and {len(found.on) - _NAMED} more" if len(found.on) > _NAMED else ""
         named = ", ".join(f"{wait.task} ({wait.status})" for wait in waits)
-        why = self._say(entry, "dependency", f"it waits for {named}{more}")
+        said = progress(entry.task.spec, entry.task.control)
+        waits_for = f"{said}: it waits for" if said else "it waits for"
+        why = self._say(entry, "dependency", f"{waits_for} {named}{more}")
         return self._rooted(replace(why, waits_for=waits), found.on[0])
 
     def _rooted(self, why: Why, other: str) -> Why:
@@ -228,6 +241,7 @@ class _Explainer:
             task
             for task in self._view.tasks[Status.WAITING]
             if task.run == entry.task.run
+            and (task.spec.control is None or task.accepted)
             and (task.accepted or readiness(task, self._standings).kind == "ready")
             and outcome.is_due(task.hold, now=now, longest_s=longest)
         ]

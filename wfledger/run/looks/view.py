@@ -141,7 +141,8 @@ def run_verdict(view: View, run: Run, *, waiting_on_person: frozenset[str]) -> V
 
     *waiting_on_person* are its tasks that cannot start or land before a person decides something.
     What is on offer to people only moves when one of them takes it. Verifiers move the run, and
-    are no part of it: what they say is in the result that they judge (WFL-RESULT-048).
+    are no part of it: what they say is in the result that they judge (WFL-RESULT-048). Neither is
+    what a later round has made good (WFL-CTRL-013).
     """
     standings = view.standings(run.id)
     moving = {Status.PENDING, Status.IN_PROGRESS, Status.MERGING}
@@ -153,9 +154,18 @@ def run_verdict(view: View, run: Run, *, waiting_on_person: frozenset[str]) -> V
         for task_id, s in standings.items()
     )
     degraded = any(task.missing for task, _ in view.of_run(run.id))
-    own = {task.id for task, _ in view.of_run(run.id) if task.spec.verifies is not None}
-    standings = {task_id: s for task_id, s in standings.items() if task_id not in own}
-    return verdict(standings, movable=movable, aborted=run.state == "aborted", degraded=degraded)
+    apart = {task.id for task, _ in view.of_run(run.id) if _is_apart(task)}
+    standings = {task_id: s for task_id, s in standings.items() if task_id not in apart}
+    return verdict(
+        standings, movable=movable, aborted=run.state == "aborted", degraded=degraded,
+        aside=frozenset(run.aside),
+    )  # fmt: skip
+
+
+def _is_apart(task: Task) -> bool:
+    """Whether a task that is not done is no part of what its run has come to."""
+    superseded = task.hold is not None and task.hold.code == "superseded"
+    return task.spec.verifies is not None or superseded
 
 
 def held_by_verifiers(view: View, task: Task) -> bool:

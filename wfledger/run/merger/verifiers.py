@@ -52,11 +52,8 @@ def is_wanted(workspace: Workspace, verifier: Task) -> bool:
     return entry.task.attempt == about.attempt
 
 
-def end_unwanted(workspace: Workspace, verifier: Task) -> None:
-    """Ask for the end of a running verifier whose result waits for it no longer."""
+def end_unwanted(workspace: Workspace, task: Task, reason: str) -> None:
+    """Ask for the end of a running task, such as a verifier, that nobody waits for any longer."""
     with suppress(WfledgerError):
-        if requested(workspace, verifier.id, verifier.attempt) is None:
-            request_end(
-                workspace, verifier.id, verifier.attempt, reason="its result needs no verdict",
-                cancel=True,
-            )  # fmt: skip
+        if requested(workspace, task.id, task.attempt) is None:
+            request_end(workspace, task.id, task.attempt, reason=reason, cancel=True)

@@ -62,6 +62,8 @@ class Caps:
         self._has_looked = False
         self._runs: dict[str, Run | None] = {}
         self._of_runs: dict[str, Spent] = {}
+        #: Task or run -> the tasks that what it is the parent of belongs to; thousands have one.
+        self._known_above: dict[str, tuple[Task, ...]] = {}
 
     def is_free(self, task: Task) -> bool:
         """Whether nothing says what *task* may use: so most are, and cost no more than this."""
@@ -140,16 +142,15 @@ class Caps:
 
     def _above(self, task: Task) -> Iterator[Task]:
         """Yield the tasks that *task* belongs to, nearest first."""
-        if task.spec.parent is None and not self._is_nested(task.run):
+        run = self._run(task.run)
+        parent = task.spec.parent or (run.parent if run is not None else None)
+        if parent is None:
             return
-        for name in above(self._workspace, task.id):
-            entry = self._workspace.ledger.find(name)
-            if entry is not None:
-                yield entry.task
-
-    def _is_nested(self, run_id: str) -> bool:
-        run = self._run(run_id)
-        return run is not None and run.parent is not None
+        if parent not in self._known_above:
+            names = (parent, *above(self._workspace, parent))
+            entries = (self._workspace.ledger.find(name) for name in names)
+            self._known_above[parent] = tuple(one.task for one in entries if one is not None)
+        yield from self._known_above[parent]
 
     def _run(self, run_id: str) -> Run | None:
         if run_id not in self._runs:
@@ -176,7 +177,8 @@ def capped(workspace: Workspace, tasks: Iterable[Task]) -> dict[str, Cap]:
     caps = Caps(workspace)
     found = (
         (task.id, caps.of(task)) for task in tasks
-        if not caps.is_free(task) and task.accepted is None and not task.spec.manual
+        if task.spec.control is None and task.accepted is None and not task.spec.manual
+        and not caps.is_free(task)
     )  # fmt: skip
     return {task_id: cap for task_id, cap in found if cap is not None}
 

@@ -37,6 +37,13 @@ def raise_run(workspace: Workspace, run_id: str, given: Allowance) -> Run:
 
 
 def with_more(spec: TaskSpec, given: Allowance) -> TaskSpec:
-    """Return *spec* with what *given* says of its budget and of the time of an attempt."""
+    """Return *spec* with what *given* says of its budget and of the time of an attempt.
+
+    Of a controller that is what all that it starts may use, and how long it may go on.
+    """
+    if spec.control is not None:
+        whole = joined(spec.control.budget, given.budget)
+        time_s = given.time_s or spec.control.time_s
+        return spec.but(control=spec.control.but(budget=whole, time_s=time_s))
     limits = spec.limits if given.time_s is None else spec.limits.but(wall_s=given.time_s)
     return spec.but(budget=joined(spec.budget, given.budget), limits=limits)

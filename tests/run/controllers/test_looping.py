@@ -1,0 +1,114 @@
+"""Loops: rounds, the reasons why they end, and what is done about one that is undone."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.controllers import controller, decided, leaf
+from tests.support.engines import drive, note, noted, statuses
+from tests.support.workspaces import RUN, make_workspace
+from wfledger.core.control import Condition
+from wfledger.run import people
+
+LOOP = f"{RUN}.loop"
+
+
+@pytest.mark.requirement("WFL-CTRL-002")
+@pytest.mark.requirement("WFL-CTRL-011")
+@pytest.mark.requirement("WFL-CTRL-013")
+def test_loop_ends_when_a_test_passes_and_what_failed_before_is_made_good(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    test = f"{note(tmp_path, '{{round}}')}; test $(wc -l < {tmp_path}/noted) -ge 2"
+    controller(
+        workspace, "loop", kind="loop_until", bound=5, condition="results.test.status == 'succeeded'",
+        body=(leaf("test", test),),
+    )  # fmt: skip
+    outcome = drive(workspace)
+    assert noted(tmp_path) == ["1", "2"]
+    assert outcome.verdict.state == "succeeded"
+    assert outcome.verdict.coverage() == {"succeeded": 1, "due": 1}
+    assert statuses(workspace)[f"{LOOP}.1.test"] == "cancelled"
+    result = decided(workspace, LOOP)
+    assert result.outputs["rounds"] == 2
+    assert result.outputs["stop"] == "condition"
+    assert result.outputs["nodes"] == {"test": f"{LOOP}.2.test"}
+    assert [one["answer"] for one in result.outputs["history"]] == [False, True]
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-CTRL-012")
+@pytest.mark.requirement("WFL-CTRL-015")
+def test_loop_that_used_up_its_rounds_is_undone_and_gets_more_by_a_retry(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    controller(
+        workspace, "loop", kind="loop_until", bound=2, condition="round == 3",
+        body=(leaf("work", note(tmp_path)),),
+    )  # fmt: skip
+    outcome = drive(workspace)
+    assert outcome.verdict.state == "degraded"
+    block = workspace.ledger.get(LOOP).task.block
+    assert block is not None
+    assert (block.code, block.facts) == ("undone", {"stop": "iterations", "rounds": 2})
+    people.retry(workspace, LOOP)
+    assert drive(workspace).verdict.state == "succeeded"
+    assert len(noted(tmp_path)) == 3
+    assert decided(workspace, LOOP).outputs["rounds"] == 3
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-CTRL-015")
+def test_loop_that_is_undone_is_accepted_as_it_is(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    controller(
+        workspace, "loop", kind="loop_until", bound=1, condition="false",
+        body=(leaf("work", "true"),),
+    )  # fmt: skip
+    drive(workspace)
+    people.accept(workspace, LOOP)
+    assert drive(workspace).verdict.state == "succeeded"
+    result = decided(workspace, LOOP)
+    assert result.outputs["members"] == {f"{LOOP}.1.work": "succeeded"}
+    assert result.outputs["verdict"] is False
+
+
+@pytest.mark.long
+def test_probe_ends_a_loop_and_is_no_work_of_the_plan(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    probe = Condition(command=f"test $(wc -l < {tmp_path}/noted) -ge 3")
+    controller(
+        workspace, "loop", kind="loop_until", bound=5, condition=probe,
+        body=(leaf("work", note(tmp_path)),),
+    )  # fmt: skip
+    outcome = drive(workspace)
+    assert outcome.verdict.state == "succeeded"
+    assert outcome.verdict.coverage() == {"succeeded": 3, "due": 3}
+    assert decided(workspace, LOOP).outputs["rounds"] == 3
+
+
+@pytest.mark.long
+def test_round_is_given_the_results_of_the_round_before(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    controller(
+        workspace, "loop", kind="loop_until", bound=2, condition="round == 2",
+        body=(leaf("first", f"ls $WFLEDGER_INPUTS > {tmp_path}/seen"), leaf("second", "true")),
+    )  # fmt: skip
+    assert drive(workspace).verdict.state == "succeeded"
+    seen = (tmp_path / "seen").read_text().split()
+    assert {f"{LOOP}.1.first.json", f"{LOOP}.1.second.json"} <= set(seen)
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-CTRL-012")
+def test_loop_ends_where_somebody_gives_up_a_task_of_its_round(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    controller(
+        workspace, "loop", kind="loop_until", bound=5, condition="false",
+        body=(leaf("work", "false", on_failure="hold"), leaf("next", "true")),
+    )  # fmt: skip
+    assert drive(workspace).verdict.state == "waits"
+    people.cancel(workspace, f"{LOOP}.1.work")
+    people.cancel(workspace, f"{LOOP}.1.next")
+    drive(workspace)
+    block = workspace.ledger.get(LOOP).task.block
+    assert block is not None
+    assert block.facts["stop"] == "failed"

@@ -1,0 +1,38 @@
+"""Controllers put into a ledger by hand, and what came of them."""
+
+from typing import Any
+
+from tests.support.workspaces import add_task
+from wfledger.core.control import Condition, Control
+from wfledger.core.documents import Result, Task
+from wfledger.run.workspace import Workspace
+
+
+def leaf(node: str, command: str, **spec: Any) -> dict[str, Any]:
+    """Return a node of a plan that runs *command*."""
+    return {"kind": "leaf", "spec": {"id": node, "command": command, **spec}}
+
+
+def controller(
+    workspace: Workspace, node: str, *, after: tuple[str, ...] = (),
+    on_failure: str = "skip_continue", condition: str | Condition | None = None, **control: Any,
+) -> Task:  # fmt: skip
+    """Put a controller into waiting/; a text is an expression."""
+    asked = Condition(expression=condition) if isinstance(condition, str) else condition
+    made = Control(**control, condition=asked)
+    task = add_task(
+        workspace, node, command=None, control=made, after=after, on_failure=on_failure
+    )
+    with workspace.ledger.transaction("test") as changes:
+        run = workspace.ledger.run(task.run)
+        known = run.but(seq=run.seq + 1, tasks=(*run.tasks, task.id), aside=(*run.aside, task.id))
+        changes.put_run(known, why="submitted")
+    return task
+
+
+def decided(workspace: Workspace, task_id: str) -> Result:
+    """Return the result of a controller that is over."""
+    task = workspace.ledger.get(task_id).task
+    result = workspace.ledger.result(task_id, task.attempt)
+    assert result is not None, task.block
+    return result

@@ -1,0 +1,41 @@
+"""How far a controller has come, in a few words for people. Pure."""
+
+from wfledger.core.control import Control, ControlState
+from wfledger.core.documents import TaskSpec
+from wfledger.core.looping import allowed_rounds
+
+
+def progress(spec: TaskSpec, state: ControlState | None) -> str:
+    """Return how far the controller of *spec* has come; empty of what is no controller."""
+    control = spec.control
+    if control is None:
+        return ""
+    state = state or ControlState()
+    if control.kind == "loop_until":
+        return _rounds(control, state)
+    if control.kind == "cond":
+        arm = state.facts.get("arm")
+        return f"takes {arm}" if arm else "asks for its condition"
+    if control.kind == "expand":
+        return f"{state.step} items begun" if state.step else "makes its list"
+    return f"{len(control.members)} members" if control.members else control.kind
+
+
+def _rounds(control: Control, state: ControlState) -> str:
+    allowed = state.facts.get("allowed", allowed_rounds(control.bound))
+    of = "" if control.bound is None else f" of {allowed}"
+    if state.step == 0:
+        return f"no round{of} begun"
+    asks = "asks after " if state.facts.get("questioned") == state.step else ""
+    return f"{asks}round {state.step}{of}"
+
+
+def described(spec: TaskSpec) -> str:
+    """Return what kind of controller a task is, for lists; empty of what is none."""
+    control = spec.control
+    if control is None:
+        return ""
+    what = control.kind.replace("_", " ")
+    condition = control.condition.expression if control.condition is not None else None
+    about = condition or control.source
+    return f"{what}: {about}" if about else what
