@@ -92,3 +92,23 @@ def members(bits: int) -> Iterator[int]:
         low = bits & -bits
         yield low.bit_length() - 1
         bits ^= low
+
+
+def components(edges: Edges, order: Sequence[int]) -> list[int]:
+    """Return for each node the number of its circle: nodes that wait for each other share it.
+
+    *order* is that of `depth_first`, whatever cycles it found.
+    """
+    backwards: list[list[int]] = [[] for _ in edges]
+    for node, befores in enumerate(edges):
+        for before in befores:
+            backwards[before].append(node)
+    part = [-1] * len(edges)
+    for number, root in enumerate(reversed(order)):
+        pending = [root]
+        while pending:
+            node = pending.pop()
+            if part[node] < 0:
+                part[node] = number
+                pending.extend(backwards[node])
+    return part

@@ -1,6 +1,6 @@
 """What each task of a plan may write, and which tasks meet (WFL-PLAN-015, WFL-PLAN-017)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -70,7 +70,7 @@ def read_scope(writer: Writer, findings: Findings, *, missing: str | None) -> Sc
 def _report_missing(writer: Writer, findings: Findings, kind: str | None) -> None:
     message = f"task {quote(writer.id)} writes and declares no scope"
     if kind == "missing_parallel_write_scope":
-        findings.error(kind, f"{message}, in a parallel phase", writer.pointer)
+        findings.error(kind, f"{message}, while others write at the same time", writer.pointer)
     elif kind is None or findings.lenient:
         message = f"{message}; it may write everywhere"
         findings.warn("missing_write_scope", message, writer.pointer)
@@ -93,24 +93,31 @@ def report_overlaps(
     writers: Sequence[Writer], found: Sequence[Scope], phase: str, findings: Findings
 ) -> None:
     """Report each pair of writers that meet, pairs in declared order, up to a bound."""
-    meeting = Meeting([scope.patterns for scope in found])
-    odd = {index for index, scope in enumerate(found) if scope.outside}
-    pairs = (
-        (left, right)
-        for left in range(len(writers))
-        for right in _partners(left, meeting, found, odd)
-    )
-    for left, right in islice(pairs, REPORTED + 1):
+    for left, right in islice(meeting_pairs(found), REPORTED + 1):
         one, two = quote(writers[left].id), quote(writers[right].id)
-        collision = meeting.witness(left, right)
-        where = ": the original takes their scopes for the same"
-        if collision is not None:
-            where = (
-                f" {quote(collision.witness)}: {quote(collision.left.text)} meets "
-                f"{quote(collision.right.text)}"
-            )
+        where = where_they_meet(found[left], found[right])
         message = f"tasks {one} and {two} of the parallel phase {phase} both write{where}"
         findings.error("overlapping_parallel_write_scope", message, writers[right].pointer)
+
+
+def meeting_pairs(found: Sequence[Scope]) -> Iterator[tuple[int, int]]:
+    """Yield each pair of scopes that meet, in order; outside the grammar the original says."""
+    meeting = Meeting([scope.patterns for scope in found])
+    odd = {index for index, scope in enumerate(found) if scope.outside}
+    for left in range(len(found)):
+        for right in _partners(left, meeting, found, odd):
+            yield left, right
+
+
+def where_they_meet(left: Scope, right: Scope) -> str:
+    """Return, for a message, a path that two scopes share which do."""
+    collision = scopes.collide(left.patterns, right.patterns)
+    if collision is None:
+        return ": the original takes their scopes for the same"
+    return (
+        f" {quote(collision.witness)}: {quote(collision.left.text)} meets "
+        f"{quote(collision.right.text)}"
+    )
 
 
 def _partners(left: int, meeting: Meeting, found: Sequence[Scope], odd: set[int]) -> Sequence[int]:

@@ -15,7 +15,7 @@ from wfledger.core.routes import ModelPolicy
 from wfledger.core.usage import Budget
 from wfledger.plans.nodes import authority
 from wfledger.plans.nodes.authority import Access, Limit
-from wfledger.plans.nodes.model import UNFOLDING, Bounds, Group, Leaf, Loop, Node, Reduce, SpecDoc
+from wfledger.plans.nodes.model import Bounds, Group, Leaf, Loop, Node, Reduce, SpecDoc
 from wfledger.plans.nodes.tree import ROOT, Tree
 from wfledger.plans.problems import Problem, join, quote
 
@@ -154,7 +154,7 @@ class Narrowed:
 
     #: Of leaves and reduces.
     allowed: Mapping[Node, Allowed]
-    #: What is around the nodes inside of a loop, a condition and an expand.
+    #: What is around each node; of a branch_set, around what is inside of it.
     around: Mapping[Node, Around]
     #: What a node asks for and does not get, for the place where it stands in the order.
     problems: Mapping[Node, tuple[Problem, ...]]
@@ -187,8 +187,7 @@ def narrow(tree: Tree, plan: Around) -> Narrowed:
             allowed[node] = _allowed(node, around, access)
         elif isinstance(node, Reduce):
             allowed[node] = _allowed(node, around, Access(network=around.limit.network))
-        elif isinstance(node, UNFOLDING):
-            kept[node] = around
+        kept[node] = around
         arounds.append(around)
         if found:
             problems[node] = tuple(found)

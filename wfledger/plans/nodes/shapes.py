@@ -40,7 +40,7 @@ from wfledger.plans.nodes.parts import (
 )
 from wfledger.plans.problems import Findings, Problem, join, quote
 from wfledger.plans.terms import TERMS, split
-from wfledger.plans.words import read_label
+from wfledger.plans.words import read_label, strip
 
 
 @dataclass(eq=False)
@@ -50,6 +50,12 @@ class _Later:
     value: object
     site: Site
     node: Node | None = None
+
+
+def _role(value: object, site: Site) -> Any:
+    """Read the name of a role in the plan; roles are compared without regard to case in ASCII."""
+    result = fields.text(value, site)
+    return BAD if result is BAD else "".join(c.lower() if c.isascii() else c for c in strip(result))
 
 
 _NODE: Final[fields.Shape] = {
@@ -65,7 +71,7 @@ _CONDITION: Final = Field(read_condition, required=True)
 #: The additive fields of a task, but for those that the original has under the same name.
 _TERMS: Final[fields.Shape] = {
     **TERMS,
-    "role": Field(fields.text, into="plays", optional=True),
+    "role": Field(_role, into="plays", optional=True),
     "profile": Field(fields.text, optional=True),
     "budget": _BUDGET,
     "model_policy": _POLICY,
@@ -286,11 +292,11 @@ _BUILDERS: Final[Mapping[str, Callable[[Mapping[str, Any], dict[str, Any]], Node
 
 GATE: Final[fields.Shape] = {
     "id": _ID,
-    "role": Field(fields.text, required=True),
+    "role": Field(_role, required=True),
     "on": Field(fields.choice("role_complete", "role_start"), required=True),
     "gate": Field(fields.choice("verify", "review", "approve"), required=True),
     "on_fail": Field(fields.choice("retry", "block", "escalate"), required=True),
-    "blocks_role": Field(fields.text, optional=True),
+    "blocks_role": Field(_role, optional=True),
     "max_retries": Field(fields.whole(32)),
     "artifact_kind": Field(fields.text, optional=True),
     "require_explicit_verdict": Field(fields.flag),

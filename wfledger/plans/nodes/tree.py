@@ -44,8 +44,12 @@ class Tree:
         self.unfolder: list[int] = []
         #: The innermost expand around it of whose template it is a part; `ROOT` for none.
         self.template: list[int] = []
-        #: The first node of each id.
+        #: For each node the number after the last one inside it.
+        self.end: list[int] = []
+        #: The first node of each id, one outside of templates before any inside.
         self.ids: dict[str, int] = {}
+        #: Numbers of the nodes that stand in no other.
+        self.roots: list[int] = []
         pending = [(node, ROOT, "nodes", place) for place, node in enumerate(roots)][::-1]
         while pending:
             node, parent, arm, place = pending.pop()
@@ -55,6 +59,9 @@ class Tree:
                 for name, children in arms(node) for index, child in enumerate(children)
             ]  # fmt: skip
             pending.extend(reversed(found))
+        for number in reversed(range(len(self.nodes))):
+            last = self.inside[number][-1] if self.inside[number] else None
+            self.end[number] = number + 1 if last is None else self.end[last]
 
     def _add(self, node: Node, parent: int, arm: str, place: int) -> int:
         number = len(self.nodes)
@@ -63,9 +70,11 @@ class Tree:
         self.arm.append(arm)
         self.place.append(place)
         self.inside.append([])
+        self.end.append(number + 1)
         around = ROOT if parent == ROOT else self.unfolder[parent]
         self.unfolder.append(number if around == ROOT and isinstance(node, UNFOLDING) else around)
         if parent == ROOT:
+            self.roots.append(number)
             self.depth.append(0)
             self.template.append(ROOT)
         else:
@@ -73,7 +82,9 @@ class Tree:
             self.depth.append(self.depth[parent] + 1)
             holds = isinstance(self.nodes[parent], Expand)
             self.template.append(parent if holds else self.template[parent])
-        self.ids.setdefault(node.id, number)
+        known = self.ids.setdefault(node.id, number)
+        if self.template[known] != ROOT and self.template[number] == ROOT:
+            self.ids[node.id] = number
         return number
 
     def meet(self, left: int, right: int) -> Meet:
