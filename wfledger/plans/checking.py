@@ -12,6 +12,7 @@ from wfledger.plans.frontends.fronts import Evaluate, Places
 from wfledger.plans.frontends.javascript import unreadable
 from wfledger.plans.frontends.scriptplan import ScriptDoc, compile_script
 from wfledger.plans.model import read_config
+from wfledger.plans.nodes import rules, shapes, whole
 from wfledger.plans.problems import REPORTED, Findings, Problem
 from wfledger.plans.rules import resolve
 
@@ -78,9 +79,9 @@ def check_text(
         return Checked((unreadable(error, "parse_error"),), (), None)
     if front is None:
         return _checked(findings, None)
-    findings.taken = front.taken
-    plan = _plan_of(front.document, findings)
-    front.translate(findings)
+    found = Findings(lenient=lenient, taken=front.taken)
+    plan = _plan_of(front.document, found)
+    front.tell(found, findings)
     checked = _checked(findings, plan)
     plan = checked.plan and replace(checked.plan, warnings=checked.warnings)
     return replace(checked, plan=plan, places=front.places)
@@ -93,21 +94,17 @@ def _plan_of(document: object, findings: Findings) -> Plan | None:
         return None
     if isinstance(document, dict) and "tasks" in document:
         return _check_short(document, findings)
+    if isinstance(document, dict) and "nodes" in document:
+        return _check_nodes(document, findings)
     return _check_phases(document, findings)
 
 
 def _refuse_shape(document: object, findings: Findings) -> bool:
-    """Report a shape that is not read; return whether it was (WFL-PLAN-010)."""
+    """Report a document of several shapes; return whether it is one (WFL-PLAN-010)."""
     present = [name for name in _SHAPES if isinstance(document, dict) and name in document]
     if len(present) > 1:
         names = " and ".join(f"`{name}`" for name in present)
         findings.error("ambiguous_shape", f"a plan has one of {names}, not several", "")
-    elif present == ["nodes"]:
-        message = (
-            "plans of the node shape (`nodes`) are not read by this version; "
-            "write `phases`, or the short form with `tasks`"
-        )
-        findings.error("unsupported_shape", message, "/nodes")
     return bool(findings.rules)
 
 
@@ -122,6 +119,14 @@ def _check_short(document: object, findings: Findings) -> Plan | None:
     findings.parse.extend(inner.parse)
     findings.rules.extend(inner.rules)
     return plan and replace(plan, warnings=tuple(findings.warnings))
+
+
+def _check_nodes(document: object, findings: Findings) -> Plan | None:
+    doc = shapes.read_spec(document, findings)
+    resolved = None if doc is None else rules.resolve(doc, findings)
+    if resolved is None or findings.errors:
+        return None
+    return whole.compile_plan(resolved, findings)
 
 
 def _check_phases(document: object, findings: Findings) -> Plan | None:

@@ -1,10 +1,13 @@
 """What leaves may write, and which of them meet where nodes run at the same time (spec 95.5)."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import islice, product
 
+from wfledger.core.scopes import Pattern, collide
 from wfledger.plans.checks import uncovered
+from wfledger.plans.nodes.compiling import contenders
 from wfledger.plans.nodes.model import Group, Leaf, Node, Review
 from wfledger.plans.nodes.narrowing import Narrowed
 from wfledger.plans.nodes.tree import ROOT, Tree
@@ -109,24 +112,34 @@ class Scoping:
 
     def _between(self, first: int, end: int) -> Iterator[int]:
         """Yield the writers from *first* to before *end*."""
-        from bisect import bisect_left
-
         for place in range(bisect_left(self._writers, first), len(self._writers)):
             if self._writers[place] >= end:
                 break
             yield self._writers[place]
 
     def _meeting(self, left: _Part, right: _Part) -> tuple[int, int] | None:
-        """Return two leaves that meet and are not held apart, or None."""
-        pairs = ((one, two) for one in left.leaves for two in right.leaves)
-        for one, two in pairs:
-            if self._are_rivals(one, two):
-                continue
-            if len(left.leaves) == len(right.leaves) == 1:
-                return one, two
-            if next(meeting_pairs([self.scopes[one], self.scopes[two]]), None) is not None:
+        """Return two leaves that meet, of which both may land; None where there are none."""
+        lone = len(left.leaves) == len(right.leaves) == 1
+        if not lone and not any(number in self._picked for number in left.leaves):
+            left, right = self._witnesses(left, right)
+        for one, two in product(left.leaves, right.leaves):
+            meets = lone or any(meeting_pairs([self.scopes[one], self.scopes[two]]))
+            if meets and not self._are_rivals(one, two):
                 return one, two
         return None
+
+    def _witnesses(self, left: _Part, right: _Part) -> tuple[_Part, _Part]:
+        """Return one leaf of each part that meets one of the other, without trying every pair."""
+        collision = collide(left.scope.patterns, right.scope.patterns)
+        if collision is None:
+            return left, right
+        return (
+            replace(left, leaves=(self._who_has(collision.left, left),)),
+            replace(right, leaves=(self._who_has(collision.right, right),)),
+        )
+
+    def _who_has(self, pattern: Pattern, part: _Part) -> int:
+        return next(n for n in part.leaves if pattern in self.scopes[n].patterns)
 
     def _are_rivals(self, one: int, two: int) -> bool:
         """Whether at most one of two leaves lands: candidates of a review that picks one."""
@@ -160,13 +173,12 @@ def _beside(tree: Tree) -> list[bool]:
 
 
 def _picked(tree: Tree) -> Mapping[int, tuple[int, int]]:
-    """Return for each leaf of a candidate the review that picks one, and which candidate it is."""
+    """Return for each leaf that may not land the review that picks one, and its place there."""
     found: dict[int, tuple[int, int]] = {}
     for number, node in enumerate(tree.nodes):
-        if isinstance(node, Review) and node.picks:
-            for place, candidate in enumerate(node.candidates):
-                start = tree.ids.get(candidate)
-                if start is not None:
-                    for inside in range(start, tree.end[start]):
-                        found.setdefault(inside, (number, place))
+        if not (isinstance(node, Review) and node.picks):
+            continue
+        named = [tree.nodes[tree.ids[name]] for name in node.candidates if name in tree.ids]
+        for place, rival in enumerate(one for whole in named for one in contenders(whole)):
+            found.setdefault(tree.ids[rival.id], (number, place))
     return found
