@@ -1,14 +1,15 @@
 """Compiles a checked document of the phases shape to tasks of the ledger (spec 90.4)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from wfledger.core import bounds
 from wfledger.core.documents import Gate, Limits, Retry, TaskSpec
 from wfledger.core.usage import Budget
 from wfledger.plans import naming
 from wfledger.plans.model import ConfigDoc, PhaseDoc, TaskDoc
+from wfledger.plans.nodes.launch import Launch
 from wfledger.plans.ordering import ancestors
 from wfledger.plans.problems import Findings, Problem, join
 from wfledger.plans.rules import Resolved
@@ -29,6 +30,7 @@ class CompiledTask:
     given: str
     #: `after` and `inputs` hold nodes.
     spec: TaskSpec
+    #: The phase, or the kind of the node.
     phase: str
 
 
@@ -50,6 +52,30 @@ class Plan:
     budget: Budget | None = None
     #: Seconds since the first attempt, after which nothing starts.
     time_s: float | None = None
+    #: What controllers may start, once each: never submitted, but shown and checked like the rest.
+    #: Their nodes begin with that of their controller.
+    later: tuple[CompiledTask, ...] = ()
+    #: What a tree of nodes would start at most; None: the plan is no such tree.
+    launch: Launch | None = None
+
+    @property
+    def every(self) -> tuple[CompiledTask, ...]:
+        """Everything that may be started."""
+        return (*self.tasks, *self.later)
+
+
+def renamed(spec: TaskSpec, ids: Mapping[str, str]) -> TaskSpec:
+    """Return *spec* with full ids in place of the names of nodes."""
+    more: dict[str, Any] = {}
+    if spec.candidate_of is not None:
+        more["candidate_of"] = ids[spec.candidate_of]
+    if spec.control is not None:
+        more["control"] = spec.control.but(
+            members=tuple(ids[node] for node in spec.control.members),
+            outer={name: ids[node] for name, node in spec.control.outer.items()},
+        )
+    after = tuple(ids[node] for node in spec.after)
+    return spec.but(after=after, inputs=tuple(ids[node] for node in spec.inputs), **more)
 
 
 def compile_plan(resolved: Resolved, findings: Findings) -> Plan | None:

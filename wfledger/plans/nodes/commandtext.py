@@ -1,8 +1,8 @@
 """Where in a command a value that nobody has seen yet may stand (WFL-NODE-052).
 
 A value is filled in as one word. That is safe where the shell reads plain words, and nowhere else:
-within quotes, comments and here-documents quoting means something else, and the name of a program or
-a piece of code would be an order. Those places are refused, whatever the value.
+within quotes, comments and here-documents quoting means something else, and the name of a program
+or a piece of code would be an order. Those places are refused, whatever the value.
 """
 
 import re
@@ -45,10 +45,8 @@ def word_problem(before: Sequence[str]) -> str | None:
         return f"would be an order to `{before[0]}`"
     for place, word in enumerate(before):
         flags = before[place + 1 :]
-        if (
-            _INTERPRETERS.match(word) and all(flag.startswith("-") or flag == "eval" for flag in flags)
-            and any(_CODE.match(flag) for flag in flags)
-        ):  # fmt: skip
+        only_flags = all(flag.startswith("-") or flag == "eval" for flag in flags)
+        if _INTERPRETERS.match(word) and only_flags and any(_CODE.match(flag) for flag in flags):
             return "would be code; hand it over as a word of its own behind the code"
     return None
 
@@ -58,20 +56,14 @@ def line_problem(line: str, start: int) -> str | None:
     for mark, name in _ODD:
         if mark in line:
             return f"stands in a line with {name}, where no value can be quoted safely"
-    opened = line.rfind("${", 0, start)
-    if opened >= 0 and "}" not in line[opened:start]:
-        return "stands within ${…}"
     reader = _Line(line)
     while reader.place < start:
         reader.step()
     if reader.place > start:
         return "is escaped by a backslash"
-    if reader.quote:
-        return "stands within quotes; write it outside, it is quoted as one word"
-    if reader.comment:
-        return "stands in a comment"
-    if _ASSIGNED.match(reader.word) and not reader.words:
-        return None
+    shut = reader.shut()
+    if shut is not None or (_ASSIGNED.match(reader.word) and not reader.words):
+        return shut
     return word_problem(reader.words)
 
 
@@ -85,13 +77,27 @@ class _Line:
         self.comment = False
         self.word = ""
         self.words: list[str] = []
+        #: Whether the word to come is the target of a redirection.
+        self._is_target = False
+
+    def shut(self) -> str | None:
+        """Return why the place reached is not read as plain words; None where it is."""
+        if self.quote:
+            return "stands within quotes; write it outside, it is quoted as one word"
+        if self.comment:
+            return "stands in a comment"
+        opened = self._line.rfind("${", 0, self.place)
+        if opened >= 0 and "}" not in self._line[opened : self.place]:
+            return "stands within ${…}"
+        return None
 
     def step(self) -> None:
         """Read one character, or an escaped one."""
         char = self._line[self.place]
         self.place += 1
         if self.comment:
-            self.comment = char != "\n"
+            if char == "\n":
+                self.comment, self.words = False, []
         elif self.quote:
             self._quoted(char)
         elif char == "\\":
@@ -112,18 +118,26 @@ class _Line:
             self.word += char
 
     def _escaped(self) -> None:
-        self.word += self._line[self.place : self.place + 1]
+        # An escaped end of line is nothing at all: a `#` behind it can begin a comment.
+        self.word += self._line[self.place : self.place + 1].strip("\n")
         self.place += 1
 
     def _plain(self, char: str) -> None:
         if char not in " \t\n;&|()<>":
             self.word += char
             return
-        if self.word and (self.words or not self._comes_before_program()):
+        if self.word and not self._is_target and (self.words or not self._comes_before_program()):
             self.words.append(self.word)
+        self._is_target = char in "<>" or (self._is_target and not self.word)
         self.word = ""
-        if char in "\n;&|()":
-            self.words = []
+        if char in "\n;&|()" and not self._is_redirection():
+            self.words, self._is_target = [], False
+
+    def _is_redirection(self) -> bool:
+        """Whether the `&` just read belongs to a `>&` or an `&>`."""
+        around = self._line[max(0, self.place - 2) : self.place + 1]
+        marks = (">&", "<&", "&>")
+        return self._line[self.place - 1] == "&" and any(mark in around for mark in marks)
 
     def _comes_before_program(self) -> bool:
         return self.word in _BEFORE_PROGRAM or _ASSIGNED.match(self.word) is not None

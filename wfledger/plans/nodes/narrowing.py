@@ -108,9 +108,9 @@ def read_around(written: Mapping[str, Any]) -> Around:
         limit=limit,
         given=Amounts(**written["given"]),
         ceiling=Amounts(**written["ceiling"]),
-        policy=ModelPolicy.model_validate(written["policy"]),
+        policy=ModelPolicy.model_validate(written["policy"], strict=False),
         role=written["role"],
-        verify=tuple(Check.model_validate(check) for check in written["verify"]),
+        verify=tuple(Check.model_validate(check, strict=False) for check in written["verify"]),
         on_failure=written["on_failure"],
     )
 

@@ -1,0 +1,112 @@
+"""Compiles a checked document of the node shape to a plan (spec 95.4)."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from wfledger.core import bounds
+from wfledger.core.documents import TaskSpec
+from wfledger.core.records import canonical_json
+from wfledger.plans.compiling import CompiledTask, Plan, renamed
+from wfledger.plans.nodes.compiling import (
+    Compiled,
+    Setting,
+    compile_level,
+    hold_candidates,
+    in_order,
+    too_wide,
+)
+from wfledger.plans.nodes.edges import outside_of
+from wfledger.plans.nodes.gates import set_gates
+from wfledger.plans.nodes.launch import launch_of
+from wfledger.plans.nodes.model import UNFOLDING, Node, SpecDoc, arms, walk
+from wfledger.plans.nodes.narrowing import amounts
+from wfledger.plans.nodes.placeholders import check_placeholders, widest
+from wfledger.plans.nodes.rules import Resolved
+from wfledger.plans.problems import Findings
+
+
+def compile_plan(resolved: Resolved, findings: Findings) -> Plan | None:
+    """Return the plan; None where something stands against it, after reporting."""
+    doc = resolved.doc
+    check_placeholders(doc.nodes, findings)
+    setting = Setting(
+        findings, resolved.narrowed, on_failure=doc.on_failure, promotion=doc.promotion
+    )
+    compiled = compile_level(doc.nodes, setting, chained=False)
+    set_gates(compiled, doc.gates, setting)
+    hold_candidates(compiled, findings)
+    tasks = in_order(compiled, findings)
+    if too_wide(tasks, findings) or _too_large(doc, findings):
+        return None
+    later = tuple(_later(compiled, setting))
+    if findings.errors:
+        return None
+    return _plan(doc, tasks, later, findings)
+
+
+def _plan(
+    doc: SpecDoc, tasks: tuple[CompiledTask, ...], later: tuple[CompiledTask, ...],
+    findings: Findings,
+) -> Plan:  # fmt: skip
+    limits = amounts(doc.budget)
+    at_once = [many for many in (doc.concurrency, doc.budget.max_parallel) if many]
+    return Plan(
+        goal=doc.goal,
+        name=doc.name or doc.id or "",
+        max_concurrent=min(at_once, default=None),
+        tasks=tasks,
+        phase_order=(),
+        warnings=tuple(findings.warnings),
+        gate=doc.gate,
+        budget=limits.budget,
+        time_s=limits.time_s,
+        later=later,
+        launch=launch_of(doc.nodes),
+    )
+
+
+def _too_large(doc: SpecDoc, findings: Findings) -> bool:
+    """Report bodies that no document of a task can hold (WFL-NODE-048)."""
+    found = False
+    for node in walk(doc.nodes):
+        if not isinstance(node, UNFOLDING):
+            continue
+        size = len(canonical_json(node.raw))
+        if size > bounds.TASK_BYTES // 2:
+            message = f"{node.label} holds {size} bytes; at most {bounds.TASK_BYTES // 2}"
+            findings.error("too_large", message, node.pointer)
+            found = True
+    return found
+
+
+def _later(compiled: Compiled, setting: Setting) -> Iterator[CompiledTask]:
+    """Yield what the controllers of a level may start, and what is started by that, once each."""
+    pending: list[tuple[Node, str]] = [
+        (node, compiled.name_of(node)) for node in reversed(compiled.level.nodes)
+        if isinstance(node, UNFOLDING)
+    ]  # fmt: skip
+    while pending:
+        holder, name = pending.pop()
+        known = dict.fromkeys(outside_of(holder), name)
+        for arm, nodes in arms(holder):
+            inner = compile_level(nodes, replace(setting, outer=known), chained=arm != "template")
+            hold_candidates(inner, setting.findings)
+            prefix = f"{name}.{'else.' if arm == 'else_nodes' else ''}"
+            names = {one: f"{prefix}{one}" for one in inner.tasks} | {name: name}
+            for task in in_order(inner, setting.findings):
+                spec = _as_wide_as_can_be(task.spec, names, holder=name)
+                yield CompiledTask(names[task.node], task.given, spec, task.phase)
+            pending.extend(
+                (node, f"{prefix}{inner.name_of(node)}") for node in reversed(inner.level.nodes)
+                if isinstance(node, UNFOLDING)
+            )  # fmt: skip
+
+
+def _as_wide_as_can_be(spec: TaskSpec, names: Mapping[str, str], *, holder: str) -> TaskSpec:
+    """Return the spec of what may be started, with a scope that covers all that values can make."""
+    spec = renamed(spec, names)
+    return spec.but(
+        after=tuple(name for name in spec.after if name != holder),
+        inputs=tuple(name for name in spec.inputs if name != holder),
+        write=tuple(dict.fromkeys(widest(text) for text in spec.write)),
+    )
