@@ -1,7 +1,7 @@
 """The verbs that look at a plan before it runs: `check` and `plan`."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,12 +9,13 @@ import click
 
 from wfledger.cli.card import card_of, show
 from wfledger.cli.common import App, emit, json_option, pass_app
-from wfledger.cli.planfiles import plan_of, read_source, say_problems
+from wfledger.cli.planfiles import checked_source, plan_of, read_source, say_problems
 from wfledger.cli.render import plural, say
+from wfledger.cli.reusing import say_diff
 from wfledger.errors import InvalidDocumentError, NoLedgerError, RepositoryError, UsageError
-from wfledger.plans.checking import check_text
+from wfledger.plans.checking import Checked
 from wfledger.plans.compiling import Plan
-from wfledger.plans.expand import expand_text
+from wfledger.plans.expand import expand_checked
 from wfledger.plans.picture import Picture, draw
 from wfledger.plans.problems import Problem
 
@@ -28,31 +29,57 @@ _SHOWN: Final = 12
 
 
 @click.command("check")
-@click.argument("file", type=_FILE)
+@click.argument("files", metavar="FILE...", type=_FILE, nargs=-1, required=True)
 @click.option("--lenient", is_flag=True, help="Warn of unknown fields instead of refusing them.")
 @json_option
 @pass_app
-def check(app: App, *, file: Path, lenient: bool, as_json: bool) -> int:
-    """Say everything that is wrong with a plan, at once.
+def check(app: App, *, files: tuple[Path, ...], lenient: bool, as_json: bool) -> int:
+    """Say everything that is wrong with plans, at once.
 
+    Plans are YAML, JSON, TOML, `.workflow.js`, `.workflow.ts`, `.star`, and Fleet task documents.
     In a repository with a ledger that includes prompts that nobody of its fleet would do.
 
-    Exit status 0: it can be run. 7: it has errors.
+    Exit status 0: all can be run. 7: one has errors.
     """
+    looked = [_looked_at(app, file, several=len(files) > 1, lenient=lenient) for file in files]
+    if as_json:
+        shown = [one.as_json() for one in looked]
+        ok = all(one.checked.ok for one in looked)
+        emit(shown[0] if len(files) == 1 else {"ok": ok, "files": shown})
+    else:
+        for one in looked:
+            one.say()
+    return 0 if all(one.checked.ok for one in looked) else InvalidDocumentError.exit_status
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """A plan that was looked at, and who would do its prompts."""
+
+    name: str
+    checked: Checked
+    staff: Sequence["Staffed | str"]
+    #: Whether it is one of several.
+    named: bool
+
+    def as_json(self) -> dict[str, Any]:
+        name = {"file": self.name} if self.named else {}
+        routes = {"routes": _routes(self.staff)} if self.staff else {}
+        return name | self.checked.as_json() | routes
+
+    def say(self) -> None:
+        say_problems(self.checked, self.name)
+        if self.checked.plan is not None and self.checked.ok:
+            say(f"{self.name} is a plan of {plural(len(self.checked.plan.tasks), 'task')}")
+            _show_staff(self.staff)
+
+
+def _looked_at(app: App, file: Path, *, several: bool, lenient: bool) -> _Looked:
     source = read_source(file, start=app.start)
-    checked = check_text(source.text, source.name, lenient=lenient)
+    checked = checked_source(source, app.clock, lenient=lenient).placed()
     staff = _staff(app, checked.plan) if checked.plan is not None else ()
     checked = replace(checked, errors=(*checked.errors, *_unstaffed(staff)))
-    if as_json:
-        emit(checked.as_json() | ({"routes": _routes(staff)} if staff else {}))
-    else:
-        say_problems(checked, source.name)
-    if not checked.ok:
-        return InvalidDocumentError.exit_status
-    if checked.plan is not None and not as_json:
-        say(f"{source.name} is a plan of {plural(len(checked.plan.tasks), 'task')}")
-        _show_staff(staff)
-    return 0
+    return _Looked(source.name, checked, staff, named=several)
 
 
 @click.command("plan")
@@ -60,18 +87,29 @@ def check(app: App, *, file: Path, lenient: bool, as_json: bool) -> int:
 @click.option("--expand", is_flag=True, help="Print the plan as phases, with everything spelt out.")
 @click.option("--lenient", is_flag=True, help="Warn of unknown fields instead of refusing them.")
 @click.option("--target", metavar="BRANCH", help="Branch that the results are for.")
+@click.option("--diff", metavar="RUN", multiple=True,
+              help="Say instead what would run again after RUN, and why; last: after the newest "
+              "run of this plan.")  # fmt: skip
+@click.option("--base", metavar="REV", help="With --diff: start there, and not where RUN started.")
 @json_option
 @pass_app
 def plan(
-    app: App, *, file: Path, expand: bool, lenient: bool, target: str | None, as_json: bool
-) -> None:
+    app: App, *, file: Path, expand: bool, lenient: bool, target: str | None,
+    diff: tuple[str, ...], base: str | None, as_json: bool,
+) -> None:  # fmt: skip
     """Show what a plan would do, before anything runs: order, width, who waits for whom."""
     source = read_source(file, start=app.start)
+    checked = checked_source(source, app.clock, lenient=lenient)
     if expand:
-        click.echo(expand_text(source.text, source.name, lenient=lenient), nl=False)
+        click.echo(expand_checked(checked, lenient=lenient), nl=False)
         return
-    checked = check_text(source.text, source.name, lenient=lenient)
     found = plan_of(checked, source.name)
+    if diff:
+        from wfledger.run.submit import Submission
+
+        asked = Submission(found, source.text.decode("utf-8", "replace"), source.name)
+        say_diff(app, asked, diff, base=base, as_json=as_json)
+        return
     picture = draw(found)
     staff = _staff(app, found)
     lands, neighbours = _surroundings(app, found, target)

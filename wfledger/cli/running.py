@@ -1,6 +1,5 @@
 """The verb that does the work: `run`."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,9 +9,10 @@ from wfledger.cli.budgets import budget_option, parse_budget
 from wfledger.cli.card import Asking, again, card_of, confirm
 from wfledger.cli.common import App, emit, json_option, pass_app, worker_name
 from wfledger.cli.failures import INTERRUPTED
-from wfledger.cli.planfiles import plan_of, read_source, say_problems
+from wfledger.cli.planfiles import checked_source, plan_of, read_source, say_problems
 from wfledger.cli.progress import progress
 from wfledger.cli.render import plural, say, status_name
+from wfledger.cli.reusing import begun
 from wfledger.cli.signals import stoppable
 from wfledger.core.documents import Run
 from wfledger.errors import InvalidDocumentError, NotFoundError, UsageError
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from wfledger.plans.budgets import Allowance
     from wfledger.plans.compiling import Plan
     from wfledger.run.session import Outcome
-    from wfledger.run.submit import Submission
     from wfledger.run.workspace import Workspace
 
 
@@ -151,7 +150,6 @@ def _is_file(path: Path) -> bool:
 
 
 def _submit(app: App, path: Path, order: _Order) -> Run:
-    from wfledger.plans.checking import check_text
     from wfledger.run.money.raising import with_budget
     from wfledger.run.submit import (
         Submission,
@@ -161,7 +159,7 @@ def _submit(app: App, path: Path, order: _Order) -> Run:
     )
 
     source = read_source(path, start=app.start)
-    checked = check_text(source.text, source.name, lenient=order.lenient)
+    checked = checked_source(source, app.clock, lenient=order.lenient)
     compiled = with_budget(_with_args(plan_of(checked, source.name), order), order.budget)
     say_problems(checked, source.name)
     workspace = app.workspace
@@ -169,7 +167,7 @@ def _submit(app: App, path: Path, order: _Order) -> Run:
         plan=compiled, text=source.text.decode("utf-8", "replace"), source=source.name,
         name=order.name, target=order.target, role=order.role,
     )  # fmt: skip
-    submission = _begun(workspace, submission, order)
+    submission = begun(workspace, submission, reuse=order.reuse, base=order.base)
     for one in unlanded_neighbours(workspace, [task.spec for task in compiled.tasks]):
         if one.run.id in submission.reuses:
             continue
@@ -193,28 +191,6 @@ def _with_args(plan: "Plan", order: _Order) -> "Plan":
         return with_args(plan, load_json(order.args.encode()))
     except InvalidDocumentError as error:
         raise UsageError(f"--args: {error.message}", hint="--args '{\"name\": 1}'") from None
-
-
-def _begun(workspace: "Workspace", submission: "Submission", order: _Order) -> "Submission":
-    """Return *submission* with its start and whose results it takes; says what that means."""
-    from wfledger.run.reuse.choosing import choose, commit_of, suggestion
-    from wfledger.run.submit import target_branch
-
-    if order.reuse:
-        chosen = choose(workspace, order.reuse, submission, base=order.base)
-        if chosen.cost is not None:
-            say(f"warning: {chosen.cost}", err=True)
-        say(f"starts from {chosen.base[:12]} and takes what has not changed from "
-            f"{', '.join(chosen.ids)}", err=True)  # fmt: skip
-        return replace(submission, base=chosen.base, reuses=chosen.ids)
-    if order.base is not None:
-        return replace(submission, base=commit_of(workspace, order.base))
-    start = workspace.repo.tip(target_branch(workspace, submission.target))
-    found = suggestion(workspace, submission, base=start) if start is not None else None
-    if found is not None:
-        say(f"{found.reused} of {plural(found.work, 'result')} of run {found.runs[0]} could be "
-            f"taken: --reuse {found.runs[0]}", err=True)  # fmt: skip
-    return submission
 
 
 def _say_uncommitted(workspace: "Workspace", target: str) -> None:

@@ -21,7 +21,7 @@ VERSION: Final = "wf1"
 #: Fields of a spec that count as they are.
 COUNTED: Final = (
     "command", "prompt", "manual", "agent_type", "max_steps", "model", "allow_no_change", "probe",
-    "reduces",
+    "reduces", "sent_back",
 )  # fmt: skip
 #: Fields that count as sets: their order says nothing.
 COUNTED_SETS: Final = ("requires", "tools", "write", "needs", "env", "deliverables")
@@ -34,7 +34,8 @@ IGNORED: Final = (
 )  # fmt: skip
 #: What a consumer can see of an envelope.
 _SAID: Final = (
-    "status", "summary", "outputs", "findings", "confidence", "open_questions", "next_",
+    "status", "summary", "outputs", "findings", "confidence", "open_questions", "next_", "handoffs",
+    "artifacts", "changed", "synthesis",
 )  # fmt: skip
 
 
@@ -65,6 +66,8 @@ class Surroundings:
     fed: Sequence[Fed] = ()
     #: Trees that its spec names by their commits, by field.
     trees: Mapping[str, str] | None = None
+    #: Digests of the handoffs that it is given, newest first.
+    handed: Sequence[str] = ()
 
 
 def key_of(spec: TaskSpec, around: Surroundings) -> str:
@@ -74,16 +77,20 @@ def key_of(spec: TaskSpec, around: Surroundings) -> str:
 
 def material(spec: TaskSpec, around: Surroundings) -> dict[str, Any]:
     """Return everything that goes into a key, as one plain value."""
-    return {
-        "spec": _of_spec(spec),
-        "name": around.name,
-        "base": around.base,
-        "staff": None if around.staff is None else dict(around.staff),
+    found = {
+        "spec": _of_spec(spec), "name": around.name, "base": around.base,
+        "staff": None if around.staff is None else _given(around.staff),
         "fed": sorted(
             [one.name, one.key or "", one.left or "", one.said or ""] for one in around.fed
         ),
-        "trees": dict(around.trees or {}),
-    }
+        "trees": dict(around.trees or {}), "handed": list(around.handed),
+    }  # fmt: skip
+    return _given(found)
+
+
+def _given(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is not empty: what a later version adds changes no key before it is used."""
+    return {name: value for name, value in found.items() if value not in (None, "", [], {})}
 
 
 def spec_digest(spec: TaskSpec) -> str:
@@ -103,10 +110,7 @@ def said_digest(result: Result, *, run: str, members: Mapping[str, str] | None =
     Times, costs, numbers of attempts and commits do not count. *members* are the digests of the
     results that it is made of and that are handed in with it.
     """
-    dumped = result.model_dump(mode="json", include={*_SAID, "artifacts", "changed"})
-    seen = {name: dumped[name] for name in (*_SAID, "artifacts", "changed")}
-    if result.synthesis is not None:
-        seen["synthesis"] = result.synthesis.model_dump(mode="json")
+    seen = result.model_dump(mode="json", include=set(_SAID), exclude_defaults=True)
     return digest_of([without_run(seen, run), dict(members or {})])
 
 
@@ -128,11 +132,12 @@ def relative(name: str, seen_from: str) -> str:
 
 
 def _of_spec(spec: TaskSpec) -> dict[str, Any]:
-    given = spec.model_dump(mode="json")
-    found = {name: given[name] for name in COUNTED}
+    given = spec.model_dump(mode="json", exclude_defaults=True)
+    found: dict[str, Any] = {name: given[name] for name in COUNTED if name in given}
     for name in COUNTED_SETS:
-        found[name] = None if given[name] is None else sorted(set(given[name]))
-    found["verify"] = [_without(check, {"timeout_s"}) for check in given["verify"]]
+        if name in given:
+            found[name] = None if given[name] is None else sorted(set(given[name]))
+    found["verify"] = [_without(check, {"timeout_s"}) for check in given.get("verify", ())]
     if spec.control is not None:
         found["control"] = _of_control(spec.control)
     return found
@@ -140,8 +145,8 @@ def _of_spec(spec: TaskSpec) -> dict[str, Any]:
 
 def _of_control(control: Control) -> dict[str, Any]:
     """Return what counts of a controller: not its tasks' ids, nor what its loops may use."""
-    given = control.model_dump(mode="json", exclude_none=True)
-    given["outer"] = sorted(given["outer"])
+    given = control.model_dump(mode="json", exclude_defaults=True)
+    given["outer"] = sorted(control.outer)
     return _without(given, {"members", "budget", "time_s"})
 
 

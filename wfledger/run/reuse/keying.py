@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from wfledger.core.control import Delivered
 from wfledger.core.documents import Result, Run, Task, TaskSpec
 from wfledger.core.keys import (
     Fed,
@@ -16,6 +17,7 @@ from wfledger.core.keys import (
     key_of,
     relative,
     said_digest,
+    without_run,
 )
 from wfledger.core.records import Record
 from wfledger.errors import NotFoundError, WfledgerError
@@ -23,6 +25,7 @@ from wfledger.run.attempts.handed import landed_result
 from wfledger.run.config.roles import Fleet, Role
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
+from wfledger.store.layout import run_of
 from wfledger.vcs.trees import diff
 
 #: Controllers within controllers whose members' results count.
@@ -88,6 +91,7 @@ class Keyer:
                 for name, handed in feeding(task)
             ],
             trees=self.named_trees(task.spec),
+            handed=[self._handoff(one) for one in task.received],
         )  # fmt: skip
 
     def staff(self, spec: TaskSpec) -> dict[str, Any] | None:
@@ -141,6 +145,13 @@ class Keyer:
             "base": about.base if about else None,
         }  # fmt: skip
         return {name: self.tree(commit) for name, commit in named.items() if commit is not None}
+
+    def _handoff(self, place: Delivered) -> str:
+        result = self._workspace.ledger.result(place.task, place.attempt)
+        if result is None or len(result.handoffs) <= place.number:
+            raise UnkeyedError(f"a handoff of {place.task} is gone")
+        given = result.handoffs[place.number].model_dump(mode="json")
+        return digest_of(without_run([self.name(place.task), given], run_of(place.task)))
 
     # -- what is waited for ----------------------------------------------------------------------
 
@@ -243,7 +254,7 @@ def staff_of(fleet: Fleet, spec: TaskSpec) -> dict[str, Any]:
         "adapter": _adapter_of(fleet, role),
         "model": role.model and role.model.model_dump(mode="json"),
         "requires": sorted(role.requires),
-        "tools": None if role.tools is None else sorted(role.tools),
+        "tools": None if role.tools is None else {"only": sorted(role.tools)},
         "env": sorted(list(pair) for pair in role.env),
         "pass": sorted({*role.pass_names, *fleet.env_pass}), "max_steps": role.max_steps,
     }  # fmt: skip

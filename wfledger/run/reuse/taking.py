@@ -12,11 +12,12 @@ from typing import Final
 
 from wfledger import faults
 from wfledger.clock import iso
-from wfledger.core.control import Reused
+from wfledger.core.control import Delivered, Reused
 from wfledger.core.documents import Accepted, Attempt, Result, Run, Task
 from wfledger.core.graph import Readiness, Standing, readiness
 from wfledger.core.statuses import Status
 from wfledger.errors import BusyError, GitError
+from wfledger.run.delivering import Deliveries
 from wfledger.run.refnames import keep_ref
 from wfledger.run.reuse.earlier import Catalog, Earlier
 from wfledger.run.reuse.keying import Keyer, Work
@@ -42,6 +43,8 @@ class Offer:
     missing: tuple[str, ...]
     result: Result
     accepted: Accepted
+    #: The handoffs that it is given, which nobody else is (spec 92).
+    received: tuple[Delivered, ...] = ()
 
 
 class Reuser:
@@ -72,11 +75,12 @@ class Reuser:
         if not ready:
             return
         self._catalog.look(dict.fromkeys(name for run in reusing.values() for name in run.reuses))
-        fleet, keyer = self._workspace.fleet(), None
+        keyer = Keyer(self._workspace)
+        deliveries = Deliveries(self._workspace.ledger)
         for task, missing in ready:
-            keyer = keyer or Keyer(self._workspace, fleet)
+            given = task.but(received=deliveries.for_task(task))
             self._looked[task.id] = (
-                missing, self._offer(keyer, task, missing, reusing[task.run])
+                missing, self._offer(keyer, given, missing, reusing[task.run])
             )
 
     def _knows(self, task: Task, missing: tuple[str, ...]) -> bool:
@@ -92,12 +96,21 @@ class Reuser:
         earlier = self._catalog.find(key, task.id.partition(".")[2], run.reuses)
         return None if earlier is None else prepare(self._workspace, task, missing, run, earlier)
 
-    def decide(self, task: Task, found: Readiness) -> "Offer | bool":
-        """Return what is there for a task that is ready; False: nothing; True: not looked yet."""
+    def decide(
+        self, task: Task, found: Readiness, received: tuple[Delivered, ...]
+    ) -> "Offer | bool":
+        """Return what is there for a task that is ready; False: nothing; True: not looked yet.
+
+        What was found for other handoffs than it is to be given now does not count.
+        """
         known = self._looked.get(task.id)
         if known is None or known[0] != found.missing:
             return True
-        return known[1] if known[1] is not None else False
+        offer = known[1]
+        if offer is not None and offer.received != received:
+            del self._looked[task.id]
+            return True
+        return offer if offer is not None else False
 
 
 def may_take(task: Task) -> bool:
@@ -128,7 +141,7 @@ def prepare(
     waive = () if work.head != work.base else ("no_change",)
     return Offer(
         task.id, missing, _copied(task, number, work, earlier),
-        Accepted(attempt=number, head=work.head, base=work.base, waive=waive),
+        Accepted(attempt=number, head=work.head, base=work.base, waive=waive), task.received,
     )  # fmt: skip
 
 
@@ -196,7 +209,7 @@ def take(workspace: Workspace, changes: Transaction, offer: Offer) -> bool:
     )  # fmt: skip
     changes.update(
         offer.task, why=said, attempt=attempt.number, attempts=(attempt,),
-        accepted=offer.accepted, missing=offer.missing,
+        accepted=offer.accepted, missing=offer.missing, received=offer.received,
     )  # fmt: skip
     faults.point("reuse.taken")
     return True
