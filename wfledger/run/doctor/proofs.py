@@ -126,7 +126,7 @@ class Proofs:
                 yield self._without_proof(entry.task)
             elif landed.how == "merged" and landed.commit is not None:
                 yield from self._of_merged(entry.task, landed, landed.commit)
-            elif self._has_work(entry.task):
+            elif not _is_kept(entry.task) and self._has_work(entry.task):
                 yield self._unmerged(entry.task)
 
     def _without_proof(self, task: Task) -> Trouble:
@@ -162,7 +162,7 @@ class Proofs:
         with self.workspace.ledger.transaction("doctor") as changes:
             entry = changes.get(task_id)
             landed = entry.task.landed
-            if entry.status is Status.DONE and (landed is None or landed.how == "nothing"):
+            if entry.status is Status.DONE and (landed is None or landed.how != "merged"):
                 changes.restore(
                     entry.task.next(landed=None), goal, source=Status.DONE, why="done without proof"
                 )
@@ -332,6 +332,13 @@ class Proofs:
         entry = self._find(result.task)
         is_over = entry is None or entry.status.is_final
         return (warning if is_over else error)("lost-work", result.task, message)
+
+
+def _is_kept(task: Task) -> bool:
+    """Whether its work is where it is to stay: whether the ref is there is asked of its result."""
+    return task.spec.candidate_of is not None and task.landed is not None and (
+        task.landed.how == "kept"
+    )
 
 
 def _as_far_as_objects_go(part: Iterator[Trouble]) -> Iterator[Trouble]:

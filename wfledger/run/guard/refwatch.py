@@ -137,7 +137,8 @@ def _is_landed(workspace: Workspace, info: CommitInfo) -> bool:
         task = entry.task
         if task.intent is not None and task.intent.candidate == info.oid:
             return True
-        if task.landed is not None and task.landed.commit == info.oid:
+        landed = task.landed
+        if landed is not None and landed.how == "merged" and landed.commit == info.oid:
             return True
         return workspace.repo.tip(landed_ref(task_id)) == info.oid
     except WfledgerError:

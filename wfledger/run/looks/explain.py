@@ -355,6 +355,9 @@ class _Explainer:
         landed = entry.task.landed
         if landed is None or landed.commit is None:
             return self._say(entry, "done", "it is done; there was nothing to merge")
+        if landed.how == "kept":
+            reason = f"it is kept as {landed.target} for {entry.task.spec.candidate_of} to choose"
+            return self._say(entry, "done", reason, f"wfledger diff {entry.task.id}")
         branch = (landed.target or "").removeprefix("refs/heads/")
         return self._say(entry, "done", f"it landed as {landed.commit[:12]} on {branch}")
 
