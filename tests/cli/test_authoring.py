@@ -62,7 +62,7 @@ def test_check_lists_all_errors_with_kind_and_place(tmp_path: Path) -> None:
     found = wf_json(tmp_path, "check", path, status=7)
     assert found["ok"] is False
     assert len(found["errors"]) >= 2
-    assert all(set(error) == {"kind", "message", "pointer"} for error in found["errors"])
+    assert all(set(error) == {"kind", "message", "pointer", "line", "column"} for error in found["errors"])
     done = wf(tmp_path, "check", path)
     assert done.status == 7
     assert done.out == ""

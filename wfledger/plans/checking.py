@@ -29,6 +29,8 @@ class Checked:
     plan: Plan | None
     #: How many errors and warnings are not listed, at least.
     omitted: int = 0
+    #: What the text stands for; None where it could not be read.
+    document: object = field(default=None, compare=False, repr=False)
     #: Where values stand in the text; None where there was none, or it could not be read.
     places: Places | None = field(default=None, compare=False, repr=False)
 
@@ -84,7 +86,7 @@ def check_text(
     front.tell(found, findings)
     checked = _checked(findings, plan)
     plan = checked.plan and replace(checked.plan, warnings=checked.warnings)
-    return replace(checked, plan=plan, places=front.places)
+    return replace(checked, plan=plan, document=front.document, places=front.places)
 
 
 def _plan_of(document: object, findings: Findings) -> Plan | None:

@@ -5,17 +5,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from wfledger.errors import PlanError
-from wfledger.plans import checking, fields, reading, short
+from wfledger.plans import checking, fields, short
+from wfledger.plans.checking import Checked
 from wfledger.plans.model import CONFIG, PHASE, TASK
 
 
 def expand_text(text: str | bytes, source: str, *, lenient: bool = False) -> str:
+    """Return `expand_checked` of a text that needs no evaluation."""
+    return expand_checked(checking.check_text(text, source, lenient=lenient), lenient=lenient)
+
+
+def expand_checked(checked: Checked, *, lenient: bool = False) -> str:
     """Return the canonical phases document as JSON text, ending with a line feed.
 
     Raises `PlanError` if the plan cannot be read or has errors; `errors` lists them all.
     """
-    document = reading.read(text, source=source)
-    checked = checking.check(document, lenient=lenient)
+    document = checked.document
     if not isinstance(document, dict) or not checked.ok:
         first = checked.errors[0]
         raise PlanError(

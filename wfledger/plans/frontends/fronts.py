@@ -39,16 +39,20 @@ class Front:
     #: Kinds that strict refuses elsewhere and takes here, with a warning.
     taken: frozenset[str] = frozenset()
 
-    def translate(self, findings: Findings) -> None:
-        """Put what was found in the terms of the text; what is said twice is said once."""
-        found = [*findings.parse, *findings.rules]
-        found += [one for one in findings.warnings if self.refuses(one)]
-        warned = [self._told(one) for one in findings.warnings if not self.refuses(one)]
-        errors = _once([self._told(one) for one in found])
+    def tell(self, found: Findings, findings: Findings) -> None:
+        """Add to *findings*, what the front end says itself, what was *found* in its document.
+
+        In the terms of the text as written, and each thing once.
+        """
+        refused = [one for one in found.warnings if self.refuses(one)]
+        errors = [self._told(one) for one in (*found.errors, *refused)]
+        warned = [self._told(one) for one in found.warnings if one not in refused]
+        errors = _once([*findings.errors, *errors])
         findings.parse = [one for one in errors if one.kind in _UNREADABLE]
         findings.rules = [one for one in errors if one.kind not in _UNREADABLE]
-        at_fault = {one.pointer for one in errors}
-        findings.warnings = [one for one in _once(warned) if one.pointer not in at_fault]
+        at_fault = {(one.pointer, one.kind) for one in errors}
+        warnings = _once([*findings.warnings, *warned])
+        findings.warnings = [one for one in warnings if (one.pointer, one.kind) not in at_fault]
 
     def _told(self, problem: Problem) -> Problem:
         said = self.said(problem)
@@ -57,13 +61,15 @@ class Front:
 
 #: Kinds that stand before all others.
 _UNREADABLE: Final = frozenset({"parse_error", "invalid_json"})
+#: Kinds of which one value has at most one.
+_SINGLE: Final = _UNREADABLE | {"empty_field", "duplicate_task", "invalid_node"}
 
 
 def _once(problems: list[Problem]) -> list[Problem]:
     """Return *problems* without those that say of one value what was said of it already."""
     found: dict[tuple[str, str], Problem] = {}
     for one in problems:
-        found.setdefault((one.pointer, one.kind if one.kind in _UNREADABLE else one.message), one)
+        found.setdefault((one.pointer, one.kind if one.kind in _SINGLE else one.message), one)
     return list(found.values())
 
 

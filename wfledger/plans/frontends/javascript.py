@@ -107,6 +107,8 @@ def _closing(code: str, start: int) -> int | None:
 
 def _front(written: Any, held: str, findings: Findings) -> Front:
     lowered = wrappers.lower(written, findings)
+    for said in (findings.parse, findings.rules, findings.warnings):
+        said[:] = [replace(one, pointer=wrappers.written(written, one.pointer)) for one in said]
     goal = written.get("goal")
     if isinstance(goal, str) and is_blank(goal):
         findings.error("invalid_node", "the `goal` of the workflow is blank", "/goal")

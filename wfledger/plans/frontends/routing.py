@@ -3,10 +3,11 @@
 The evaluation of Starlark is done by whoever calls, in a process of its own: nothing here acts.
 """
 
+from pathlib import PurePath
 from typing import Final
 
 from wfledger.plans import reading
-from wfledger.plans.frontends import javascript, scriptplan
+from wfledger.plans.frontends import fleet, javascript, scriptplan
 from wfledger.plans.frontends.fronts import Evaluate, Front, plain
 from wfledger.plans.frontends.mentions import mentions
 from wfledger.plans.frontends.scripttext import is_script
@@ -39,7 +40,10 @@ def read(
         document = read_toml(plain_text, source=source)
     else:
         document = reading.read(plain_text, source=source)
-    return plain(document, plain_text, source)
+    front = plain(document, plain_text, source)
+    if fleet.is_fleet(document):
+        return fleet.lower(front, PurePath(source).stem, findings)
+    return front
 
 
 def _javascript(text: str, source: str, findings: Findings) -> Front | None:

@@ -57,12 +57,13 @@ def _beside(task: Task) -> TaskSpec | None:
 
 def _planned(workspace: Workspace, task: Task) -> TaskSpec | None:
     """Return the spec as the plan of its run gives it, if that has the frozen digest."""
-    from wfledger.plans.checking import check_text
+    from wfledger.run.plantexts import check_plan
 
     run = workspace.ledger.run(task.run)
     if run.plan is None:
         return None
-    plan = check_text(run.plan.encode(), run.plan_source or "plan", lenient=True).plan
+    source = run.plan_source or "plan"
+    plan = check_plan(run.plan.encode(), source, lenient=True, clock=workspace.clock).plan
     tasks = plan.tasks if plan else ()
     ids = {one.node: f"{run.id}.{one.node}" for one in tasks}
     for item in tasks:
