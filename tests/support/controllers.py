@@ -13,6 +13,11 @@ def leaf(node: str, command: str, **spec: Any) -> dict[str, Any]:
     return {"kind": "leaf", "spec": {"id": node, "command": command, **spec}}
 
 
+def sequence(node: str, *children: dict[str, Any]) -> dict[str, Any]:
+    """Return a node whose *children* run one after the other."""
+    return {"kind": "sequence", "spec": {"id": node, "children": list(children)}}
+
+
 def controller(
     workspace: Workspace, node: str, *, after: tuple[str, ...] = (),
     on_failure: str = "skip_continue", condition: str | Condition | None = None, **control: Any,

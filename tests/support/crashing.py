@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,25 @@ def die_at(folder: Path, act: Callable[[Path], object], number: int) -> str | No
     assert os.waitstatus_to_exitcode(status) == 0, "the function raised; see above"
     trace.unlink(missing_ok=True)
     return None
+
+
+def die_in_turn(folder: Path, act: Callable[[Path], object], points: Sequence[str]) -> int:
+    """Call *act* again and again, each time dying at one of *points* until it gets through.
+
+    By turns at the first that it passes, and at the first that it passes twice: for what is done
+    again is passed again. Returns how many deaths there were.
+    """
+    deaths = 0
+    while True:
+        orders = ";".join(f"kill:{name}:{1 + deaths % 2}" for name in points)
+        child = os.fork()
+        if child == 0:
+            _be_the_child(folder, act, orders)
+        _, status = os.waitpid(child, 0)
+        if not os.WIFSIGNALED(status):
+            assert os.waitstatus_to_exitcode(status) == 0, "the function raised; see above"
+            return deaths
+        deaths += 1
 
 
 def _be_the_child(folder: Path, act: Callable[[Path], object], orders: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.controllers import controller, decided, leaf
+from tests.support.controllers import controller, decided, leaf, sequence
 from tests.support.engines import drive, meet, note, noted
 from tests.support.workspaces import RUN, add_task, make_workspace
 from wfledger.core.statuses import Status
@@ -43,19 +43,22 @@ def test_stages_of_one_item_do_not_wait_for_those_of_another(tmp_path: Path) -> 
     controller(
         workspace, "each", kind="expand", source="[0, 1]", bound=2,
         body=(
-            leaf("first", f"if [ {{{{index}}}} = 1 ]; then {mine}; fi"),
-            leaf("second", f"if [ {{{{index}}}} = 0 ]; then {theirs}; fi"),
+            sequence(
+                "item",
+                leaf("first", f"if [ {{{{index}}}} = 1 ]; then {mine}; fi"),
+                leaf("second", f"if [ {{{{index}}}} = 0 ]; then {theirs}; fi"),
+            ),
         ),
     )  # fmt: skip
     assert drive(workspace).verdict.state == "succeeded"
 
 
 @pytest.mark.long
-def test_hundred_thousand_items_cost_no_more_than_their_count(tmp_path: Path) -> None:
+def test_tens_of_thousands_of_items_cost_no_more_than_their_count(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     lines = (
         "import json, os",
-        "items = list(range(100_000))",
+        "items = list(range(70_000))",
         "with open(os.environ['WFLEDGER_RESULT_FILE'], 'w') as file:",
         "    json.dump({'status': 'succeeded', 'outputs': {'items': items}}, file)",
     )
@@ -65,7 +68,7 @@ def test_hundred_thousand_items_cost_no_more_than_their_count(tmp_path: Path) ->
         outer={"list": f"{RUN}.list"}, body=(leaf("one", note(tmp_path, "{{item}}")),),
     )  # fmt: skip
     drive(workspace)
-    assert decided(workspace, EXPAND).outputs["dropped"] == 99_999
+    assert decided(workspace, EXPAND).outputs["dropped"] == 69_999
     assert noted(tmp_path) == ["0"]
 
 

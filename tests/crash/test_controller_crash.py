@@ -1,0 +1,121 @@
+"""Controllers, killed at any point of what they decide and begin: the end is the same each time."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.support import crashing, processes
+from tests.support.controllers import controller, decided, leaf
+from tests.support.faults import trace_to
+from tests.support.invariants import check_ledger
+from tests.support.landings import land
+from tests.support.repos import git
+from tests.support.workspaces import BRANCH, RUN, hand_in, make_workspace, open_workspace
+from wfledger import faults
+from wfledger.core.control import Condition
+from wfledger.core.statuses import Status
+from wfledger.run.attempts.claims import claim
+from wfledger.run.controllers.driving import step_through
+from wfledger.run.scheduler import Scheduler
+from wfledger.run.workspace import Workspace
+
+pytestmark = pytest.mark.long
+
+POINTS = (
+    "control.added", "control.named", "control.noted", "control.superseded",
+    "control.result-written", "control.decided",
+)  # fmt: skip
+ASKED = Condition(command="true")
+#: What only a choice passes.
+ELSEWHERE = {"control.kept"}
+
+
+def _prepare(folder: Path) -> Path:
+    """A loop whose second round makes good what its first one has not, and a condition."""
+    workspace = make_workspace(folder)
+    controller(
+        workspace, "loop", kind="loop_until", bound=4, condition=ASKED,
+        body=(leaf("work", "true"), leaf("test", "true")),
+    )  # fmt: skip
+    controller(
+        workspace, "cond", kind="cond", condition=ASKED, after=(f"{RUN}.loop",),
+        body=(leaf("yes", "true"),), otherwise=(leaf("no", "true"),),
+    )  # fmt: skip
+    return workspace.main
+
+
+def go_on(root: Path) -> None:
+    """Step, and do what is on offer, until there is nothing."""
+    workspace = open_workspace(root)
+    scheduler = Scheduler(workspace)
+    while True:
+        step_through(workspace, lambda: scheduler.step(slots=2), lambda *_: None)
+        offers = workspace.ledger.names(Status.PENDING)
+        if not offers:
+            return
+        for task_id in offers:
+            _work(workspace, task_id)
+
+
+def _work(workspace: Workspace, task_id: str) -> None:
+    """Do one task: the first test fails, and the first question is answered no."""
+    claimed = claim(workspace, worker="worker", task_id=task_id, dispatches=True)
+    first = ".loop.1." in task_id or ".loop.ask-1." in task_id
+    failed = first and task_id.endswith("test")
+    result = {"failure": {"class": "task", "source": "task"}, "status": "failed"} if failed else {}
+    outputs = {"verdict": not first}
+    base = git(workspace.main, "rev-parse", BRANCH)
+    hand_in(workspace, claimed.task, {}, base=base, outputs=outputs, **result)
+    if not failed:
+        land(workspace, workspace.ledger.get(task_id).task)
+
+
+def _come_to(workspace: Workspace) -> dict[str, str]:
+    """Return what everything has come to, and check that nothing was done or named twice."""
+    run = workspace.ledger.run(RUN)
+    assert max(Counter(run.tasks).values()) == 1
+    found = {}
+    for status in Status:
+        for task in workspace.ledger.tasks(status):
+            assert [one.number for one in task.attempts] in ([], [1])
+            found[task.id] = status.value
+    assert set(run.tasks) == set(found)
+    check_ledger(workspace.ledger)
+    return found
+
+
+EXPECTED = {
+    f"{RUN}.loop": "done", f"{RUN}.cond": "done",
+    f"{RUN}.loop.1.work": "done", f"{RUN}.loop.1.test": "cancelled",
+    f"{RUN}.loop.ask-1.asks": "done",
+    f"{RUN}.loop.2.work": "done", f"{RUN}.loop.2.test": "done",
+    f"{RUN}.loop.ask-2.asks": "done",
+    f"{RUN}.cond.ask-1.asks": "done", f"{RUN}.cond.then.yes": "done",
+}  # fmt: skip
+
+
+def die_there(root: Path) -> int:
+    """Go on, dying at each point of a controller in turn; returns how many deaths there were."""
+    return crashing.die_in_turn(root, go_on, POINTS)
+
+
+@pytest.mark.requirement("WFL-CTRL-002")
+@pytest.mark.requirement("WFL-CTRL-003")
+def test_death_at_every_point_changes_nothing_of_the_end(tmp_path: Path) -> None:
+    root = _prepare(tmp_path)
+    deaths = processes.start(die_there, root).result()
+    assert deaths > 8
+    workspace = open_workspace(root)
+    assert _come_to(workspace) == EXPECTED
+    assert decided(workspace, f"{RUN}.loop").outputs["rounds"] == 2
+
+
+def test_every_point_is_passed_in_the_scene(tmp_path: Path) -> None:
+    root = _prepare(tmp_path)
+    trace = tmp_path / "trace"
+    processes.start(go_on, root, env=trace_to(trace)).result()
+    assert _come_to(open_workspace(root)) == EXPECTED
+    mine = {name for name in faults.names() if name.startswith("control.")} - ELSEWHERE
+    assert mine == set(POINTS)
+    assert mine <= set(trace.read_text().split())
