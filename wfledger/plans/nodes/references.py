@@ -1,4 +1,4 @@
-"""Which results a node may name: what is there when it runs, and what never is (spec 95.4).
+"""Which results a node may name: what is there when it runs, and what never is (spec 95.3).
 
 Data flows along references, and in a chain from each node to the next. What waits for itself in
 this way is a cycle; that can only be among the nodes of the plan itself, which are no chain.
