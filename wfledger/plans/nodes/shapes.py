@@ -243,11 +243,12 @@ def _base(common: Mapping[str, Any]) -> dict[str, Any]:
 
 def _terms(common: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a leaf or a reduce, with the additive ones as `terms`."""
+    bounds = values.pop("budget", Bounds())
     terms, rest = split(values)
-    bounds = rest.get("budget", Bounds())
-    if bounds.names:
+    rest["budget"] = bounds
+    if bounds.time_s:
         # What one attempt may take stands beside the other limits of its time.
-        terms = replace(terms, budget=Allowance(None, bounds.time_s or None))
+        terms = replace(terms, budget=Allowance(None, bounds.time_s))
     if terms.model is not None:
         if "model_policy" in common["names"]:
             common["site"].under("model", common["label"]).refuse(
