@@ -14,11 +14,10 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.resources import files
-from importlib.util import find_spec
 from typing import Any, Final, Literal
 
-from wfledger.core.documents import TaskSpec
 from wfledger.errors import WfledgerError
 from wfledger.plans.frontends import script_options, script_values, scripttext
 from wfledger.plans.frontends.script_options import Asked, OptionError
@@ -90,8 +89,6 @@ class Begins:
 
     number: int
     asked: Asked
-    #: What the ledger is given, without what the options have beside a task of the short form.
-    spec: TaskSpec
 
 
 @dataclass(frozen=True)
@@ -114,8 +111,11 @@ class Played:
 
 def require() -> None:
     """Raise `MissingExtraError` where scripts cannot be run here."""
-    if find_spec("quickjs") is None:
-        raise MissingExtraError("scripts are run by quickjs, which is not installed", hint=INSTALL)
+    try:
+        import_module("quickjs")
+    except ImportError:
+        message = "scripts are run by quickjs, which is not installed"
+        raise MissingExtraError(message, hint=INSTALL) from None
 
 
 def parse_problem(text: str) -> tuple[str, scripttext.Place] | None:
@@ -155,7 +155,6 @@ class _Call:
     ticket: int
     asked: Asked
     digest: str
-    spec: TaskSpec | None
     is_open: bool = True
 
 
@@ -236,20 +235,16 @@ class _Machine:
             options = json.loads(given or "null")
             asked = script_options.read(options, phase=phase)
             digest = _digest(phase, options)
-            spec = self._spec(asked, digest)
+            if not self._was_taken(digest):
+                script_values.require_schema(asked.schema)
         except (OptionError, script_values.SchemaError) as error:
             return "admission", str(error)
-        self.calls.append(_Call(ticket, asked, digest, spec))
+        self.calls.append(_Call(ticket, asked, digest))
         return None
 
-    def _spec(self, asked: Asked, digest: str) -> TaskSpec | None:
-        """Check a call; None for one that was taken before and does not begin now."""
-        past, at = self.past, len(self.calls)
-        was_taken = at < len(past.known) and past.known[at] == digest
-        if was_taken and not past.begun <= at < past.begun + past.room:
-            return None
-        script_values.require_schema(asked.schema)
-        return _compiled(asked)
+    def _was_taken(self, digest: str) -> bool:
+        known, at = self.past.known, len(self.calls)
+        return at < len(known) and known[at] == digest
 
     def _compared(self) -> Played | None:
         for number, before in enumerate(self.past.known, start=1):
@@ -280,11 +275,11 @@ class _Machine:
         told: Mapping[str, Any] | None = None, *, value: Any = None, message: str = "",
     ) -> Played:  # fmt: skip
         told = told or {"said": [], "phase": ""}
-        past = self.past
-        fresh = enumerate(self.calls[past.begun : past.begun + past.room], start=past.begun + 1)
+        begun = self.past.begun
+        fresh = enumerate(self.calls[begun : begun + self.past.room], start=begun + 1)
         return Played(
             state=state, digests=tuple(call.digest for call in self.calls),
-            begins=tuple(Begins(n, one.asked, one.spec) for n, one in fresh if one.spec),
+            begins=tuple(Begins(number, one.asked) for number, one in fresh),
             value=value, message=message, log=tuple(told["said"]), phase=told["phase"],
         )  # fmt: skip
 
@@ -292,18 +287,6 @@ class _Machine:
 def _digest(phase: str, options: Any) -> str:
     canonical = json.dumps([phase, options], sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
-
-
-def _compiled(asked: Asked) -> TaskSpec:
-    """Return what a call stands for, checked like any task of a plan."""
-    from wfledger.plans import checking  # which reads scripts as well
-
-    checked = checking.check({"goal": "a script", "tasks": [{"id": "task", **asked.task}]})
-    if checked.plan is None:
-        problem = checked.errors[0]
-        raise OptionError(f"task(): {problem.message} [{problem.kind}]")
-    spec = checked.plan.tasks[0].spec
-    return spec.but(on_failure="skip_continue", depth=asked.depth, plays=asked.plays)
 
 
 def _wrapped(text: str) -> str:

@@ -1,8 +1,8 @@
 """The process that runs a script up to where it waits (WFL-CTRL-096).
 
 It is started by `playing` with two descriptors and limits itself before the first line of the
-script is run. The question is a JSON object with `step`, `cpu_s` and `memory`; the answer is what
-the script has come to, with the tasks that begin now.
+script is run. The question is a JSON object with `script`, `past`, `cpu_s` and `memory`; the answer
+is what the script has come to (`plans.frontends.scripts.Played`).
 """
 
 import json
@@ -19,23 +19,16 @@ def main(question: int, answer: int) -> int:
     with os.fdopen(question, "rb") as source:
         asked = json.load(source)
     limit_itself(asked["cpu_s"], asked["memory"])
-    text = json.dumps(_answer(asked["step"]))
+    text = json.dumps(_answer(asked["script"], asked["past"]))
     with os.fdopen(answer, "w", encoding="utf-8") as goal:
         goal.write(text)
     return 0
 
 
-def _answer(step: dict[str, Any]) -> dict[str, Any]:
-    script = Script(**step.pop("script"))
-    deliveries = [Delivery(**one) for one in step.pop("deliveries")]
+def _answer(script: dict[str, Any], past: dict[str, Any]) -> dict[str, Any]:
+    deliveries = [Delivery(**one) for one in past.pop("deliveries")]
     try:
-        played = play(script, Past(deliveries=deliveries, **step))
+        played = play(Script(**script), Past(deliveries=deliveries, **past))
     except (MemoryError, RecursionError) as error:
         played = Played("threw", message=f"{type(error).__name__} while it was run")
-    begins = [
-        {"number": one.number, "label": one.asked.label,
-         "spec": one.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
-        for one in played.begins
-    ]  # fmt: skip
-    shown = asdict(Played(**{**vars(played), "begins": ()}))
-    return shown | {"begins": begins}
+    return asdict(played)

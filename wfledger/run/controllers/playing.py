@@ -2,14 +2,14 @@
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import asdict
+from typing import Final
 
-from wfledger.core.documents import Task, TaskSpec
+from wfledger.core.documents import Task
 from wfledger.errors import BusyError, EnvironmentFailedError
-from wfledger.plans.frontends.scripts import HEAP_BYTES, Delivery, Script
+from wfledger.plans.frontends.script_options import Asked
+from wfledger.plans.frontends.scripts import HEAP_BYTES, Begins, Past, Played, Script
 from wfledger.run.attempts.commanding import tag_for, tail_of
 from wfledger.run.processes import aside
 from wfledger.run.workspace import Workspace
@@ -25,40 +25,7 @@ _WALL_S: Final = 60.0
 _MEMORY: Final = 2**29
 
 
-@dataclass(frozen=True)
-class Step:
-    """What has been recorded of a script, and how many tasks it may begin now."""
-
-    script: Script
-    deliveries: Sequence[Delivery]
-    known: Sequence[str]
-    begun: int
-    room: int
-
-
-@dataclass(frozen=True)
-class Begun:
-    """A call that begins: its number, what the ledger is given, and its label."""
-
-    number: int
-    spec: TaskSpec
-    label: str
-
-
-@dataclass(frozen=True)
-class Told:
-    """How far a script has come (`plans.frontends.scripts.Played`)."""
-
-    state: str
-    digests: tuple[str, ...] = ()
-    begins: tuple[Begun, ...] = ()
-    value: Any = None
-    message: str = ""
-    log: tuple[str, ...] = ()
-    phase: str = ""
-
-
-def play(workspace: Workspace, task: Task, step: Step) -> Told:
+def play(workspace: Workspace, task: Task, script: Script, past: Past) -> Played:
     """Run the script of the controller *task* from its start, up to where it waits.
 
     Raises `BusyError` where as many run already as may, `EnvironmentFailedError` when the process
@@ -68,7 +35,7 @@ def play(workspace: Workspace, task: Task, step: Step) -> Told:
     layout = workspace.ledger.layout
     name = f"{layout.attempt_name(task.id, task.attempt)}.plays"
     errand = aside.Errand(
-        module=_MODULE, question=_question(step), folder=layout.tmp,
+        module=_MODULE, question=_question(script, past), folder=layout.tmp,
         log=layout.tmp / f"{name}.log", tag=tag_for(workspace, name), wall_s=_WALL_S,
     )  # fmt: skip
     try:
@@ -90,25 +57,24 @@ def _place(workspace: Workspace) -> LiveLock:
     raise BusyError(f"{AT_ONCE} scripts run already", lock="script")
 
 
-def _question(step: Step) -> bytes:
-    asked: Mapping[str, Any] = {"step": asdict(step), "cpu_s": _CPU_S, "memory": _MEMORY}
+def _question(script: Script, past: Past) -> bytes:
+    asked = {
+        "script": asdict(script), "past": asdict(past), "cpu_s": _CPU_S, "memory": _MEMORY,
+    }  # fmt: skip
     return json.dumps(asked).encode()
 
 
-def _read(said: aside.Said) -> Told:
+def _read(said: aside.Said) -> Played:
     if said.ended.reason == "wall":
-        return Told("threw", message=f"it did not wait for anything within {_WALL_S:g} s")
+        return Played("threw", message=f"it did not wait for anything within {_WALL_S:g} s")
     if said.is_out_of_time:
-        return Told("threw", message=f"it computed for more than {_CPU_S} s")
+        return Played("threw", message=f"it computed for more than {_CPU_S} s")
     if said.ended.signal is not None:
         most = f"its heap has {HEAP_BYTES >> 20} MiB"
-        return Told("threw", message=f"its process {said.ended.message}; {most}")
+        return Played("threw", message=f"its process {said.ended.message}; {most}")
     answer = json.loads(said.answer)
-    begins = tuple(
-        Begun(one["number"], TaskSpec.model_validate_json(json.dumps(one["spec"])), one["label"])
-        for one in answer.pop("begins")
-    )
-    return Told(
+    begins = tuple(Begins(one["number"], Asked(**one["asked"])) for one in answer.pop("begins"))
+    return Played(
         **answer | {"digests": tuple(answer["digests"]), "log": tuple(answer["log"])},
         begins=begins,
     )  # fmt: skip

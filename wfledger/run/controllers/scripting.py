@@ -17,10 +17,20 @@ from wfledger.core.control import ControlState
 from wfledger.core.documents import Result, Task
 from wfledger.core.graph import Standing
 from wfledger.core.ids import child_id
-from wfledger.core.records import canonical_json
+from wfledger.core.records import canonical, canonical_json
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
-from wfledger.plans.frontends.scripts import Delivery, MissingExtraError, Script, require
+from wfledger.plans.frontends import scriptplan
+from wfledger.plans.frontends.script_options import OptionError
+from wfledger.plans.frontends.scripts import (
+    Begins,
+    Delivery,
+    MissingExtraError,
+    Past,
+    Played,
+    Script,
+    require,
+)
 from wfledger.run.controllers import playing
 from wfledger.run.controllers.moves import Decide, Move, Note, Scene, Start, Stop, Wait
 
@@ -30,10 +40,14 @@ LIVE: Final = 16
 _SHOWN: Final = 20
 _KEPT: Final = 200
 _LINE_CHARS: Final = 200
-_WHY_CHARS: Final = 60
+_WHY_BYTES: Final = 120
 #: Bytes of what it may return.
 _VALUE_BYTES: Final = bounds.RESULT_BYTES // 2
 _SLUG_CHARS: Final = 24
+#: Bytes of its task beyond which it begins nothing more.
+_RECORD_BYTES: Final = bounds.TASK_BYTES - 16 * 1024
+#: In the record of an end: there was no task, for no plan could hold it.
+_REFUSED: Final = "!admission"
 
 
 def go_on(scene: Scene) -> Move:
@@ -50,8 +64,8 @@ def go_on(scene: Scene) -> Move:
     course = _Course(scene)
     if course.changed is not None:
         return Stop("replay_diverged", course.changed)
-    told = playing.play(scene.workspace, scene.task, course.step)
-    return _next(course, told)
+    told = playing.play(scene.workspace, scene.task, course.script, course.past)
+    return _fitting(scene, _next(course, told))
 
 
 def _begun(scene: Scene) -> ControlState:
@@ -66,7 +80,7 @@ def _begun(scene: Scene) -> ControlState:
 def _delivered(scene: Scene) -> Move:
     """Record the ends of tasks that have ended since, in the order of their numbers."""
     state = scene.state
-    numbers = {task_id: number for number, task_id in enumerate(state.exits, start=1)}
+    numbers = {task_id: number for number, task_id in _Course(scene).ids.items()}
     ended = [line for one in state.on if (line := _ending(scene, numbers[one], one)) is not None]
     if not ended:
         return Wait("none of its tasks has ended")
@@ -101,8 +115,12 @@ def _kind(standing: Standing) -> str:
 def _why(task: Task, standing: Standing) -> str:
     if standing.status is Status.CANCELLED or task.block is None:
         return f"{task.id} was cancelled"
-    line = clean_line(f"{task.id} ({task.block.code}): {task.block.reason}", _WHY_CHARS)
-    return line.encode()[: 2 * _WHY_CHARS].decode("utf-8", "ignore")
+    return _short(f"{task.id} ({task.block.code}): {task.block.reason}")
+
+
+def _short(why: str) -> str:
+    """Return *why* for a record that has room for a thousand of them."""
+    return clean_line(why, _WHY_BYTES).encode()[:_WHY_BYTES].decode("utf-8", "ignore")
 
 
 def _tokens(scene: Scene, task: Task) -> int:
@@ -134,10 +152,24 @@ class _Course:
 
     scene: Scene
 
+    @property
+    def _lines(self) -> Sequence[str]:
+        found: Sequence[str] = self.scene.state.facts["order"]
+        return found
+
     @cached_property
-    def _read(self) -> tuple[tuple[Delivery, ...], str | None]:
+    def ids(self) -> dict[int, str]:
+        """The task of each call that was begun, by its number; one that was refused has none."""
+        state = self.scene.state
+        heads = [line.split(" ", 2) for line in self._lines]
+        refused = {int(head[0]) for head in heads if head[1] == _REFUSED}
+        numbers = [number for number in range(1, state.step + 1) if number not in refused]
+        return dict(zip(numbers, state.exits, strict=True))
+
+    @cached_property
+    def _told(self) -> tuple[tuple[Delivery, ...], str | None]:
         found = []
-        for line in self.scene.state.facts["order"]:
+        for line in self._lines:
             one = self._delivery(line)
             if isinstance(one, str):
                 return (), one
@@ -147,42 +179,38 @@ class _Course:
     @property
     def changed(self) -> str | None:
         """Say which result is not what the script was told before; None where all of them are."""
-        return self._read[1]
-
-    @property
-    def deliveries(self) -> tuple[Delivery, ...]:
-        """The ends that it was told of, in that order."""
-        return self._read[0]
+        return self._told[1]
 
     @property
     def live(self) -> tuple[str, ...]:
         """Its tasks that have not ended, as far as it knows."""
-        over = {one.call for one in self.deliveries}
-        ids = enumerate(self.scene.state.exits, start=1)
-        return tuple(task_id for number, task_id in ids if number not in over)
+        over = {one.call for one in self._told[0]}
+        return tuple(task_id for number, task_id in self.ids.items() if number not in over)
 
     @property
     def failed(self) -> tuple[str, ...]:
         """Its tasks without a result."""
-        exits = self.scene.state.exits
-        return tuple(exits[one.call - 1] for one in self.deliveries if one.result is None)
+        failed = {one.call for one in self._told[0] if one.result is None}
+        return tuple(task_id for number, task_id in self.ids.items() if number in failed)
 
     @property
-    def step(self) -> playing.Step:
-        """What the script is run with."""
-        control, facts = self.scene.control, self.scene.state.facts
-        return playing.Step(
-            script=Script(control.script or "", control.args, facts["total"]),
-            deliveries=self.deliveries, known=facts["calls"],
-            begun=len(self.scene.state.exits), room=LIVE - len(self.live),
-        )  # fmt: skip
+    def script(self) -> Script:
+        """What is run."""
+        control = self.scene.control
+        return Script(control.script or "", control.args, self.scene.state.facts["total"])
+
+    @property
+    def past(self) -> Past:
+        """What it is run with."""
+        state = self.scene.state
+        return Past(self._told[0], state.facts["calls"], state.step, LIVE - len(self.live))
 
     def _delivery(self, line: str) -> Delivery | str:
         number, how, *rest = line.split(" ", 3)
         call = int(number)
         if how.startswith("!"):
-            return Delivery(call, int(rest[0]), None, how[1:], f"task(): {rest[1]}")
-        task_id = self.scene.state.exits[call - 1]
+            return Delivery(call, int(rest[0]), None, how[1:], rest[1])
+        task_id = self.ids[call]
         result = self.scene.workspace.ledger.result(task_id, int(how))
         envelope = None if result is None else _envelope(result)
         if envelope is None or _digest(envelope) != rest[0]:
@@ -193,7 +221,7 @@ class _Course:
 # -- what comes next -------------------------------------------------------------------------------
 
 
-def _next(course: _Course, told: playing.Told) -> Move:
+def _next(course: _Course, told: Played) -> Move:
     if told.state == "diverged":
         return Stop("replay_diverged", f"the script does not do what it did before: {told.message}")
     state = _noted(course, told)
@@ -207,38 +235,57 @@ def _next(course: _Course, told: playing.Told) -> Move:
     return _decide(course, told, state)
 
 
-def _noted(course: _Course, told: playing.Told) -> ControlState:
+def _noted(course: _Course, told: Played) -> ControlState:
     state = course.scene.state
     said = [clean_line(line, _LINE_CHARS) for line in told.log[-_SHOWN:]]
-    facts = {**state.facts, "calls": list(told.digests), "log": said}
+    # One that was ended from outside has said nothing of what it asked for.
+    calls = max(list(told.digests), state.facts["calls"], key=len)
+    facts = {**state.facts, "calls": calls, "log": said}
     return state.but(facts=facts)
 
 
-def _start(course: _Course, told: playing.Told, state: ControlState) -> Start:
-    owner = course.scene.task
-    priority = owner.spec.priority
-    tasks = [(_id(owner.id, one), one.spec.but(priority=priority)) for one in told.begins]
+def _start(course: _Course, told: Played, state: ControlState) -> Start | Note:
+    """Begin the calls that may; what no plan could hold is refused, which is recorded first."""
+    owner, tasks, refused = course.scene.task, [], []
+    for one in told.begins:
+        try:
+            spec = scriptplan.compiled(one.asked).but(priority=owner.spec.priority)
+        except OptionError as error:
+            refused.append(f"{one.number} {_REFUSED} 0 {_short(str(error))}")
+        else:
+            tasks.append((_id(owner.id, one), spec))
     ids = tuple(task_id for task_id, _ in tasks)
+    facts = {**state.facts, "order": [*state.facts["order"], *refused]}
     begun = state.but(
-        step=state.step + len(ids), on=(*course.live, *ids), exits=(*state.exits, *ids)
-    )
-    return Start(tasks, begun, f"calls {told.begins[0].number} to {told.begins[-1].number}")
+        step=state.step + len(told.begins), exits=(*state.exits, *ids), facts=facts,
+        on=() if refused else (*course.live, *ids),
+    )  # fmt: skip
+    why = f"calls {told.begins[0].number} to {told.begins[-1].number}"
+    return Start(tasks, begun, why) if tasks else Note(begun, f"{why} are refused")
 
 
-def _id(owner: str, one: playing.Begun) -> str:
+def _fitting(scene: Scene, move: Move) -> Move:
+    """Return *move*, or the end of a script whose record would be longer than a task may be."""
+    state = getattr(move, "state", None)
+    if state is None or len(canonical(scene.task.next(control=state))) <= _RECORD_BYTES:
+        return move
+    return Stop("script", "the script has asked for more than can be recorded of it")
+
+
+def _id(owner: str, one: Begins) -> str:
     """Return the id of a call: its number, which says all, and its label for people."""
-    slug = re.sub(r"[^a-z0-9_]+", "-", one.label.lower())[:_SLUG_CHARS].strip("-_")
+    slug = re.sub(r"[^a-z0-9_]+", "-", one.asked.label.lower())[:_SLUG_CHARS].strip("-_")
     # A label may be the name of a device, which no part of an id is.
     return child_id(owner, f"{one.number}-{slug}" if slug else str(one.number))
 
 
-def _decide(course: _Course, told: playing.Told, state: ControlState) -> Move:
+def _decide(course: _Course, told: Played, state: ControlState) -> Move:
     size = len(canonical_json(told.value))
     if size > _VALUE_BYTES:
         reason = f"the script returns {size} bytes; at most {_VALUE_BYTES}"
         return Stop("script", reason, state=state)
     failed = set(course.failed)
-    statuses = {one: "missing" if one in failed else "succeeded" for one in state.exits}
+    statuses = {one: "missing" if one in failed else "succeeded" for one in course.ids.values()}
     outputs = {"value": told.value, "tasks": statuses, "log": list(_last(told.log))}
     summary = _summary(told.value, len(statuses) - len(failed), len(statuses))
     return Decide(summary=summary, outputs=outputs, missing=course.failed, state=state)
