@@ -9,6 +9,7 @@ import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app
 from wfledger.cli.render import ago, plural, say, short, status_name, table
+from wfledger.cli.together import say_together
 from wfledger.core.statuses import Status
 from wfledger.core.tally import total
 from wfledger.core.text import clean_line
@@ -261,6 +262,7 @@ def _say_result(result: "Result") -> None:
     if result.summary:
         say("summary:")
         say(_indented(result.summary))
+    say_together(result)
     for changed in result.changed[:_SHOWN]:
         mark = "" if changed.in_scope else "  (out of scope)"
         say(f"  {changed.kind} {changed.path}{mark}")

@@ -238,6 +238,23 @@ def test_who_fails_his_replay_is_not_chosen(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.requirement("WFL-CTRL-072")
+def test_judge_that_replays_has_scored_by_that(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path, FILES)
+    replays = ", ".join(
+        f'{{"candidate_id": "try{number}", "baseline": {{"score": 5}}, '
+        f'"candidate": {{"score": {score}}}}}'
+        for number, score in ((1, 7), (2, 9))
+    )
+    plan(workspace, judge(f'{{"replays": [{replays}]}}'), policy=BEST)
+    tried(workspace, 1)
+    tried(workspace, 2)
+    assert drive(workspace).verdict.state == "succeeded"
+    assert landed(workspace) == "2"
+    assert [one["score"] for one in chosen(workspace)["candidates"]] == [7, 9]
+
+
+@pytest.mark.long
 def test_all_holds_nothing_back(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path, FILES)
     good = add_task(workspace, "good", command="true", on_failure="skip_continue").id

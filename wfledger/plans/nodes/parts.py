@@ -106,6 +106,8 @@ _PROMOTION: Final[fields.Shape] = {
     "require_teacher_review": Field(fields.flag),
     "min_successful_branches": Field(fields.whole(32), optional=True),
     "promotion_gate": Field(_promotion_gate),
+    "ordering": Field(fields.choice("score_then_cost", "cost_then_score")),
+    "min_score": Field(_signed(32)),
 }
 
 

@@ -229,7 +229,10 @@ def _ballot(scene: Scene, judge: str, names: Mapping[str, str]) -> Ballot:
     """Return what a judge says; a dead one abstains."""
     result = scene.result(judge)
     if result is not None:
-        return read_ballot(judge, result.outputs, names)
+        replayed, _ = _replays(scene, [judge], names)
+        scores = {one.candidate: one.measured.score for one in replayed}
+        # Who has replayed the candidates has scored them by that.
+        return read_ballot(judge, {"scores": scores, **result.outputs}, names)
     dead = Candidate(judge, scene.workspace.ledger.find(judge), None)
     return Ballot(judge, abstains=dead.text or "it was given up")
 

@@ -357,7 +357,7 @@ class _Explainer:
             return self._say(entry, "done", "it is done; there was nothing to merge")
         if landed.how == "kept":
             reason = f"it is kept as {landed.target} for {entry.task.spec.candidate_of} to choose"
-            return self._say(entry, "done", reason, f"wfledger diff {entry.task.id}")
+            return self._say(entry, "done", f"{reason}; `wfledger diff {entry.task.id}` shows it")
         branch = (landed.target or "").removeprefix("refs/heads/")
         return self._say(entry, "done", f"it landed as {landed.commit[:12]} on {branch}")
 
