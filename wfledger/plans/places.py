@@ -1,4 +1,4 @@
-"""Where the values of a plan stand in its text: JSON pointers become lines and columns (94.2).
+"""Where the values of a plan stand in its text: JSON pointers become lines and columns (94.1).
 
 Worked out only when there is something to say, by a second walk over the text. What is not there,
 or what the walk does not look into, stands where the nearest value around it does.

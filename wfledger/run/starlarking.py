@@ -1,4 +1,4 @@
-"""The process that evaluates one Starlark plan (spec 94.4); see `run.plantexts` for who asks it.
+"""The process that evaluates one Starlark plan (spec 94.3); see `run.plantexts` for who asks it.
 
 It may be ended at any moment, by its own limits among others: it writes nothing but its answer.
 """

@@ -1,4 +1,4 @@
-"""Fleet task documents, and the short form that each stands for (spec 94.5).
+"""Fleet task documents, and the short form that each stands for (spec 94.4).
 
 Three shapes are read: an object with `tasks`, a list of tasks, and one task.
 """

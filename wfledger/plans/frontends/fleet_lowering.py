@@ -1,4 +1,4 @@
-"""What each field of a Fleet task becomes in a task of the short form, and the way back (94.5)."""
+"""What each field of a Fleet task becomes in a task of the short form, and the way back (94.4)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

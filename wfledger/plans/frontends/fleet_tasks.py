@@ -1,4 +1,4 @@
-"""The fields of a Fleet task document, read by table (spec 94.5): types, and what is out of scope.
+"""The fields of a Fleet task document, read by table (spec 94.4): types, and what is out of scope.
 
 What wfledger has no counterpart of is refused (`unsupported_field`) where leaving it out would
 break a promise, and warned of (`not_enforced`) where it only loses a hint.

@@ -1,4 +1,4 @@
-"""The helpers of Starlark plans, and the nodes of spec 95 that they make (spec 94.4).
+"""The helpers of Starlark plans, and the nodes of spec 95 that they make (spec 94.3).
 
 Every helper takes the arguments of the original by place and by name, and any other field of its
 node by name. What is given as None was not given. A node that stands where a name belongs is its

@@ -1,4 +1,4 @@
-"""Declarative JavaScript and TypeScript: `workflow({…})`, one object of strict JSON (spec 94.3).
+"""Declarative JavaScript and TypeScript: `workflow({…})`, one object of strict JSON (spec 94.2).
 
 Nothing is executed: the text is searched for what would act, then for the call, and the object in
 it is read as JSON. Words that would act count in code only, not in strings and comments, where the

@@ -1,4 +1,4 @@
-"""Starlark plans: a text that calls `workflow(…)`, evaluated by starlark-pyo3 (spec 94.4).
+"""Starlark plans: a text that calls `workflow(…)`, evaluated by starlark-pyo3 (spec 94.3).
 
 The one place that knows the package, which is an extra. Nothing here bounds memory, and time only
 as far as *cancelled* is asked: a text is evaluated in a process of its own (`run.plantexts`).

@@ -1,0 +1,24 @@
+// A lane of a release, as it was once checked in: nobody had asked whether it can be read.
+export default workflow({
+  "goal": "Renew the catalog",
+  "nodes": [
+    {
+      "sequence": {
+        "id": "lane",
+        "children": [
+          {"agent": {"id": "read", "prompt": "Read src/catalog and plan the change.", "agent_type": "plan"}},
+          {
+            "agent": {
+              "id": "change",
+              "prompt": "Make the change in src/catalog.",
+              "agent_type": "implementer",
+              "mode": "write",
+              "isolation": "worktree",
+              "file_scope": ["src/catalog"]
+            }
+          }
+        ]
+      }
+    }
+  ]
+});
