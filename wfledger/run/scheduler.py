@@ -255,8 +255,9 @@ class _Pass:
 
     def _unwanted(self, task: Task, gone: Collection[str]) -> str | None:
         """Return why nobody waits for *task* any longer, or None; *gone* are controllers."""
-        if task.spec.parent in gone:
-            return f"{task.spec.parent} was cancelled"
+        for above in (task.spec.parent, task.spec.candidate_of):
+            if above in gone:
+                return f"{above} was cancelled"
         if task.spec.verifies is None or is_wanted(self._workspace, task):
             return None
         return "its result needs no verdict"

@@ -15,7 +15,7 @@ from wfledger.run.attempts.stopping import reopen_run
 from wfledger.run.engine import Engine, Pulse
 from wfledger.run.looks.naming import task_ids
 from wfledger.run.looks.needs import Need, needs, obstacles
-from wfledger.run.merger.verifiers import is_verifier
+from wfledger.run.looks.view import is_apart
 from wfledger.run.people import retry
 from wfledger.run.refnames import HEADS
 from wfledger.run.submit import follow_target
@@ -155,8 +155,7 @@ def conclude(
     ledger = workspace.ledger
     run = ledger.run(run_id)
     cancelled = [
-        name for name in ledger.names(Status.CANCELLED, run=run_id)
-        if not is_verifier(workspace, Status.CANCELLED, name)
+        task.id for task in ledger.tasks(Status.CANCELLED, run=run_id) if not is_apart(task)
     ]  # fmt: skip
     wanted = needs(workspace, run_id)
     if verdict.state == "waits":

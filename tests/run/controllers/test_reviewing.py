@@ -120,7 +120,8 @@ def test_dead_judge_abstains_and_the_others_decide(tmp_path: Path) -> None:
     plan(workspace, DEAD, judge('{"scores": {"try1": 5, "try2": 9}}'), judge('{"selected": "z"}'))
     tried(workspace, 1)
     tried(workspace, 2)
-    assert drive(workspace, slots=3).verdict.state == "succeeded"
+    done = drive(workspace, slots=3)
+    assert (done.verdict.state, done.cancelled, done.needs) == ("succeeded", (), ())
     assert landed(workspace) == "2"
     said = chosen(workspace)["judges"]
     assert (said["spoke"], said["votes"]) == (1, {f"{RUN}.x.try2": 1})
@@ -252,6 +253,19 @@ def test_judge_that_replays_has_scored_by_that(tmp_path: Path) -> None:
     assert drive(workspace).verdict.state == "succeeded"
     assert landed(workspace) == "2"
     assert [one["score"] for one in chosen(workspace)["candidates"]] == [7, 9]
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-CTRL-017")
+def test_candidates_that_nobody_chooses_from_any_more_are_given_up(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path, FILES)
+    plan(workspace, SECOND)
+    tried(workspace, 1)
+    people.cancel(workspace, REVIEW)
+    drive(workspace)
+    assert statuses(workspace) == {
+        f"{RUN}.x.try1": "done", f"{RUN}.x.try2": "cancelled", REVIEW: "cancelled",
+    }  # fmt: skip
 
 
 @pytest.mark.long

@@ -1,6 +1,6 @@
 """What a controller has started, at any depth: its tasks name it, or one that names it, as parent.
 
-A group has started nothing; what it is made of goes with it.
+A group has started nothing; what it is made of goes with it, as do the candidates of a choice.
 """
 
 from collections.abc import Iterable, Iterator
@@ -59,7 +59,9 @@ def _belonging(tasks: Iterable[Task], root: str) -> list[Task]:
     gone, fresh = {root}, {root}
     while fresh:
         members = {name for one in fresh for name in groups.get(one, ())}
-        fresh = {task.id for task in every
-                 if task.spec.parent in fresh or task.id in members} - gone  # fmt: skip
+        fresh = {
+            task.id for task in every
+            if task.id in members or fresh & {task.spec.parent, task.spec.candidate_of}
+        } - gone  # fmt: skip
         gone |= fresh
     return [task for task in every if task.id in gone and task.id != root]

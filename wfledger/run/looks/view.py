@@ -154,7 +154,7 @@ def run_verdict(view: View, run: Run, *, waiting_on_person: frozenset[str]) -> V
         for task_id, s in standings.items()
     )
     degraded = any(task.missing for task, _ in view.of_run(run.id))
-    apart = {task.id for task, _ in view.of_run(run.id) if _is_apart(task)}
+    apart = {task.id for task, _ in view.of_run(run.id) if is_apart(task)}
     standings = {task_id: s for task_id, s in standings.items() if task_id not in apart}
     return verdict(
         standings, movable=movable, aborted=run.state == "aborted", degraded=degraded,
@@ -162,7 +162,7 @@ def run_verdict(view: View, run: Run, *, waiting_on_person: frozenset[str]) -> V
     )  # fmt: skip
 
 
-def _is_apart(task: Task) -> bool:
+def is_apart(task: Task) -> bool:
     """Whether a task that is not done is no part of what its run has come to."""
     superseded = task.hold is not None and task.hold.code == "superseded"
     return task.spec.verifies is not None or superseded
