@@ -72,7 +72,7 @@ def test_ancestors_are_what_can_be_reached(edges: list[list[int]]) -> None:
 
 
 def test_depth_is_the_longest_chain() -> None:
-    assert ordering.depths([[], [0], [0, 1], []], [0, 1, 2, 3]) == [1, 2, 3, 1]
+    assert ordering.depths([[], [0], [0, 1], []], [0, 1, 2, 3], [1, 1, 0, 1]) == [1, 2, 2, 1]
     assert list(ordering.members(0b1010010)) == [1, 4, 6]
 
 

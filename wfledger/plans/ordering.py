@@ -78,11 +78,11 @@ def ancestors(edges: Edges, order: Sequence[int]) -> list[int]:
     return sets
 
 
-def depths(edges: Edges, order: Sequence[int]) -> list[int]:
-    """Return for each node the number of nodes of the longest chain that ends with it."""
+def depths(edges: Edges, order: Sequence[int], weights: Sequence[int]) -> list[int]:
+    """Return for each node the weight of the heaviest chain that ends with it."""
     result = [0] * len(edges)
     for node in order:
-        result[node] = 1 + max((result[before] for before in edges[node]), default=0)
+        result[node] = weights[node] + max((result[before] for before in edges[node]), default=0)
     return result
 
 

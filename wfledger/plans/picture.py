@@ -7,9 +7,12 @@ from typing import Any, Final
 
 from wfledger.core import scopes
 from wfledger.core.scopes import Collision
+from wfledger.plans import outline
 from wfledger.plans.compiling import CompiledTask, Plan
 from wfledger.plans.meeting import Meeting
+from wfledger.plans.nodes.launch import Launch
 from wfledger.plans.ordering import ancestors, depths, members
+from wfledger.plans.outline import Spread
 
 #: Pairs that are listed with a witness; all are counted.
 LISTED: Final = 50
@@ -53,6 +56,8 @@ class Picture:
     collisions: tuple[Contact, ...]
     collision_count: int
     hints: tuple[str, ...]
+    #: What a tree of nodes starts at most; None: the plan is no such tree.
+    launch: Launch | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape that `plan --json` prints."""
@@ -67,68 +72,92 @@ class Picture:
             "collisions": [contact.as_json() for contact in self.collisions],
             "collision_count": self.collision_count,
             "hints": list(self.hints),
+            "launch": self.launch.as_json() if self.launch is not None else None,
         }
 
 
 def draw(plan: Plan) -> Picture:
-    """Return the picture of *plan*."""
-    tasks = plan.tasks
-    numbers = {task.node: number for number, task in enumerate(tasks)}
-    edges = [[numbers[node] for node in task.spec.after] for task in tasks]
-    # The tasks of a plan stand in a linear extension already.
-    order = range(len(tasks))
-    depth = depths(edges, order)
-    widths = Counter(depth)
-    steps: list[list[str]] = [[] for _ in range(max(depth, default=0))]
-    for task, level in zip(tasks, depth, strict=True):
-        steps[level - 1].append(task.given)
-    listed, count = _collisions(tasks, edges)
+    """Return the picture of *plan*; controllers are no step of their own."""
+    found = outline.spread(outline.of_tasks(plan))
+    work = [number for number, part in enumerate(found.parts) if part.is_work]
+    weights = [int(part.is_work) for part in found.parts]
+    depth = depths(found.before, found.order, weights)
+    widths = Counter(depth[number] for number in work)
+    steps: list[list[str]] = [[] for _ in widths]
+    for number in work:
+        steps[depth[number] - 1].append(found.parts[number].label)
+    listed, count = _collisions(plan.every, found)
+    width = max(widths.values(), default=0)
     return Picture(
-        tasks=len(tasks),
-        agents=sum(task.spec.prompt is not None for task in tasks),
-        writers=sum(task.spec.writes for task in tasks),
-        depth=max(depth, default=0),
-        width=max(widths.values(), default=0),
-        critical_path=tuple(tasks[number].given for number in _longest(edges, depth)),
+        tasks=len(plan.tasks),
+        agents=sum(part.kind == "agent" for part in found.parts),
+        writers=sum(task.spec.writes and task.spec.control is None for task in plan.every),
+        depth=len(steps),
+        width=width,
+        critical_path=tuple(_longest(found, depth)),
         steps=tuple(tuple(step) for step in steps),
         collisions=listed,
         collision_count=count,
-        hints=_hints(plan, max(widths.values(), default=0), count),
+        hints=_hints(plan, len(work), width, count),
+        launch=plan.launch,
     )
 
 
-def _longest(edges: Sequence[Sequence[int]], depth: Sequence[int]) -> list[int]:
-    """Return one longest chain, from its start."""
+def _longest(found: Spread, depth: Sequence[int]) -> list[str]:
+    """Return the work of one longest chain, from its start."""
     if not depth:
         return []
     node = max(range(len(depth)), key=depth.__getitem__)
     chain = [node]
-    while edges[node]:
-        node = max(edges[node], key=depth.__getitem__)
+    while found.before[node]:
+        node = max(found.before[node], key=depth.__getitem__)
         chain.append(node)
-    return chain[::-1]
+    return [found.parts[number].label for number in reversed(chain) if found.parts[number].is_work]
 
 
 def _collisions(
-    tasks: Sequence[CompiledTask], edges: Sequence[Sequence[int]]
+    tasks: Sequence[CompiledTask], found: Spread
 ) -> tuple[tuple[Contact, ...], int]:
     """Return the first collisions, and how many there are."""
-    meeting = Meeting([scopes.parse_all(task.spec.write) for task in tasks])
-    before = ancestors(edges, range(len(tasks)))
+    # A candidate holds nothing: its review does.
+    meeting = Meeting([
+        () if task.spec.candidate_of else scopes.parse_all(task.spec.write) for task in tasks
+    ])  # fmt: skip
+    before = ancestors(found.before, found.order)
+    apart = _apart(tasks)
     listed: list[Contact] = []
     count = 0
-    # An earlier task waits for no later one, so each pair is seen once, from its later task.
-    for right, task in enumerate(tasks):
-        if not task.spec.write:
-            continue
-        met = meeting.met_by(right) & ~before[right] & ((1 << right) - 1)
-        count += met.bit_count()
-        if met and len(listed) < LISTED:
+    seen = 0
+    # One that stands earlier waits for no later one: each pair is seen once, from its later task.
+    for right in (number for number in found.order if number < len(tasks)):
+        if tasks[right].spec.write and not tasks[right].spec.candidate_of:
+            met = meeting.met_by(right) & ~before[right] & ~apart.get(right, 0) & seen
+            count += met.bit_count()
             listed.extend(
-                _contact(tasks[left], task, meeting.witness(left, right))
+                _contact(tasks[left], tasks[right], meeting.witness(left, right))
                 for left, _ in zip(members(met), range(LISTED - len(listed)), strict=False)
             )
+        seen |= 1 << right
     return tuple(listed), count
+
+
+def _apart(tasks: Sequence[CompiledTask]) -> dict[int, int]:
+    """Return for each task those in the other arm of a condition, which never run beside it."""
+    sides: dict[str, tuple[list[int], list[int]]] = {}
+    parents = {task.node: task.spec.parent for task in tasks}
+    for number, task in enumerate(tasks):
+        node, holder = task.node, task.spec.parent
+        while holder is not None:
+            then, otherwise = sides.setdefault(holder, ([], []))
+            (otherwise if node.startswith(f"{holder}.else.") else then).append(number)
+            node, holder = holder, parents.get(holder)
+    apart: dict[int, int] = {}
+    for then, otherwise in sides.values():
+        for mine, others in ((then, otherwise), (otherwise, then)):
+            bits = sum(1 << number for number in others)
+            for number in mine if bits else ():
+                apart[number] = apart.get(number, 0) | bits
+    return apart
 
 
 def _contact(left: CompiledTask, right: CompiledTask, found: Collision | None) -> Contact:
@@ -137,9 +166,9 @@ def _contact(left: CompiledTask, right: CompiledTask, found: Collision | None) -
     return Contact(left.given, right.given, found.left.text, found.right.text, found.witness)
 
 
-def _hints(plan: Plan, width: int, collisions: int) -> tuple[str, ...]:
+def _hints(plan: Plan, work: int, width: int, collisions: int) -> tuple[str, ...]:
     hints = []
-    if len(plan.tasks) > 1 and width == 1:
+    if work > 1 and width == 1 and not any(task.phase == "expand" for task in plan.every):
         hints.append(
             "this plan is serial: each task waits for the one before; leave out the edges that "
             "are not needed, or set `parallel: true` where tasks do not need each other"

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from wfledger.core.documents import Check, TaskSpec
+from wfledger.core.handoffs import same_role
 from wfledger.core.routes import AGENT_ROLES, NoRoute, Routed
 from wfledger.errors import InvalidDocumentError
 from wfledger.plans.compiling import Plan
@@ -20,6 +21,8 @@ class Staffed(NamedTuple):
     node: str
     role: str
     route: Routed | NoRoute | None
+    #: Why it is that role.
+    why: str = ""
 
     @property
     def text(self) -> str:
@@ -43,7 +46,7 @@ class Staffed(NamedTuple):
         """Return the shape that `check --json` and `plan --json` print."""
         route = self.route
         return {
-            "task": self.node, "role": self.role,
+            "task": self.node, "role": self.role, "why": self.why,
             "route": route.model_dump(mode="json") if isinstance(route, Routed) else None,
             "problem": route.message if isinstance(route, NoRoute) else None,
         }  # fmt: skip
@@ -57,6 +60,34 @@ def default_role(fleet: Fleet, agent_type: str) -> str | None:
     return wanted if wanted in {role.name for role in fleet.roles} else None
 
 
+class Chosen(NamedTuple):
+    """The role that runs a prompt, None where none does, and why it is that one."""
+
+    role: str | None
+    why: str
+
+
+def role_for_prompt(spec: TaskSpec, fleet: Fleet, role: str | None) -> Chosen:
+    """Return the role that runs the prompt of a task (WFL-CTRL-055).
+
+    That is the one that it names (`profile`, `worker`), one that `plays` its role in the plan or
+    has that name, *role*, the default one, or that of its agent type.
+    """
+    if spec.role is not None:
+        return Chosen(spec.role, "its plan names it")
+    for one in fleet.roles:
+        if any(same_role(part, spec.plays) for part in one.plays):
+            return Chosen(one.name, f"it plays the role {spec.plays}")
+    for one in fleet.roles:
+        if same_role(one.name, spec.plays):
+            return Chosen(one.name, f"it has the name of the role {spec.plays}")
+    if role is not None:
+        return Chosen(role, "whoever starts the run named it")
+    if fleet.default_role is not None:
+        return Chosen(fleet.default_role, "it is the default of fleet.toml")
+    return Chosen(default_role(fleet, spec.agent_type), f"its agent type is {spec.agent_type}")
+
+
 def verifier_role(check: Check, spec: TaskSpec, fleet: Fleet) -> str | None:
     """Return the role that runs the prompt of a verifier: its own, the task's, the default one."""
     return check.role or spec.role or default_role(fleet, _VERIFIER)
@@ -64,7 +95,7 @@ def verifier_role(check: Check, spec: TaskSpec, fleet: Fleet) -> str | None:
 
 def staffed(plan: Plan, fleet: Fleet, role: str | None) -> Iterator[Staffed | str]:
     """Yield who would do each prompt, or one sentence where nobody would."""
-    return _staffed_specs([(task.node, task.spec) for task in plan.tasks], fleet, role)
+    return _staffed_specs([(task.node, task.spec) for task in plan.every], fleet, role)
 
 
 def _staffed_specs(
@@ -74,8 +105,8 @@ def _staffed_specs(
     known = {one.name for one in fleet.roles}
     for node, spec in specs:
         if spec.prompt is not None and spec.command is None and not spec.manual:
-            wanted = spec.role or role or default_role(fleet, spec.agent_type)
-            yield _staffed(registry, known, node, spec.but(role=wanted)) or (
+            wanted, why = role_for_prompt(spec, fleet, role)
+            yield _staffed(registry, known, node, spec.but(role=wanted), why) or (
                 f"{node} names the worker {wanted}, which fleet.toml lacks"
                 if wanted
                 else f"{node} has a prompt and no worker"
@@ -91,11 +122,13 @@ def _staffed_specs(
                 )
 
 
-def _staffed(registry: Registry, known: set[str], node: str, spec: TaskSpec) -> Staffed | None:
+def _staffed(
+    registry: Registry, known: set[str], node: str, spec: TaskSpec, why: str = ""
+) -> Staffed | None:
     if spec.role is None or spec.role not in known:
         return None
     role = registry.role(spec)
-    return Staffed(node, spec.role, None if role is None else registry.resolve(role, spec))
+    return Staffed(node, spec.role, None if role is None else registry.resolve(role, spec), why)
 
 
 def require_staffed(spec: TaskSpec, fleet: Fleet) -> None:

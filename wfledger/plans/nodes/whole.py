@@ -1,7 +1,8 @@
 """Compiles a checked document of the node shape to a plan (spec 95.4)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from wfledger.core import bounds
 from wfledger.core.documents import TaskSpec
@@ -18,11 +19,14 @@ from wfledger.plans.nodes.compiling import (
 from wfledger.plans.nodes.edges import outside_of
 from wfledger.plans.nodes.gates import set_gates
 from wfledger.plans.nodes.launch import launch_of
-from wfledger.plans.nodes.model import UNFOLDING, Node, SpecDoc, arms, walk
+from wfledger.plans.nodes.model import UNFOLDING, Loop, Node, SpecDoc, arms, walk
 from wfledger.plans.nodes.narrowing import amounts
 from wfledger.plans.nodes.placeholders import check_placeholders, widest
 from wfledger.plans.nodes.rules import Resolved
 from wfledger.plans.problems import Findings
+
+#: What the names of the nodes in an arm of a condition begin with.
+_ARMS: Final = {"then_nodes": "then.", "else_nodes": "else."}
 
 
 def compile_plan(resolved: Resolved, findings: Findings) -> Plan | None:
@@ -81,31 +85,77 @@ def _too_large(doc: SpecDoc, findings: Findings) -> bool:
 
 def _later(compiled: Compiled, setting: Setting) -> Iterator[CompiledTask]:
     """Yield what the controllers of a level may start, and what is started by that, once each."""
-    pending: list[tuple[Node, str]] = [
-        (node, compiled.name_of(node)) for node in reversed(compiled.level.nodes)
-        if isinstance(node, UNFOLDING)
-    ]  # fmt: skip
+    pending: list[tuple[CompiledTask, Node]] = []
+    for task, node in _with_nodes(compiled):
+        if isinstance(node, UNFOLDING):
+            pending.append((task, node))
+        else:
+            yield from _asked(task, ())
     while pending:
-        holder, name = pending.pop()
-        known = dict.fromkeys(outside_of(holder), name)
+        task, holder = pending.pop()
+        last: list[str] = []
         for arm, nodes in arms(holder):
-            inner = compile_level(nodes, replace(setting, outer=known), chained=arm != "template")
-            hold_candidates(inner, setting.findings)
-            prefix = f"{name}.{'else.' if arm == 'else_nodes' else ''}"
-            names = {one: f"{prefix}{one}" for one in inner.tasks} | {name: name}
-            for task in in_order(inner, setting.findings):
-                spec = _as_wide_as_can_be(task.spec, names, holder=name)
-                yield CompiledTask(names[task.node], task.given, spec, task.phase)
-            pending.extend(
-                (node, f"{prefix}{inner.name_of(node)}") for node in reversed(inner.level.nodes)
-                if isinstance(node, UNFOLDING)
-            )  # fmt: skip
+            inner = _inside(task, arm, nodes, replace(setting, outer=_outside(holder, task.node)))
+            for one, node in inner:
+                yield one
+                if isinstance(node, UNFOLDING):
+                    pending.append((one, node))
+                else:
+                    yield from _asked(one, ())
+            last += [one.node for one, _ in inner]
+        yield from _asked(task, last if isinstance(holder, Loop) else ())
+
+
+def _with_nodes(compiled: Compiled) -> Iterator[tuple[CompiledTask, Node | None]]:
+    nodes = {compiled.name_of(node): node for node in compiled.level.nodes}
+    yield from ((task, nodes.get(name)) for name, task in compiled.tasks.items())
+
+
+def _outside(holder: Node, name: str) -> dict[str, str]:
+    """Let the controller stand for everything outside of it."""
+    return dict.fromkeys(outside_of(holder), name)
+
+
+def _inside(
+    holder: CompiledTask, arm: str, nodes: Sequence[Node], setting: Setting
+) -> list[tuple[CompiledTask, Node | None]]:
+    """Return the tasks of one arm of a controller, by the names that they have in the plan."""
+    inner = compile_level(nodes, setting, chained=arm != "template")
+    hold_candidates(inner, setting.findings)
+    prefix = f"{holder.node}.{_ARMS.get(arm, '')}"
+    names = {one: f"{prefix}{one}" for one in inner.tasks} | {holder.node: holder.node}
+    by_name = {inner.name_of(node): node for node in inner.level.nodes}
+    found: list[tuple[CompiledTask, Node | None]] = []
+    for task in in_order(inner, setting.findings):
+        spec = _as_wide_as_can_be(task.spec, names, holder=holder.node)
+        one = CompiledTask(names[task.node], task.given, spec, task.phase)
+        found.append((one, by_name.get(task.node)))
+    return found
+
+
+def _asked(task: CompiledTask, after: Sequence[str]) -> Iterator[CompiledTask]:
+    """Yield the tasks that answer the questions of a controller: probes and judges."""
+    control = task.spec.control
+    if control is None:
+        return
+    questions = (control.condition, *dict.fromkeys(control.judges))
+    for number, one in enumerate(questions):
+        if one is None or one.expression is not None:
+            continue
+        label = "asks" if number == 0 else f"judge{number}"
+        spec = TaskSpec(
+            command=one.command, prompt=None if one.command is not None else one.prompt or "",
+            role=one.role, probe=one.command is not None, agent_type="verifier",
+            on_failure="skip_continue", parent=task.node, after=tuple(after),
+        )  # fmt: skip
+        yield CompiledTask(f"{task.node}.{label}", f"{task.given} {label}", spec, label)
 
 
 def _as_wide_as_can_be(spec: TaskSpec, names: Mapping[str, str], *, holder: str) -> TaskSpec:
     """Return the spec of what may be started, with a scope that covers all that values can make."""
     spec = renamed(spec, names)
     return spec.but(
+        parent=holder,
         after=tuple(name for name in spec.after if name != holder),
         inputs=tuple(name for name in spec.inputs if name != holder),
         write=tuple(dict.fromkeys(widest(text) for text in spec.write)),

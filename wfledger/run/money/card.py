@@ -25,7 +25,7 @@ from wfledger.run.config.roles import Fleet, Role
 from wfledger.run.money.estimates import Asked, Estimate, estimate
 from wfledger.run.money.prices import alternatives, key_of, place_of, price_of
 from wfledger.run.processes.environment import looks_secret
-from wfledger.run.staffing import default_role
+from wfledger.run.staffing import role_for_prompt
 from wfledger.run.workers.confining import foreseen
 
 #: Of scopes, commands and caps, how many are listed; all are counted.
@@ -100,7 +100,7 @@ class Circumstances:
 
 def card_for(plan: Plan, around: Circumstances) -> Card:
     """Return the card of *plan*."""
-    specs = [task.spec for task in plan.tasks]
+    specs = [task.spec for task in plan.every]
     agents = list(_agents(specs, around))
     workers = _workers(agents)
     boxed = around.fleet.confinement
@@ -135,7 +135,7 @@ def text_of(command: Command) -> str:
 def _asking(card: Card, plan: Plan) -> Card:
     """Return *card* with the reasons to ask (WFL-CARD-002)."""
     reasons = []
-    if any(_is_script(task.spec) for task in plan.tasks):
+    if any(_is_script(task.spec) for task in plan.every):
         reasons.append("a script decides what is started and what may write")
     if card.writers:
         reasons.append("it may write")
@@ -178,7 +178,7 @@ def _agents(specs: Iterable[TaskSpec], around: Circumstances) -> Iterator[_Agent
 
 
 def _agent(spec: TaskSpec, wanted: str | None, around: Circumstances) -> _Agent:
-    name = wanted or around.role or default_role(around.fleet, spec.agent_type) or "?"
+    name = role_for_prompt(spec.but(role=wanted), around.fleet, around.role).role or "?"
     role = next((one for one in around.fleet.roles if one.name == name), None)
     if role is None:
         return _Agent(name, name, UNCONFINED, (), spec.budget or Budget(), ((name, None),))

@@ -13,7 +13,7 @@ from wfledger.plans.compiling import Plan
 from wfledger.run.config.providers import Price
 from wfledger.run.config.roles import Fleet
 from wfledger.run.money.prices import price_of
-from wfledger.run.staffing import default_role
+from wfledger.run.staffing import role_for_prompt
 
 _MILLION: Final = 1_000_000
 
@@ -120,9 +120,9 @@ def unpriced_models(plan: Plan, fleet: Fleet, role: str | None) -> list[str]:
     talks to, a cap on money without a price would never be reached (WFL-MONEY-013).
     """
     found: dict[str, None] = {}
-    for task in plan.tasks:
+    for task in plan.every:
         spec = task.spec
-        name = spec.role or role or default_role(fleet, spec.agent_type)
+        name = role_for_prompt(spec, fleet, role).role
         known = next((one for one in fleet.roles if one.name == name), None)
         if known is None or known.argv or known.adapter or spec.prompt is None:
             continue
