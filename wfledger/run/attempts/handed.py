@@ -27,6 +27,8 @@ class Handed:
     missing: list[str] = field(default_factory=list)
     #: Those of `results` that only hold others together.
     groups: set[str] = field(default_factory=set)
+    #: What is beyond the bound, as far as it was met.
+    left_out: tuple[str, ...] = ()
 
 
 def handed(workspace: Workspace, task: Task) -> Handed:
@@ -57,6 +59,7 @@ def gather(workspace: Workspace, names: Iterable[str], *, missing: Iterable[str]
             found.groups.add(name)
             waiting += reversed(parts)
     found.missing = list(dict.fromkeys([*missing, *gone]))
+    found.left_out = tuple(name for name in dict.fromkeys(reversed(waiting)) if name not in seen)
     return found
 
 

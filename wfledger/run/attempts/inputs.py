@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from wfledger.core.documents import Result, Task
 from wfledger.core.records import canonical, canonical_json
-from wfledger.run.attempts.handed import handed
+from wfledger.run.attempts.handed import Handed, handed
 from wfledger.run.attempts.handovers import (
     HANDOFFS,
     SENT_BACK,
@@ -22,6 +22,7 @@ from wfledger.vcs.trees import show_diff
 _INLINE_BYTES: Final = 8192
 #: Results that a prompt shows besides those of its inputs.
 _MORE: Final = 50
+MANIFEST: Final = "manifest.json"
 _MERGED: Final = """## Findings of all of them
 
 Equal findings are merged, with their `sources`; what contradicts another names it. These, and every
@@ -44,6 +45,16 @@ def write_inputs(workspace: Workspace, task: Task, folder: Path) -> None:
     if task.spec.reduces:
         write_merged(workspace, task, folder)
     (folder / "missing.json").write_bytes(canonical_json(found.missing))
+    (folder / MANIFEST).write_bytes(canonical_json(_manifest(found)))
+
+
+def _manifest(found: Handed) -> dict[str, Any]:
+    """Return what there is, by file, and what is not (WFL-CTRL-020)."""
+    results = [
+        {"task": name, "file": f"{name}.json", "status": one.status, "group": name in found.groups}
+        for name, one in found.results.items()
+    ]
+    return {"results": results, "missing": found.missing, "left_out": list(found.left_out)}
 
 
 def _write_kept(workspace: Workspace, producer: str, result: Result, folder: Path) -> None:
@@ -89,7 +100,7 @@ def prompt_with_inputs(task: Task, folder: Path, *, preamble: str = "") -> str:
 
 def _about_inputs(task: Task, folder: Path) -> Iterator[str]:
     """Yield what is told of each result: those asked for first, then what they are made of."""
-    own = {MERGED, HANDOFFS, SENT_BACK, "missing.json"}
+    own = {MERGED, HANDOFFS, SENT_BACK, MANIFEST, "missing.json"}
     if task.spec.verifies is not None:
         own.add(f"{task.spec.verifies.task}.json")
     others = sorted(path.stem for path in folder.glob("*.json") if path.name not in own)
