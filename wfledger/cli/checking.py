@@ -9,6 +9,7 @@ import click
 
 from wfledger.cli.card import card_of, show
 from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.launching import Limits, launch_options, launch_problems, require_launch
 from wfledger.cli.planfiles import checked_source, plan_of, read_source, say_problems
 from wfledger.cli.render import plural, say
 from wfledger.cli.reusing import say_diff
@@ -78,7 +79,10 @@ def _looked_at(app: App, file: Path, *, several: bool, lenient: bool) -> _Looked
     source = read_source(file, start=app.start)
     checked = checked_source(source, app.clock, lenient=lenient).placed()
     staff = _staff(app, checked.plan) if checked.plan is not None else ()
-    checked = replace(checked, errors=(*checked.errors, *_unstaffed(staff)))
+    checked = replace(
+        checked, errors=(*checked.errors, *_unstaffed(staff)),
+        warnings=(*checked.warnings, *launch_problems(checked.plan)),
+    )
     return _Looked(source.name, checked, staff, named=several)
 
 
@@ -91,11 +95,12 @@ def _looked_at(app: App, file: Path, *, several: bool, lenient: bool) -> _Looked
               help="Say instead what would run again after RUN, and why; last: after the newest "
               "run of this plan.")  # fmt: skip
 @click.option("--base", metavar="REV", help="With --diff: start there, and not where RUN started.")
+@launch_options
 @json_option
 @pass_app
 def plan(
     app: App, *, file: Path, expand: bool, lenient: bool, target: str | None,
-    diff: tuple[str, ...], base: str | None, as_json: bool,
+    diff: tuple[str, ...], base: str | None, limits: Limits, as_json: bool,
 ) -> None:  # fmt: skip
     """Show what a plan would do, before anything runs: order, width, who waits for whom."""
     source = read_source(file, start=app.start)
@@ -104,6 +109,7 @@ def plan(
         click.echo(expand_checked(checked, lenient=lenient), nl=False)
         return
     found = plan_of(checked, source.name)
+    require_launch(found, limits, source.name)
     if diff:
         from wfledger.run.submit import Submission
 
@@ -164,9 +170,15 @@ def _routes(staff: Sequence["Staffed | str"]) -> list[dict[str, Any]]:
 
 def _show_staff(staff: Sequence["Staffed | str"]) -> None:
     for one in staff[:_SHOWN]:
-        say(f"  {one}" if isinstance(one, str) else f"  {one.node} is done by {one.text}")
+        said = one if isinstance(one, str) else f"{one.node} is done by {one.text}{_why(one)}"
+        say(f"  {said}")
     if len(staff) > _SHOWN:
         say(f"  and {plural(len(staff) - _SHOWN, 'more prompt')}")
+
+
+def _why(one: "Staffed") -> str:
+    """Return why it is that role, where the plan does not simply name it or leave it open."""
+    return f", for {one.why}" if "the role " in one.why else ""
 
 
 def _surroundings(
@@ -183,7 +195,7 @@ def _surroundings(
         if target is not None:
             raise
         return None, ()
-    return branch, unlanded_neighbours(workspace, [task.spec for task in found.tasks])
+    return branch, unlanded_neighbours(workspace, [task.spec for task in found.every])
 
 
 def _show(found: Plan, picture: Picture) -> None:
@@ -192,6 +204,9 @@ def _show(found: Plan, picture: Picture) -> None:
     kinds = [plural(picture.tasks, "task"), plural(picture.agents, "agent"),
              plural(picture.writers, "writer")]  # fmt: skip
     say(", ".join(kinds))
+    if found.launch is not None:
+        levels = plural(found.launch.depth, "level")
+        say(f"starts at most {plural(found.launch.total, 'agent')}, {levels} deep")
     say(f"depth {picture.depth}, width {picture.width}; "
         f"the longest chain: {_some(picture.critical_path, ' -> ')}")  # fmt: skip
     for number, step in enumerate(picture.steps[:_SHOWN], 1):
@@ -209,7 +224,7 @@ def _show(found: Plan, picture: Picture) -> None:
 
 
 def _show_landing(found: Plan, lands: str | None) -> None:
-    writers: list[Any] = [task for task in found.tasks if task.spec.write]
+    writers: list[Any] = [task for task in found.every if task.spec.write]
     for task in writers[:_SHOWN]:
         say(f"  {task.given} may write {_some(task.spec.write)}")
     if len(writers) > _SHOWN:

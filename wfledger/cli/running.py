@@ -9,6 +9,7 @@ from wfledger.cli.budgets import budget_option, parse_budget
 from wfledger.cli.card import Asking, again, card_of, confirm
 from wfledger.cli.common import App, emit, json_option, pass_app, worker_name
 from wfledger.cli.failures import INTERRUPTED
+from wfledger.cli.launching import Limits, launch_options, require_launch
 from wfledger.cli.planfiles import checked_source, plan_of, read_source, say_problems
 from wfledger.cli.progress import progress
 from wfledger.cli.render import plural, say, status_name
@@ -39,6 +40,7 @@ class _Order(NamedTuple):
     base: str | None = None
     #: JSON text.
     args: str | None = None
+    limits: Limits = Limits()
 
 
 @click.command("run")
@@ -56,12 +58,13 @@ class _Order(NamedTuple):
 @click.option("--args", metavar="JSON", help="Arguments of a script.")
 @budget_option("What all of its attempts together may use.")
 @click.option("--yes", is_flag=True, help="Start a new plan without asking.")
+@launch_options
 @json_option
 @pass_app
 def run(
     app: App, *, what: str, detach: bool, lenient: bool, workers: int | None, role: str | None,
     target: str | None, name: str, reuse: tuple[str, ...], base: str | None, args: str | None,
-    budget: tuple[str, ...], yes: bool, as_json: bool,
+    budget: tuple[str, ...], yes: bool, limits: Limits, as_json: bool,
 ) -> int:  # fmt: skip
     """Run a plan, or go on with a run.
 
@@ -89,7 +92,7 @@ def run(
 
     asking = Asking(yes, as_json, again(click.get_current_context(), what))
     found = _submitted(app, what, _Order(
-        lenient, role, target, name, asking, parse_budget(budget), reuse, base, args
+        lenient, role, target, name, asking, parse_budget(budget), reuse, base, args, limits
     ))  # fmt: skip
     if detach:
         _say_detached(app, found, as_json=as_json)
@@ -161,6 +164,7 @@ def _submit(app: App, path: Path, order: _Order) -> Run:
     source = read_source(path, start=app.start)
     checked = checked_source(source, app.clock, lenient=order.lenient)
     compiled = with_budget(_with_args(plan_of(checked, source.name), order), order.budget)
+    require_launch(compiled, order.limits, source.name)
     say_problems(checked, source.name)
     workspace = app.workspace
     submission = Submission(
@@ -168,7 +172,7 @@ def _submit(app: App, path: Path, order: _Order) -> Run:
         name=order.name, target=order.target, role=order.role,
     )  # fmt: skip
     submission = begun(workspace, submission, reuse=order.reuse, base=order.base)
-    for one in unlanded_neighbours(workspace, [task.spec for task in compiled.tasks]):
+    for one in unlanded_neighbours(workspace, [task.spec for task in compiled.every]):
         if one.run.id in submission.reuses:
             continue
         say(
