@@ -102,6 +102,45 @@ def test_models_example_asks_five_models_of_five_providers_and_says_which_did_wh
     assert all(usd > 0 for _, usd in shares.values())
 
 
+#: Plan of nodes -> the files that land, besides those that were there.
+NODES = {
+    "audit": {"audit.txt"},
+    "tournament": {"greeting.txt", "farewell.txt"},
+    "loop": {"progress.txt", "note.txt"},
+    "expand": {"pages/claims.txt", "pages/scopes.txt", "pages/index.txt"},
+    "gates": {"change.txt", "RELEASED"},
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NODES)
+def test_example_of_nodes_runs_to_its_end(repo: Path, name: str) -> None:
+    (repo / "progress.txt").touch()
+    git(repo, "add", ".")
+    git(repo, "commit", "-qm", "progress")
+    before = set(git(repo, "ls-tree", "-r", "--name-only", "main").splitlines()) - {"progress.txt"}
+    assert run_cli("init", cwd=repo).status == 0
+    plan = str(EXAMPLES / "nodes" / f"{name}.yaml")
+    checked = json.loads(run_cli("check", plan, "--json", cwd=repo).out)
+    assert (checked["errors"], checked["warnings"]) == ([], [])
+    done = run_cli("run", "--yes", plan, "--workers", "2", "--json", cwd=repo)
+    outcome = json.loads(done.out)
+    if name == "gates":  # a person lets the release go
+        assert done.status == 10, done.err
+        assert run_cli("answer", "released", "yes", cwd=repo).status == 0
+        done = run_cli("run", outcome["run"], "--json", cwd=repo)
+    assert done.status == 0, done.err
+    assert json.loads(done.out)["verdict"] == "succeeded"
+    branch = f"wf/{outcome['run']}"
+    landed = set(git(repo, "ls-tree", "-r", "--name-only", branch).splitlines()) - before
+    assert landed - {"progress.txt"} == NODES[name] - {"progress.txt"}
+    if name == "loop":
+        rounds = git(repo, "show", f"{branch}:progress.txt").splitlines()
+        assert rounds == ["round 1", "round 2", "round 3"]
+    if name == "tournament":
+        assert git(repo, "show", f"{branch}:greeting.txt") == "Hello, and welcome."
+
+
 def test_demo_example_is_the_plan_that_the_demo_runs() -> None:
     shipped = ROOT / "wfledger/cli/demo_files/plan.yaml"
     assert (EXAMPLES / "demo/plan.yaml").read_bytes() == shipped.read_bytes()

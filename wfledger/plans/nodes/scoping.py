@@ -10,6 +10,7 @@ from wfledger.plans.checks import uncovered
 from wfledger.plans.nodes.compiling import contenders
 from wfledger.plans.nodes.model import Group, Leaf, Node, Review
 from wfledger.plans.nodes.narrowing import Narrowed
+from wfledger.plans.nodes.placeholders import mentions
 from wfledger.plans.nodes.tree import ROOT, Tree
 from wfledger.plans.problems import REPORTED, Findings, quote
 from wfledger.plans.writing import (
@@ -69,7 +70,8 @@ class Scoping:
         writer = Writer(leaf.id, pointer, access.scope, access.writes)
         scope = read_scope(writer, self._findings, missing=self._missing(number))
         if leaf.file_scope or access.writes:
-            hint_scopes(writer, scope, self._findings)
+            plain = tuple(one for one in scope.patterns if not mentions(one.text))
+            hint_scopes(writer, replace(scope, patterns=plain), self._findings)
         wanted = leaf.terms.deliverables
         allowed = access.scope if access.writes else ()
         self._findings.extend(uncovered(wanted, allowed, leaf.pointer, leaf.label))
