@@ -60,7 +60,8 @@ def go_on(scene: Scene) -> Move:
     try:
         require()
     except MissingExtraError as error:
-        return Stop("missing_extra", error.message, command=error.hint)
+        command = f"{error.hint} && wfledger retry {scene.task.id}"
+        return Stop("missing_extra", error.message, command=command)
     course = _Course(scene)
     if course.changed is not None:
         return Stop("replay_diverged", course.changed)
