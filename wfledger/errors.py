@@ -39,6 +39,12 @@ class UsageError(WfledgerError):
     exit_status = 2
 
 
+class LiveReplayUnavailableError(UsageError):
+    """A replay was to ask models for what is not on record."""
+
+    code = "live_replay_unavailable"
+
+
 class UnconfirmedError(WfledgerError):
     """A person is to say yes first, and nobody did; nothing was submitted. `card` says to what."""
 

@@ -50,6 +50,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "show": Verb("looking", "Show a task and its result."),
         "watch": Verb("watch", "Watch the fleet on a live board."),
         "history": Verb("results", "Show how things came about."),
+        "replay": Verb("replaying", "Decide again from a run's records."),
         "logs": Verb("results", "Show an attempt's output."),
         "open": Verb("deciding", "Make a worktree with a task's kept work."),
         "widen": Verb("deciding", "Allow a blocked task more paths."),

@@ -107,13 +107,14 @@ def advance(
 def _next_of(scene: Scene) -> tuple[Move, list[Task]]:
     """Return what comes next, and the tasks that it adds; a plan that cannot go on stops."""
     try:
-        move = _ask(scene)
+        move = ask(scene)
         return move, admitted(scene, move) if isinstance(move, Start) else []
     except _LASTING as error:
         return Stop("control_error", error.message), []
 
 
-def _ask(scene: Scene) -> Move:
+def ask(scene: Scene) -> Move:
+    """Return what a controller does next; changes nothing (replay asks the same way)."""
     if scene.state.facts.get("accepted"):
         return as_it_is(scene)
     module, name = KINDS[scene.control.kind]
@@ -179,7 +180,7 @@ def _decide(changes: Transaction, scene: Scene, move: Decide, *, key: str | None
     result = Result(
         task=task.id, attempt=attempt, status="succeeded", summary=move.summary,
         outputs=dict(move.outputs), findings=tuple(dict(one) for one in move.findings),
-        synthesis=move.synthesis, key=key,
+        synthesis=move.synthesis, handoffs=tuple(move.handoffs), key=key,
     )  # fmt: skip
     if move.landing is not None:
         kept = _take_over(scene, move.landing, attempt)
