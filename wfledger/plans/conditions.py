@@ -8,7 +8,7 @@ is done in a process of its own (`run.controllers.evaluating`).
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
 from typing import Any, Final
@@ -66,6 +66,8 @@ class EvaluationError(Exception):
         self.kind = kind
 
 
+# A check asks several times for each, and a plan may have thousands.
+@lru_cache(maxsize=4096)
 def problem(text: str) -> str | None:
     """Return why *text* is no expression, with help, or None; nothing is worked out."""
     if not text.strip():
@@ -85,6 +87,7 @@ def problem(text: str) -> str | None:
     return _read(tokens).trouble
 
 
+@lru_cache(maxsize=4096)
 def names(text: str) -> frozenset[str]:
     """Return the nodes that *text*, an expression, names: those whose results it is about."""
     return frozenset(_read(_tokens(text)).names)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Final
 
 from wfledger.core import bounds, scopes
 from wfledger.errors import InvalidPatternError
@@ -18,6 +19,10 @@ from wfledger.plans.nodes.tree import ROOT, Tree
 from wfledger.plans.problems import Findings, Problem, join, quote
 from wfledger.plans.rules import report_late, report_unknown
 from wfledger.plans.words import is_blank
+
+
+#: Nodes inside one another.
+DEPTH: Final = 200
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ def resolve(
         message = f"the plan has {count} nodes; a run has at most {bounds.RUN_TASKS} tasks"
         findings.error("too_many_tasks", message, "/nodes")
         return None
+    if _too_deep(tree, findings):
+        return None
     narrowed = narrowing.narrow(tree, plan)
     _declaration_rules(tree, narrowed, findings)
     if findings.parse:
@@ -63,6 +70,17 @@ def resolve(
         if (granted := narrowed.allowed.get(node)) is not None and isinstance(node, Leaf)
     }
     return Resolved(clean, replace(narrowed, allowed={**narrowed.allowed, **allowed}))
+
+
+def _too_deep(tree: Tree, findings: Findings) -> bool:
+    """Report a node inside of too many others; return whether there is one."""
+    deepest = max(tree.depth, default=0)
+    if deepest < DEPTH:
+        return False
+    node = tree.nodes[tree.depth.index(deepest)]
+    message = f"{node.label} is inside of {deepest} other nodes; at most {DEPTH - 1} are allowed"
+    findings.error("nested_too_deep", message, node.place)
+    return True
 
 
 # --- the document
