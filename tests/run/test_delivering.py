@@ -19,7 +19,7 @@ from tests.support.workspaces import (
     open_workspace,
     put_merging,
 )
-from wfledger.core.control import Delivered, GateTerms
+from wfledger.core.control import Control, Delivered, GateTerms, Promotion
 from wfledger.run import people
 from wfledger.run.scheduler import Scheduler
 from wfledger.run.workspace import Workspace
@@ -28,9 +28,10 @@ GIVER = f"{RUN}.plan"
 AT = Delivered(task=GIVER, attempt=1, number=0)
 
 
-def gives(*kinds: str, to: str = "builder") -> str:
+def gives(*kinds: str, to: str = "builder", **outputs: Any) -> str:
     handoffs = [{"to_role": to, "kind": kind, "payload": {"of": kind}} for kind in kinds]
-    return f"""printf '%s' '{json.dumps({"handoffs": handoffs})}' >"$WFLEDGER_RESULT_FILE" """
+    envelope = json.dumps({"handoffs": handoffs, "outputs": outputs})
+    return f"""printf '%s' '{envelope}' >"$WFLEDGER_RESULT_FILE" """
 
 
 def shows(folder: Path) -> str:
@@ -145,3 +146,26 @@ def test_work_that_is_sent_back_is_given_what_was_given_before(tmp_path: Path) -
     )  # fmt: skip
     drive(workspace)
     assert noted(tmp_path) == [f"{RUN}.one {GIVER}:notes", f"{RUN}.gate.1.one {GIVER}:notes"]
+
+
+@pytest.mark.requirement("WFL-CTRL-052")
+@pytest.mark.requirement("WFL-CTRL-053")
+@pytest.mark.long
+def test_candidates_of_one_choice_are_given_the_same_and_leave_what_the_chosen_one_leaves(
+    tmp_path: Path,
+) -> None:
+    workspace = ready(tmp_path)
+    tries = (f"{RUN}.try1", f"{RUN}.try2")
+    for number, name in enumerate(tries):
+        give = gives(f"of-{number}", to="tester", score=number)
+        add_task(
+            workspace, name.partition(".")[2], command=f"{shows(tmp_path)}; touch a; {give}",
+            plays="builder", write=("a",), candidate_of=f"{RUN}.best",
+        )  # fmt: skip
+    best = Control(kind="teacher_review", members=tries, promotion=Promotion(strategy="best_score"))
+    add_task(workspace, "best", command=None, control=best, after=tries, inputs=tries, write=("a",))
+    add_task(workspace, "test", command=shows(tmp_path), plays="tester", after=(f"{RUN}.best",))
+    drive(workspace)
+    assert sorted(noted(tmp_path)) == [
+        f"{RUN}.test {RUN}.best:of-1", f"{RUN}.try1 {GIVER}:notes", f"{RUN}.try2 {GIVER}:notes",
+    ]  # fmt: skip

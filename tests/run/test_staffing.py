@@ -8,10 +8,12 @@ import pytest
 
 from tests.support.cli import plan, wf, wf_json
 from tests.support.workspaces import make_workspace
+from wfledger.core.documents import TaskSpec
 from wfledger.core.statuses import Status
+from wfledger.errors import InvalidDocumentError
 from wfledger.plans.checking import check_text
 from wfledger.run.config.fleetfile import load
-from wfledger.run.staffing import staffed
+from wfledger.run.staffing import role_for_prompt, staffed
 
 FLEET = """
 [defaults]
@@ -90,3 +92,46 @@ def test_agent_type_names_the_role_where_there_is_no_default_one() -> None:
     assert _said("", {}) == ["t0 has a prompt and no worker"]
     verified = {"verify": [{"kind": "task", "prompt": "judge"}], "prompt": None, "command": "true"}
     assert _said(fleet, verified) == ["reviewer"]
+
+
+PARTS = """
+[role.critic]
+argv = ["tool", "{prompt}"]
+plays = ["reviewer", "Judge"]
+[role.builder]
+argv = ["tool", "{prompt}"]
+[role.planner]
+argv = ["tool", "{prompt}"]
+"""
+
+
+@pytest.mark.requirement("WFL-CTRL-055")
+@pytest.mark.parametrize(
+    ("spec", "given", "default", "role", "why"),
+    [
+        ({"role": "builder", "plays": "reviewer"}, "x", "y", "builder", "its plan names it"),
+        ({"plays": "Reviewer"}, "x", "y", "critic", "it plays the role Reviewer"),
+        ({"plays": "judge"}, None, None, "critic", "it plays the role judge"),
+        ({"plays": "builder"}, "x", "y", "builder", "it has the name of the role builder"),
+        ({"plays": "tester"}, "x", "y", "x", "whoever starts the run named it"),
+        ({"plays": "tester"}, None, "builder", "builder", "it is the default of fleet.toml"),
+        ({"agent_type": "plan"}, None, None, "planner", "its agent type is plan"),
+        ({"agent_type": "general"}, None, None, None, "its agent type is general"),
+    ],
+)
+def test_role_that_runs_a_prompt_is_chosen_in_one_order_and_said(
+    spec: dict[str, Any], given: str | None, default: str | None, role: str | None, why: str
+) -> None:
+    head = f'[defaults]\nrole = "{default}"\n' if default == "builder" else ""
+    chosen = role_for_prompt(TaskSpec(prompt="do", **spec), load(head + PARTS), given)
+    assert chosen == (role, why)
+
+
+@pytest.mark.requirement("WFL-CTRL-055")
+def test_part_that_two_roles_play_and_one_that_is_no_name_are_mistakes() -> None:
+    text = PARTS.replace("[role.builder]", '[role.builder]\nplays = ["REVIEWER", "a b"]')
+    with pytest.raises(InvalidDocumentError) as caught:
+        load(text)
+    said = str(caught.value)
+    assert "'REVIEWER' is played by critic as well" in said
+    assert "'a b' is no role of a plan" in said

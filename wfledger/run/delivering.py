@@ -23,15 +23,16 @@ class Deliveries:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        #: Task that is done -> what it left, and what it was given; neither changes any more.
+        #: Task that is done -> what it left; its choice, and what it was given. These stay.
         self._left: dict[str, tuple[Offered, ...]] = {}
-        self._given: dict[str, tuple[Delivered, ...]] = {}
+        self._given: dict[str, tuple[str | None, tuple[Delivered, ...]]] = {}
 
     def for_task(self, task: Task) -> tuple[Delivered, ...]:
         """Return everything that *task* is given when it goes on offer now, newest first.
 
         That is what it was given before, and what nobody else was. Work that a gate has sent back
-        is given what those before it were. To be asked under the ledger lock.
+        is given what those before it were, and candidates of one choice the same (WFL-CTRL-053). To
+        be asked under the ledger lock.
         """
         if task.spec.plays is None:
             return task.received
@@ -41,8 +42,12 @@ class Deliveries:
         mine = [one for one in left if same_role(one.handoff.to_role, task.spec.plays)]
         if not mine:
             return task.received
-        before = frozenset(task.spec.inputs) if task.spec.sent_back else frozenset[str]()
-        taken = {one for name, one in self._taken(task.run) if name not in {task.id, *before}}
+        shared = {task.id, *(task.spec.inputs if task.spec.sent_back else ())}
+        choice = task.spec.candidate_of
+        taken = {
+            one for name, other, one in self._taken(task.run)
+            if name not in shared and (choice is None or other != choice)
+        }  # fmt: skip
         return tuple(one.at for one in received(task.spec.plays, mine, taken))
 
     def _names(self, status: Status, run: str) -> Iterable[str]:
@@ -57,21 +62,25 @@ class Deliveries:
                 self._left[name] = self._left_by(task)
             except (WfledgerError, OSError):
                 continue  # a doctor finding; what it left is delivered once it can be read
-            self._given[name] = task.received
+            self._given[name] = (task.spec.candidate_of, task.received)
 
     def _left_by(self, task: Task) -> tuple[Offered, ...]:
-        """Return what *task* hands over; a candidate that was not chosen hands nothing over."""
-        if task.spec.control is not None or task.spec.candidate_of is not None:
+        """Return what *task* hands over; a candidate's choice does so in its place."""
+        if task.spec.candidate_of is not None:
             return ()
         attempt = task.accepted.attempt if task.accepted is not None else task.attempt
         result = self._ledger.result(task.id, attempt)
         return () if result is None else offered(task, result)
 
-    def _taken(self, run: str) -> Iterator[tuple[str, Delivered]]:
-        """Yield who was given what; who was cancelled before it had begun gives it back."""
+    def _taken(self, run: str) -> Iterator[tuple[str, str | None, Delivered]]:
+        """Yield who was given what, and the choice that it is a candidate of.
+
+        Who was cancelled before it had begun gives it back.
+        """
         for name in self._names(Status.DONE, run):
-            yield from ((name, one) for one in self._given.get(name, ()))
+            choice, given = self._given.get(name, (None, ()))
+            yield from ((name, choice, one) for one in given)
         for status in (*_OPEN, Status.CANCELLED):
             for task in self._ledger.tasks(status, run=run):
                 if status is not Status.CANCELLED or task.attempts:
-                    yield from ((task.id, one) for one in task.received)
+                    yield from ((task.id, task.spec.candidate_of, one) for one in task.received)

@@ -21,7 +21,7 @@ from wfledger.run.config.roles import Fleet
 from wfledger.run.looks.naming import resolve
 from wfledger.run.money.estimates import unpriced_models
 from wfledger.run.refnames import HEADS
-from wfledger.run.staffing import default_role, missing_roles, require_staffed
+from wfledger.run.staffing import default_role, missing_roles, require_staffed, role_for_prompt
 from wfledger.run.workspace import Workspace
 from wfledger.store.transaction import Transaction
 from wfledger.vcs.refs import RefUpdate, swap
@@ -151,7 +151,7 @@ def with_role(spec: TaskSpec, role: str | None, fleet: Fleet) -> TaskSpec:
         return spec.but(role=role)
     if spec.prompt is None or spec.command is not None or spec.manual or spec.role:
         return spec
-    return spec.but(role=role or default_role(fleet, spec.agent_type))
+    return spec.but(role=role_for_prompt(spec, fleet, role).role)
 
 
 def new_task(task_id: str, spec: TaskSpec, created: str) -> Task:

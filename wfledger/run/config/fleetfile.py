@@ -15,7 +15,13 @@ from wfledger.run.config.notify_settings import read_notify
 from wfledger.run.config.profiles import Profile
 from wfledger.run.config.provider_tables import read_provider
 from wfledger.run.config.providers import Provider
-from wfledger.run.config.role_tables import check_name, read_names, read_role, role_warnings
+from wfledger.run.config.role_tables import (
+    check_name,
+    read_names,
+    read_role,
+    refuse_doubles,
+    role_warnings,
+)
 from wfledger.run.config.roles import Fleet, Role, Worktree
 from wfledger.run.config.settings import Reader, read_toml
 
@@ -29,6 +35,7 @@ def load(text: str, *, machine_text: str = "", source: str = NAME) -> Fleet:
     confinement = read_confinement(defaults)
     tables = top.table("role")
     roles = tuple(read_role(tables.table(name), name, confinement) for name in tables.names())
+    refuse_doubles(tables, roles)
     own = _read_profiles(top)
     fleet = Fleet(
         roles=roles,

@@ -1,12 +1,13 @@
 """Reading `[role.NAME]`: a program, an agent by its adapter, or a model that wfledger talks to."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from wfledger.core import bounds
 from wfledger.core.authority import TOOLS
 from wfledger.core.documents import Limits
+from wfledger.core.handoffs import same_role
 from wfledger.core.routes import ModelPolicy
 from wfledger.core.usage import Budget
 from wfledger.run.config.confinement import Confinement, read_confinement
@@ -48,8 +49,20 @@ def read_role(table: Reader, name: str, defaults: Confinement) -> Role:
         limits=_read_limits(table),
         slots=table.integer("slots"),
         max_steps=table.integer("max_steps", high=1_000_000),
+        plays=table.each("plays", _part_problem),
         confinement=read_confinement(table, defaults, is_agent=adapter is not None),
     )
+
+
+def refuse_doubles(tables: Reader, roles: Sequence[Role]) -> None:
+    """Note each role of plans that two of *roles* play: nobody would know who is meant."""
+    players: list[tuple[str, str]] = []
+    for role in roles:
+        for part in role.plays:
+            other = next((name for known, name in players if same_role(known, part)), None)
+            if other is not None and other != role.name:
+                tables.table(role.name).wrong("plays", f"{part!r} is played by {other} as well")
+            players.append((part, role.name))
 
 
 def role_warnings(roles: tuple[Role, ...]) -> Iterator[str]:
@@ -94,6 +107,11 @@ def read_budget(table: Reader, key: str) -> Budget | None:
     tokens = inner.integer("tokens", high=bounds.MAX_TOKENS)
     steps = inner.integer("steps", high=1_000_000)
     return Budget(usd=usd, tokens=tokens, steps=steps) if table.has(key) else None
+
+
+def _part_problem(name: str) -> str | None:
+    fits = name and len(name) <= 64 and not any(c.isspace() or c in "\"'`=" for c in name)
+    return None if fits else "is no role of a plan: 1 to 64 characters without space, quotes and ="
 
 
 def _tool_problem(name: str) -> str | None:

@@ -72,6 +72,8 @@ class Role:
     slots: int | None = None
     #: Value of `{max_steps}` for a task that has none.
     max_steps: int | None = None
+    #: Roles of plans that it plays (spec 92).
+    plays: tuple[str, ...] = ()
     confinement: Confinement = UNCONFINED
 
 

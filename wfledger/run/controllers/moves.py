@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from wfledger.core.control import Control, ControlState, Synthesis
+from wfledger.core.control import Control, ControlState, Handoff, Synthesis
 from wfledger.core.documents import Accepted, Result, Run, Task, TaskSpec
 from wfledger.run.attempts.handed import landed_result
 from wfledger.run.workspace import Workspace
@@ -79,6 +79,8 @@ class Decide:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     findings: Sequence[Mapping[str, Any]] = ()
     synthesis: Synthesis | None = None
+    #: What the one that was chosen leaves for other roles.
+    handoffs: Sequence[Handoff] = ()
     #: What its result is without; a run with any such is degraded at best.
     missing: tuple[str, ...] = ()
     #: Blocked tasks that it started, and whose failure does not count any more: they are cancelled,

@@ -157,11 +157,13 @@ def _decide(scene: Scene, candidates: Candidates, recorded: Mapping[str, Any]) -
     choice = {**recorded, **candidates.report(winner)}
     if winner is None:
         return Decide(reason, outputs={"choice": choice}, missing=scene.missing)
-    result = scene.result(winner)
+    result, landing = scene.result(winner), _landing(scene, winner)
     return Decide(
         f"{winner} is chosen: {reason}", outputs={**outputs, "choice": choice},
-        findings=result.findings if result is not None else (),
-        landing=_landing(scene, winner), supersedes=candidates.over(),
+        findings=result.findings if result is not None else (), landing=landing,
+        # What is not held back has handed over by itself.
+        handoffs=result.handoffs if result is not None and landing is not None else (),
+        supersedes=candidates.over(),
     )  # fmt: skip
 
 
