@@ -28,6 +28,8 @@ _BOUNDS: Final = {
     "MAX_SLOTS": "`policy.slots`",
     "MAX_SECONDS": "seconds that a document may name",
     "SUMMARY_CHARS": "characters of `summary`",
+    "HANDOFFS": "`handoffs` of one envelope",
+    "HANDOFF_BYTES": "bytes of the `payload` of one handoff",
     "TRAILER_BYTES": "bytes of a text in a trailer",
     "WINDOW_MIN": "see below",
     "MAX_USD": "dollars of a budget",
