@@ -22,7 +22,8 @@ from wfledger.core.scopes import matches, overlap
 from wfledger.core.scopes import parse as parse_pattern
 from wfledger.core.statuses import TRANSITIONS, Status
 from wfledger.errors import WfledgerError
-from wfledger.plans.checking import check
+from wfledger.plans.checking import check, check_text
+from wfledger.plans.frontends import starlark
 from wfledger.store import claims
 
 FOLDER: Final = pages.SPEC / "vectors"
@@ -126,6 +127,14 @@ def _check(when: dict[str, Any]) -> Answer:
     return {"verdict": "ok", "phase_order": list(checked.plan.phase_order)}
 
 
+def _check_text(when: dict[str, Any]) -> Answer:
+    checked = check_text(
+        when["text"], when["source"], lenient=when["mode"] == "lenient",
+        evaluate=lambda text, source: starlark.evaluate(text, source, lambda: False),
+    )  # fmt: skip
+    return {"verdict": "ok" if checked.ok else checked.errors[0].kind}
+
+
 def _by_hand(when: dict[str, Any]) -> Answer:
     act = decide(
         Status(when["recorded"]), Status(when["found"]), same=when["same"],
@@ -149,6 +158,7 @@ OPERATIONS: Final[dict[str, Callable[[dict[str, Any]], Answer]]] = {
     "match": _match,
     "overlap": _overlap,
     "check": _check,
+    "check-text": _check_text,
     "by-hand": _by_hand,
     "claim-record": _claim_record,
     "take": offering.take_first,

@@ -8,6 +8,7 @@ from wfledger.core.bounds import MAX_SECONDS
 from wfledger.plans.frontends.fleet_tasks import FleetTask
 from wfledger.plans.model import AGENT_TYPES
 from wfledger.plans.problems import Findings, join, quote
+from wfledger.plans.words import is_blank
 
 #: The roles that the original knows, and what each is.
 _ROLES: Final[Mapping[str, str]] = {
@@ -151,7 +152,7 @@ class Lowering:
         if task.of("tags"):
             self._lost("tags are kept with the plan, and nothing acts on them", task, "tags")
         environment = task.of("workspace", "environment") or {}
-        required = [name for name in environment.get("required", ()) if name not in _STANDING]
+        required = [name for name in environment.get("required", ()) if _is_passed(name)]
         if required:
             message = f"{quote(required[0])} is passed on, but nothing looks whether it is set"
             self._lost(message, task, "workspace", "environment", "required")
@@ -161,12 +162,17 @@ class Lowering:
         for short, name in (("/class", "class"), ("/contracts", "coordination_contracts")):
             self._origin(short, "metadata", name)
         return {
-            "env": list(dict.fromkeys(name for name in named if name not in _STANDING)),
+            "env": [name for name in dict.fromkeys(named) if _is_passed(name)],
             # There the smaller number goes first, here the higher one.
             "priority": -priority if priority else None,
             "class": task.of("metadata", "class_"),
             "contracts": list(task.of("metadata", "contracts") or ()),
         }
+
+
+def _is_passed(name: str) -> bool:
+    """Whether a name has to be passed on; a blank one was reported."""
+    return name not in _STANDING and not is_blank(name)
 
 
 def _is_builder(task: FleetTask) -> bool:

@@ -77,7 +77,7 @@ def _once(text: str, source: str, cancelled: Callable[[], bool]) -> Evaluated:
     try:
         return _result(documents, source)
     except (PlanError, ValueError) as error:
-        return Evaluated(problem=Problem("starlark_error", str(error), ""))
+        return Evaluated(problem=Problem("starlark_error", str(error), "").at((1, 1)))
 
 
 def _banned(text: str) -> Problem | None:
@@ -127,8 +127,8 @@ def _problem(said: str) -> Problem:
 
 def _result(documents: list[dict[str, Any]], source: str) -> Evaluated:
     if not documents:
-        problem = Problem("missing_workflow", "the text never calls workflow(goal, nodes)", "")
-        return Evaluated(problem=problem)
+        message = "the text never calls workflow(goal, nodes)"
+        return Evaluated(problem=Problem("missing_workflow", message, "").at((1, 1)))
     document = documents[-1]
     reading.check_size(document, source)
     if len(json.dumps(document, allow_nan=False)) > bounds.PLAN_BYTES:
