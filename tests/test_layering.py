@@ -36,6 +36,8 @@ DOORS = {
     "cel": ["plans.conditions"],
     "starlark": ["plans.frontends.starlark"],
     "quickjs": ["plans.frontends.scripts"],
+    "jsonschema": ["plans.frontends.script_values"],
+    "referencing": ["plans.frontends.script_values"],
     "click": ["cli.*"],
     "rich": ["cli.*"],
     "watchdog": ["run.service.watching"],

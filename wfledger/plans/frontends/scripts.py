@@ -15,12 +15,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.resources import files
 from typing import Any, Final, Literal
 
 from wfledger.errors import WfledgerError
 from wfledger.plans.frontends import script_options, script_values, scripttext
 from wfledger.plans.frontends.script_options import Asked, OptionError
+from wfledger.plans.frontends.scriptworld import WORLD
 
 #: Tasks of one script.
 SPAWNS: Final = 1000
@@ -187,11 +187,10 @@ class _Machine:
             return Played("threw", message=str(error).strip() or "the interpreter gave up")
 
     def _begin(self) -> None:
-        world = files(__package__).joinpath("script.js").read_text("utf-8")
         given = json.dumps(self.script.args), json.dumps(self.script.total)
         # Lines of ours are counted after those of the script: they name no place in it.
         below = "\n" * (self.script.text.count("\n") + 1)
-        self._host = self._context.eval(below + world)(*given)
+        self._host = self._context.eval(below + WORLD)(*given)
         self._host("run", self._context.eval(_wrapped(self.script.text)))
         self._admit()
 

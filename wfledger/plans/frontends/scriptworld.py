@@ -1,5 +1,12 @@
-// What a script finds in its world, and the one function through which it is asked. Evaluated
-// before any line of the script is; everything that it rests on is taken while it is still itself.
+"""What a script finds in its world, as JavaScript: a function of its arguments and its budget.
+
+It yields the one function through which the script is run and asked. It is evaluated before any
+line of the script is, and takes everything that it rests on while that is still itself.
+"""
+
+from typing import Final
+
+WORLD: Final = r"""
 ((argsText, totalText) => {
   "use strict";
   const { parse, stringify } = JSON;
@@ -19,7 +26,7 @@
   const failure = (kind, message) => {
     const error = new Failure(message);
     error.kind = kind;
-    kindOf.call(kinds, error) ?? setKind.call(kinds, error, kind);
+    setKind.call(kinds, error, kind);
     return error;
   };
   const kind = (error) =>
@@ -123,8 +130,8 @@
       try {
         ending = { state: "returned", value: stringify(await main()) ?? "null" };
       } catch (error) {
-        ending = { state: "threw", kind: kind(error), message: why(error),
-                   stack: text((error !== null && typeof error === "object" && error.stack) || "") };
+        const stack = error !== null && typeof error === "object" && error.stack;
+        ending = { state: "threw", message: why(error), stack: text(stack || "") };
       }
     },
     calls: () => { const found = calls; calls = []; return stringify(found); },
@@ -139,3 +146,4 @@
   };
   return (what, given) => asked[what](given);
 })
+"""
