@@ -65,7 +65,10 @@ def node_rules(
         node.unknown, SHAPES[kind_of(node)], pointer=node.pointer, label=node.label,
         others=OTHER_NAMES, findings=findings,
     )  # fmt: skip
-    for kind, message, pointer in _strict(node):
+    found = _bounds(node)
+    # What could not be read is missing where it belongs, and has been told.
+    found += [] if findings.parse else _nothing(node)
+    for kind, message, pointer in found:
         findings.strictly(kind, message, pointer)
     for problem in _ours(node):
         findings.extend((problem,))
@@ -108,17 +111,23 @@ def _is_token(value: str) -> bool:
 # --- what only strict refuses
 
 
-def _strict(node: Node) -> list[_Found]:
+def _bounds(node: Node) -> list[_Found]:
     found = zeros(node.budget, node.label) if isinstance(node, Leaf | Group | Reduce | Loop) else []
+    if isinstance(node, Loop) and node.max_iterations == 0:
+        message = f"`max_iterations` of {node.label} is 0; at least 1 is needed"
+        found.append(("invalid_bound", message, join(node.pointer, "max_iterations")))
+    return found
+
+
+def _nothing(node: Node) -> list[_Found]:
+    """Return what of *node* needs something and holds nothing."""
+    found: list[_Found] = []
     if isinstance(node, Group | Chain | Loop) and not node.children:
         message = f"{node.label} has no children"
         found.append(("empty_branch", message, join(node.pointer, "children")))
     if isinstance(node, Cond) and not node.then_nodes and not node.else_nodes:
         message = f"{node.label} has no nodes in either arm"
         found.append(("empty_branch", message, join(node.pointer, "then_nodes")))
-    if isinstance(node, Loop) and node.max_iterations == 0:
-        message = f"`max_iterations` of {node.label} is 0; at least 1 is needed"
-        found.append(("invalid_bound", message, join(node.pointer, "max_iterations")))
     return found + [
         ("empty_field", f"{what} of {node.label} is {why}", join(node.pointer, name))
         for name, what, why in _empty(node)

@@ -20,8 +20,7 @@ from wfledger.plans.problems import Findings, Problem, join, quote
 from wfledger.plans.rules import report_late, report_unknown
 from wfledger.plans.words import is_blank
 
-
-#: Nodes inside one another.
+#: Nodes that one stands inside of.
 DEPTH: Final = 200
 
 
@@ -75,10 +74,10 @@ def resolve(
 def _too_deep(tree: Tree, findings: Findings) -> bool:
     """Report a node inside of too many others; return whether there is one."""
     deepest = max(tree.depth, default=0)
-    if deepest < DEPTH:
+    if deepest <= DEPTH:
         return False
     node = tree.nodes[tree.depth.index(deepest)]
-    message = f"{node.label} is inside of {deepest} other nodes; at most {DEPTH - 1} are allowed"
+    message = f"{node.label} is inside of {deepest} other nodes; at most {DEPTH} are allowed"
     findings.error("nested_too_deep", message, node.place)
     return True
 

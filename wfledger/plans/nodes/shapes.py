@@ -259,11 +259,13 @@ def _terms(common: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _leaf(common: Mapping[str, Any], values: dict[str, Any]) -> Node:
-    return Leaf(**_base(common), **_terms(common, values))
+    rest = _terms(common, values)
+    return Leaf(**_base(common), **rest)
 
 
 def _reduce(common: Mapping[str, Any], values: dict[str, Any]) -> Node:
-    return Reduce(**_base(common), **_terms(common, values))
+    rest = _terms(common, values)
+    return Reduce(**_base(common), **rest)
 
 
 def _review(common: Mapping[str, Any], values: dict[str, Any]) -> Node:
