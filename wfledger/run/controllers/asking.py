@@ -7,16 +7,18 @@ asked of a person, and an answer counts for the asking it was given for and no o
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from wfledger.core import bounds
 from wfledger.core.control import Condition
 from wfledger.core.documents import Limits, TaskSpec
 from wfledger.core.ids import child_id
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
 from wfledger.core.verification import is_pass
-from wfledger.run.controllers.evaluating import Trouble, work_out
+from wfledger.plans.nodes.placeholders import fill_command, fill_text
+from wfledger.run.controllers.evaluating import Trouble, Worth, work_out
 from wfledger.run.controllers.moves import Scene, Stop
 from wfledger.run.controllers.recorded import list_of, truth_of, variables_for
 from wfledger.run.controllers.saying import ANSWERS, asking
@@ -36,27 +38,32 @@ def asked_id(scene: Scene, step: str | int) -> str:
 
 
 def questions(
-    scene: Scene, step: str | int, *, after: tuple[str, ...] = ()
+    scene: Scene, step: str | int, *, about: Iterable[str] = ()
 ) -> tuple[tuple[str, TaskSpec], ...]:
-    """Return the task that is to be done, after those of *after*, before the condition is asked.
+    """Return the task that is to be done before the condition is asked; none for an expression.
 
-    None for an expression. A probe's exit status answers, and a judge's `outputs.verdict`.
+    A probe's exit status answers, and a judge's `outputs.verdict`. It is given the results of
+    *about*, as far as there are any. Raises `PlanError` where a placeholder cannot be filled in.
     """
     condition = _condition(scene)
     if condition.expression is not None:
         return ()
-    wall = Limits(wall_s=condition.timeout_s)
+    given = tuple(dict.fromkeys(name for name in about if scene.result(name) is not None))
+    inputs = given[: bounds.TASK_EDGES]
     common: dict[str, Any] = {
         "title": f"whether {scene.task.id} is answered yes", "agent_type": "verifier",
-        "after": after, "inputs": after, "limits": wall, "on_failure": "skip_continue",
-        "priority": scene.task.spec.priority, "env": scene.task.spec.env,
+        "after": inputs, "inputs": inputs, "limits": Limits(wall_s=condition.timeout_s),
+        "on_failure": "skip_continue", "priority": scene.task.spec.priority,
+        "env": scene.task.spec.env,
     }  # fmt: skip
+    values = _around(scene)
+    if scene.control.kind == "loop_until":
+        values["round"] = scene.state.step
     if condition.command is not None:
-        spec = TaskSpec(command=condition.command, probe=True, **common)
-    else:
-        prompt = f"{condition.prompt or ''}\n\n{_HOW}"
-        spec = TaskSpec(prompt=prompt, role=condition.role, **common)
-    return ((asked_id(scene, step), spec),)
+        command = fill_command(condition.command, values)
+        return ((asked_id(scene, step), TaskSpec(command=command, probe=True, **common)),)
+    prompt = f"{fill_text(condition.prompt or '', values)}\n\n{_HOW}"
+    return ((asked_id(scene, step), TaskSpec(prompt=prompt, role=condition.role, **common)),)
 
 
 def answer(
@@ -115,12 +122,17 @@ def _condition(scene: Scene) -> Condition:
 
 def _work_out(
     scene: Scene, text: str, nodes: Mapping[str, str], values: Mapping[str, Any]
-) -> Any:
-    args = scene.control.args
-    around = args.get("values", {}) if isinstance(args, dict) else {}
+) -> Worth | Trouble:
     known = {**scene.control.outer, **nodes}
-    variables = variables_for(scene.workspace, scene.run, text, known, {**around, **values})
+    seen = {**_around(scene), **values}
+    variables = variables_for(scene.workspace, scene.run, text, known, seen)
     return work_out(scene.workspace, scene.task, text, variables)
+
+
+def _around(scene: Scene) -> dict[str, Any]:
+    """Return the values of what the controller is part of: an item, or a round."""
+    args = scene.control.args
+    return dict(args.get("values", {})) if isinstance(args, dict) else {}
 
 
 def _verdict(scene: Scene, step: str | int, condition: Condition) -> bool | Stop | None:

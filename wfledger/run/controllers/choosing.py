@@ -20,7 +20,7 @@ def choose(scene: Scene) -> Move:
 def _ask(scene: Scene) -> Move:
     turn = f"ask-{scene.state.facts.get('turn', 1)}"
     if "questioned" not in scene.state.facts:
-        tasks = asking.questions(scene, turn)
+        tasks = asking.questions(scene, turn, about=scene.task.spec.inputs)
         if tasks:
             state = noted(scene, questioned=turn).but(on=tuple(task_id for task_id, _ in tasks))
             return Start(tasks, state, why="asks for its condition", asks=True)

@@ -156,8 +156,7 @@ def _lifted(scene: Scene, stands: GateState) -> Note | Stop:
     if verdict is True:
         return _note(scene, GateState("passed", stands.attempt), Outcome("human_approve"))
     if answer is None and was_asked(scene, _shut(stands)):  # told to try again: look once more
-        state = _state(scene, state="pending", asked=None)
-        return Note(state, "looks again")
+        return Note(_state(scene, state="pending", asked=None), "looks again")
     state = None
     if verdict is False and reason:
         state = _state(scene, reasons=[*scene.state.facts.get("reasons", ()), reason])

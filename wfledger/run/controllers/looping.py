@@ -73,7 +73,7 @@ def _ask(scene: Scene) -> Move:
     state, number = scene.state, scene.state.step
     turn = _turn(number)
     if state.facts.get("questioned") != number:
-        tasks = asking.questions(scene, turn)
+        tasks = asking.questions(scene, turn, about=state.facts["nodes"].values())
         if tasks:
             ids = tuple(task_id for task_id, _ in tasks)
             asked = noted(scene, questioned=number).but(on=(*state.on, *ids))
