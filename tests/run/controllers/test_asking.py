@@ -1,5 +1,6 @@
 """Asking: expressions, probes and judges answer, and where they do not a person does."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,8 @@ def test_condition_without_an_answer_is_asked_of_a_person(
     ("text", "why"),
     [
         ("item.map(x, item.map(y, item.map(z, x * y * z))).size() > 0", "2 s of computing"),
-        ("['wide enough']" + ".map(a, a + a)" * 40 + ".size() > 0", "512 MiB of memory"),
+        ("['wide enough']" + ".map(a, a + a)" * 40 + ".size() > 0",
+         "512 MiB of memory|2 s of computing"),
     ],
 )  # fmt: skip
 def test_expression_that_burns_harms_nobody_and_is_no_answer(
@@ -157,7 +159,7 @@ def test_expression_that_burns_harms_nobody_and_is_no_answer(
     stop = asking.answer(asks(workspace, text), 1, {}, item=list(range(1000)))
     assert isinstance(stop, Stop)
     assert stop.code == "expression"
-    assert why in stop.reason
+    assert re.search(why, stop.reason)
     assert list(workspace.ledger.layout.tmp.iterdir()) == []
 
 
