@@ -76,7 +76,9 @@ def show(card: "Card", *, err: bool = False) -> None:
 
 
 def _rows(card: "Card") -> list[tuple[str, str]]:
-    rows = [("agents", _agents(one)) for one in card.workers]
+    rows = [("script", "decides what it begins, and so what that may write and cost")]
+    rows *= bool(card.scripts)
+    rows += [("agents", _agents(one)) for one in card.workers]
     rows += [("may write", f"{_some(card.writes)} ({plural(card.writers, 'task')})")] * bool(
         card.writers
     )
@@ -84,10 +86,11 @@ def _rows(card: "Card") -> list[tuple[str, str]]:
     rows += [("checks", line) for line in _lines(card.checks)]
     if card.commands.count or card.checks.count:
         rows.append(("sandbox", f"{card.sandbox} (of commands and checks)"))
-    rows.append(("network", "yes" if card.network else "no"))
+    so_far = " (besides what the script begins)" if card.scripts else ""
+    rows.append(("network", f"{'yes' if card.network else 'no'}{so_far}"))
     named = (f"{name} (not set here)" if name in card.unset else name for name in card.secrets)
     rows.append(("secrets", ", ".join(named) or "none"))
-    rows.append(("cost", str(card.cost)))
+    rows.append(("cost", f"{card.cost}{so_far}"))
     rows += [("cap", line) for line in _lines(card.caps)] or [("cap", "none")]
     return rows
 

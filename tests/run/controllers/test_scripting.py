@@ -234,6 +234,33 @@ def test_what_is_not_as_it_was_stops_the_script(tmp_path: Path, change: str) -> 
 
 
 @pytest.mark.long
+@pytest.mark.requirement("WFL-FRONT-055")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Array.prototype.toJSON = () => 7; await task('x')",
+        "Object.prototype.toJSON = () => '{'; await task('x')",
+        "let v = []; for (let n = 0; n < 5000; n++) v = [v]; return v",
+        "Function.prototype.call = null; Array.prototype[Symbol.iterator] = null; await task('x')",
+    ],
+)
+def test_a_script_that_breaks_its_world_ends_alone(tmp_path: Path, text: str) -> None:
+    workspace = make_workspace(tmp_path)
+    add_script(workspace, text)
+    go_on(workspace)
+    assert block_of(workspace)[0] == "script"
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-CTRL-097")
+def test_a_value_that_cannot_be_written_down_is_written_as_far_as_it_can(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    add_script(workspace, "return ['a\\ud800b', '\\u0000', NaN, 1e400]")
+    go_on(workspace)
+    assert decided(workspace, SCRIPT).outputs["value"] == ["a?b", "\x00", None, None]
+
+
+@pytest.mark.long
 @pytest.mark.requirement("WFL-CTRL-096")
 def test_a_script_that_never_ends_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(playing, "_CPU_S", 1)

@@ -81,6 +81,8 @@ class Card:
     caps: Listed
     #: Why a person is asked; empty: it starts without.
     asks: tuple[str, ...]
+    #: Scripts: what they begin is not among the rest.
+    scripts: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape that `plan --json` and a refused `run --json` print."""
@@ -123,6 +125,7 @@ def card_for(plan: Plan, around: Circumstances) -> Card:
         cost=estimate(asked, plan.budget),
         caps=_listed(_caps(plan, specs, agents, around.fleet)),
         asks=(),
+        scripts=sum(1 for spec in specs if _is_script(spec)),
     )
     return _asking(card, plan)
 
@@ -135,7 +138,7 @@ def text_of(command: Command) -> str:
 def _asking(card: Card, plan: Plan) -> Card:
     """Return *card* with the reasons to ask (WFL-CARD-002)."""
     reasons = []
-    if any(_is_script(task.spec) for task in plan.every):
+    if card.scripts:
         reasons.append("a script decides what is started and what may write")
     if card.writers:
         reasons.append("it may write")
