@@ -225,10 +225,20 @@ def _names(scene: Scene) -> dict[str, str]:
     return names | {name.removeprefix(prefix): name for name in members} | {n: n for n in members}
 
 
+def _as_said(result: Result | None, names: Mapping[str, str]) -> Mapping[str, str]:
+    """Return *names* with those of the run that a reused result is from (WFL-REUSE-001)."""
+    if result is None or result.reused is None:
+        return names
+    run = result.reused.task.partition(".")[0]
+    members = set(names.values())
+    return {**{f"{run}.{one.partition('.')[2]}": one for one in members}, **names}
+
+
 def _ballot(scene: Scene, judge: str, names: Mapping[str, str]) -> Ballot:
     """Return what a judge says; a dead one abstains."""
     result = scene.result(judge)
     if result is not None:
+        names = _as_said(result, names)
         replayed, _ = _replays(scene, [judge], names)
         scores = {one.candidate: one.measured.score for one in replayed}
         # Who has replayed the candidates has scored them by that.
@@ -250,11 +260,11 @@ def _replays(
         result = scene.result(source)
         given = result.outputs.get("replays") if result is not None else None
         for one in given if isinstance(given, list) else ():
-            read = rules.read_replay(one)
+            read, known = rules.read_replay(one), _as_said(result, names)
             if isinstance(read, str):
                 troubles.append(f"{source}: {read}")
-            elif read.candidate not in names:
+            elif read.candidate not in known:
                 troubles.append(f"{source}: {read.candidate} is no candidate")
             else:
-                found.append(replace(read, candidate=names[read.candidate]))
+                found.append(replace(read, candidate=known[read.candidate]))
     return tuple(found), tuple(troubles)

@@ -20,7 +20,7 @@ from wfledger.run.controllers.parts import noted
 _HOW: Final = """## How you judge
 
 Change nothing. The candidates are those named above; each has its result, and what it changed, in
-the folder $WFLEDGER_INPUTS as NAME.json and NAME.diff. Write to the file named by
+the folder $WFLEDGER_INPUTS as RUN.NAME.json and RUN.NAME.diff. Write to the file named by
 $WFLEDGER_RESULT_FILE: {"status": "succeeded", "summary": "WHY",
 "outputs": {"scores": {"NAME": 0 to 100}, "selected": "NAME"}}. Where none of them is fit, give
 "verdict": "failed" in outputs and select none."""
@@ -64,12 +64,14 @@ def _ask(scene: Scene) -> Move:
 
 def _judge(scene: Scene, judge: Condition, number: int) -> TaskSpec:
     task, members = scene.task, scene.control.members
-    prompt = None
+    prompt, run = None, f"{task.run}."
     if judge.command is None:
-        named = "\n".join(f"- {name}" for name in members)
+        # Without the run: what is asked is the same in another one (WFL-REUSE-001).
+        named = "\n".join(f"- {name.removeprefix(run)}" for name in members)
         prompt = f"{judge.prompt or ''}\n\n## The candidates\n\n{named}\n\n{_HOW}"
     return TaskSpec(
-        title=f"judge {number} of {task.id}", command=judge.command, prompt=prompt,
+        title=f"judge {number} of {task.id.removeprefix(run)}",
+        command=judge.command, prompt=prompt,
         role=judge.role if prompt is not None else None, agent_type="verifier",
         after=task.spec.after or members, inputs=task.spec.inputs or members,
         limits=Limits(wall_s=judge.timeout_s), on_failure="skip_continue",
