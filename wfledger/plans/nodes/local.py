@@ -59,12 +59,12 @@ def node_rules(
             findings.error(kind, message, pointer)
     seen.add(node.id)
     _late(node, in_template=in_template, findings=findings)
-    for problem in said:
-        findings.strictly(problem.kind, problem.message, problem.pointer)
     report_unknown(
         node.unknown, SHAPES[kind_of(node)], pointer=node.pointer, label=node.label,
         others=OTHER_NAMES, findings=findings,
     )  # fmt: skip
+    for problem in said:
+        findings.strictly(problem.kind, problem.message, problem.pointer)
     found = _bounds(node)
     # What could not be read is missing where it belongs, and has been told.
     found += [] if findings.parse else _nothing(node)
