@@ -17,9 +17,10 @@ from wfledger.core.documents import Accepted, Attempt, Result, Run, Task
 from wfledger.core.graph import Readiness, Standing, readiness
 from wfledger.core.statuses import Status
 from wfledger.errors import BusyError, GitError
+from wfledger.run.attempts.synthesis import with_synthesis
 from wfledger.run.delivering import Deliveries
 from wfledger.run.refnames import keep_ref
-from wfledger.run.reuse.earlier import Catalog, Earlier
+from wfledger.run.reuse.earlier import REUSE, Catalog, Earlier
 from wfledger.run.reuse.keying import Keyer, Work
 from wfledger.run.workspace import Workspace
 from wfledger.store.transaction import Transaction
@@ -31,8 +32,6 @@ faults.register("reuse.kept", "reuse.result-written", "reuse.taken")
 
 #: Tasks that are looked up in one step of the scheduler; the others follow in the next.
 PER_STEP: Final = 256
-#: Who made an attempt that nobody made.
-WORKER: Final = "reuse"
 
 
 @dataclass(frozen=True)
@@ -139,8 +138,12 @@ def prepare(
         return None  # objects that are gone; it is done anew
     faults.point("reuse.kept")
     waive = () if work.head != work.base else ("no_change",)
+    # What wfledger puts together names tasks: those of this run.
+    made = with_synthesis(
+        workspace, task.but(missing=missing), _copied(task, number, work, earlier)
+    )
     return Offer(
-        task.id, missing, _copied(task, number, work, earlier),
+        task.id, missing, made,
         Accepted(attempt=number, head=work.head, base=work.base, waive=waive), task.received,
     )  # fmt: skip
 
@@ -203,7 +206,7 @@ def take(workspace: Workspace, changes: Transaction, offer: Offer) -> bool:
     said = f"reused from {source.task}, attempt {source.attempt}" if source else "reused"
     now = iso(workspace.clock.now())
     attempt = Attempt(
-        number=offer.accepted.attempt, worker=WORKER, outcome="succeeded", message=said,
+        number=offer.accepted.attempt, worker=REUSE, outcome="succeeded", message=said,
         started=now, ended=now,
         kept=offer.accepted.head if offer.accepted.head != offer.accepted.base else None,
     )  # fmt: skip
