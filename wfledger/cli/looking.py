@@ -94,6 +94,7 @@ def _run_row(line: "RunLine") -> tuple[str, ...]:
     failed = failures_line(line.failures)
     more = [f"failed attempts: {failed}"] if failed else []
     more += [f"used: {spent_line(line.spent)}"] if line.spent is not None else []
+    more += [f"takes results of {run.reuses[0]}"] if run.reuses else []
     return run.id, clean_line(run.name or run.goal, _GOAL), done, "; ".join([state, *more])
 
 
@@ -259,6 +260,8 @@ def _say_attempts(task: "Task") -> None:
 
 
 def _say_result(result: "Result") -> None:
+    if result.reused is not None:
+        say(f"reused from {result.reused.task}, attempt {result.reused.attempt}")
     if result.summary:
         say("summary:")
         say(_indented(result.summary))

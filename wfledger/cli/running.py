@@ -226,6 +226,8 @@ def say_outcome(outcome: "Outcome") -> None:
     if verdict.due != verdict.total:
         counted += f"; of {verdict.due} that were due, {verdict.covered} succeeded"
     click.echo(f"run {found.id} {status_name(state)}: {counted}")
+    if outcome.reused:
+        say(f"  {plural(outcome.reused, 'result')} taken from {', '.join(found.reuses)}")
     for need in outcome.needs:
         first, *more = need.reason.splitlines() or [""]
         say(f"  {need.task} ({need.code}): {first}")

@@ -18,6 +18,7 @@ from wfledger.run.looks.needs import Need, needs, obstacles
 from wfledger.run.looks.view import is_apart
 from wfledger.run.people import retry
 from wfledger.run.refnames import HEADS
+from wfledger.run.reuse.earlier import reused_in
 from wfledger.run.submit import follow_target
 from wfledger.run.upkeep.housekeeping import keep_house_if_due
 from wfledger.run.workspace import Workspace
@@ -50,6 +51,8 @@ class Outcome:
     interrupted: bool = False
     #: Commits on the run's branch that its target lacks.
     unlanded: int = 0
+    #: Tasks whose results were taken from earlier runs.
+    reused: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape that `run --json` prints."""
@@ -67,6 +70,7 @@ class Outcome:
             "needs": [need.as_json() for need in self.needs],
             "cancelled": list(self.cancelled),
             "unlanded": self.unlanded,
+            "reused": self.reused,
             "next": list(self.next_commands),
         }
 
@@ -167,7 +171,7 @@ def conclude(
     return Outcome(
         run, verdict, task_ids(workspace, run), wanted, tuple(cancelled),
         interrupted=interrupted and verdict.state == "running",
-        unlanded=_unlanded(workspace, run),
+        unlanded=_unlanded(workspace, run), reused=reused_in(workspace, run),
     )  # fmt: skip
 
 

@@ -63,6 +63,9 @@ def test_run_again_takes_every_result_and_works_for_what_changed(
         found = wf_json(repo, "show", f"{again['run']}.{name}")
         assert found["result"]["reused"] == {"task": f"{first['run']}.{name}", "attempt": 1}
         assert found["task"]["attempts"][0]["worker"] == "reuse"
+    assert (first["reused"], again["reused"]) == (0, 2)
+    assert f"reused from {first['run']}.r" in wf(repo, "why", f"{again['run']}.r").out
+    assert wf_json(repo, "status", again["run"])["runs"][0]["reuses"] == [first["run"]]
     tasks["r"] = reader(tmp_path, "r2", after=["a"])
     assert actions(repo, plan(tmp_path, tasks), again["run"]) == {"a": "reuse", "r": "run"}
     third = run(repo, plan(tmp_path, tasks), "--reuse", again["run"][:5])

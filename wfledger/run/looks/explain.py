@@ -26,6 +26,7 @@ from wfledger.run.money.caps import capped
 from wfledger.run.pausing import pause_of
 from wfledger.run.presence import driven, is_driven
 from wfledger.run.pressure import pressure_of
+from wfledger.run.reuse.earlier import REUSE
 from wfledger.run.scheduler import Scheduler, admission
 from wfledger.run.slots import all_taken, count_of
 from wfledger.run.workers.routing import Router
@@ -353,13 +354,18 @@ class _Explainer:
 
     def _done(self, entry: Entry) -> Why:
         landed = entry.task.landed
+        if landed is not None and landed.how == "decided":
+            result = self._ledger.result(entry.task.id, entry.task.attempt)
+            return self._say(entry, "done", f"it has decided: {result.summary if result else '?'}")
+        last = entry.task.attempts[-1] if entry.task.attempts else None
+        reused = f"; {last.message}" if last is not None and last.worker == REUSE else ""
         if landed is None or landed.commit is None:
-            return self._say(entry, "done", "it is done; there was nothing to merge")
+            return self._say(entry, "done", f"it is done; there was nothing to merge{reused}")
         if landed.how == "kept":
             reason = f"it is kept as {landed.target} for {entry.task.spec.candidate_of} to choose"
             return self._say(entry, "done", f"{reason}; `wfledger diff {entry.task.id}` shows it")
         branch = (landed.target or "").removeprefix("refs/heads/")
-        return self._say(entry, "done", f"it landed as {landed.commit[:12]} on {branch}")
+        return self._say(entry, "done", f"it landed as {landed.commit[:12]} on {branch}{reused}")
 
     def _cancelled(self, entry: Entry) -> Why:
         from wfledger.run.looks.past import happenings

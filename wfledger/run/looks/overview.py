@@ -89,6 +89,7 @@ class RunLine:
             "created": self.run.created,
             "branch": self.run.branch.removeprefix(HEADS),
             "target": self.run.target.removeprefix(HEADS),
+            "reuses": list(self.run.reuses),
             "counts": self.counts,
             "total": self.total,
             "usage": usage_json(self.spent, self.shares),

@@ -5,12 +5,16 @@ Only what is done counts: what failed, was given up or waits for somebody is nev
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
-from wfledger.core.documents import Result, Task
+from wfledger.core.documents import Result, Run, Task
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
 from wfledger.run.attempts.handed import landed_result
 from wfledger.run.workspace import Workspace
+
+#: Who made an attempt that nobody made.
+REUSE: Final = "reuse"
 
 
 @dataclass(frozen=True)
@@ -68,3 +72,11 @@ def read_done(workspace: Workspace, name: str) -> Earlier | None:
     except (WfledgerError, OSError, ValueError):
         return None  # a doctor finding; the task is done again
     return None if result is None else Earlier(entry.task, result)
+
+
+def reused_in(workspace: Workspace, run: Run) -> int:
+    """Return how many results of *run* were taken from earlier runs."""
+    if not run.reuses:
+        return 0
+    done = workspace.ledger.tasks(Status.DONE, run=run.id)
+    return sum(1 for task in done if task.attempts and task.attempts[-1].worker == REUSE)
