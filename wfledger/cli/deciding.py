@@ -109,12 +109,14 @@ def accept(app: App, *, task: str, waive: tuple[str, ...], as_json: bool) -> Non
     """Land what a blocked task's last attempt made, or what was mended in its `open` worktree.
 
     Scope, verification, merge and gate are checked as ever; no attempt is spent. Of a task without
-    a write scope only the report counts; what it changed is kept and does not land.
+    a write scope only the report counts; what it changed is kept and does not land. A loop or
+    another controller goes on with what there is.
     """
     from wfledger.run import people
 
     done = people.accept(app.workspace, app.task_id(task), waive=waive)
     what = "its result goes on to be landed" if done.spec.writes else "its report counts"
+    what = "it goes on as it is" if done.spec.control is not None else what
     _told(app, done, what, as_json=as_json)
 
 

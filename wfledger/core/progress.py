@@ -1,6 +1,8 @@
 """How far a controller has come, in a few words for people. Pure."""
 
-from wfledger.core.control import Control, ControlState
+import shlex
+
+from wfledger.core.control import Condition, Control, ControlState
 from wfledger.core.documents import TaskSpec
 from wfledger.core.looping import allowed_rounds
 
@@ -26,8 +28,9 @@ def _rounds(control: Control, state: ControlState) -> str:
     of = "" if control.bound is None else f" of {allowed}"
     if state.step == 0:
         return f"no round{of} begun"
-    asks = "asks after " if state.facts.get("questioned") == state.step else ""
-    return f"{asks}round {state.step}{of}"
+    facts = state.facts
+    asks = facts.get("questioned") == state.step != facts.get("answered")
+    return f"{'asks after ' if asks else ''}round {state.step}{of}"
 
 
 def described(spec: TaskSpec) -> str:
@@ -36,6 +39,12 @@ def described(spec: TaskSpec) -> str:
     if control is None:
         return ""
     what = control.kind.replace("_", " ")
-    condition = control.condition.expression if control.condition is not None else None
-    about = condition or control.source
+    about = _asked(control.condition) if control.condition is not None else control.source
     return f"{what}: {about}" if about else what
+
+
+def _asked(condition: Condition) -> str:
+    command = condition.command
+    if command is not None and not isinstance(command, str):
+        command = shlex.join(command)
+    return condition.expression or command or condition.prompt or ""
