@@ -82,7 +82,7 @@ def check_text(
     if front is None:
         return _checked(findings, None)
     found = Findings(lenient=lenient, taken=front.taken)
-    plan = _plan_of(front.document, found)
+    plan = _plan_of(front.document, found) if front.is_readable else None
     front.tell(found, findings)
     checked = _checked(findings, plan)
     plan = checked.plan and replace(checked.plan, warnings=checked.warnings)

@@ -5,7 +5,7 @@ Three shapes are read: an object with `tasks`, a list of tasks, and one task.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from wfledger.plans import fields
@@ -42,14 +42,14 @@ def is_fleet(document: object) -> bool:
     return bool(_OF_DOCUMENTS & document.keys()) or any(_OF_TASKS & one.keys() for one in listed)
 
 
-def lower(front: Front, stem: str, findings: Findings) -> Front | None:
+def lower(front: Front, stem: str, findings: Findings) -> Front:
     """Return the short form that a Fleet document stands for; *stem* names it if nothing else does.
 
-    What is wrong goes to *findings*; with an error of type nothing is returned.
+    What is wrong goes to *findings*; with an error of type there is no document.
     """
     read = _read(front.document, findings)
     if findings.parse:
-        return None
+        return replace(front, is_readable=False)
     rules = _Rules(findings)
     rules.document(read)
     lowering = Lowering(findings)

@@ -38,6 +38,8 @@ class Front:
     refuses: Callable[[Problem], bool] = _never
     #: Kinds that strict refuses elsewhere and takes here, with a warning.
     taken: frozenset[str] = frozenset()
+    #: Whether there is a document at all; if not, the front end has said why.
+    is_readable: bool = True
 
     def tell(self, found: Findings, findings: Findings) -> None:
         """Add to *findings*, what the front end says itself, what was *found* in its document.

@@ -126,6 +126,8 @@ def parse_problem(text: str) -> tuple[str, scripttext.Place] | None:
     require()
     import quickjs
 
+    if "\0" in text:
+        return "a NUL character", scripttext.place_of(text, text.index("\0"))
     context = quickjs.Context()
     context.set_memory_limit(HEAP_BYTES)
     context.set_max_stack_size(STACK_BYTES)
@@ -136,7 +138,7 @@ def parse_problem(text: str) -> tuple[str, scripttext.Place] | None:
             context.eval(f"{opening}{body}{closing}")
         except quickjs.JSException as error:
             if _sentence(str(error)) != "0":
-                return _sentence(str(error)), _line(str(error), text) or scripttext.Place(1, 1)
+                return _sentence(str(error)), _place_in(str(error), text)
     return None
 
 
@@ -265,8 +267,8 @@ class _Machine:
             return self._played("stuck", told, message="it waits for something that is no task")
         if ending["state"] == "returned":
             return self._played("returned", told, value=json.loads(ending["value"]))
-        place = _line(ending["stack"], self.script.text)
-        where = f" (line {place.line})" if place is not None else ""
+        inside = _lines(ending["stack"], self.script.text)
+        where = f" (line {inside[0]})" if inside else ""
         return self._played("threw", told, message=f"{ending['message']}{where}")
 
     def _played(
@@ -296,11 +298,15 @@ def _sentence(error: str) -> str:
     return error.strip().partition("\n")[0] or "cannot be read"
 
 
-def _line(error: str, text: str) -> scripttext.Place | None:
-    """Return the first line of *text* that an error names; the interpreter counts no columns."""
+def _lines(error: str, text: str) -> list[int]:
+    """Return the lines of *text* that an error names, innermost first; others are of our own."""
     last = max(1, len(text.splitlines()))
-    named = [int(line) for line in re.findall(r"<input>:(\d+)", error)]
-    if not named:
-        return None
-    inside = [line for line in named if line <= last]
-    return scripttext.Place(inside[0] if inside else last, 1)
+    return [n for line in re.findall(r"<input>:(\d+)", error) if (n := int(line)) <= last]
+
+
+def _place_in(error: str, text: str) -> scripttext.Place:
+    """Return where a text cannot be parsed; the interpreter counts no columns."""
+    inside = _lines(error, text)
+    # What is missing at the end is missed behind it.
+    behind = len(text.splitlines()) if "<input>:" in error else 1
+    return scripttext.Place(inside[0] if inside else max(1, behind), 1)

@@ -94,7 +94,7 @@ def _bare(workspace: Workspace, data: dict[str, Any], stem: str) -> TaskSpec:
     edges = {name: _names(data, name) for name in ("after", "inputs")}
     rest = {name: value for name, value in data.items() if name not in edges}
     plan = {"goal": stem, "tasks": [{**rest, "id": "task"}]}
-    checked = check_text(json.dumps(plan).encode(), stem)
+    checked = check_text(json.dumps(plan).encode(), f"{stem}.json")
     if checked.plan is None:
         errors = [
             f"{error.pointer.removeprefix('/tasks/0')}: {error.message}" for error in checked.errors
