@@ -73,6 +73,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Verb]]] = {
     "Tools": {
         "trust": Verb("trusting", "Say yes or no to what changed while attempts ran."),
         "mcp": Verb("serving", "Serve an agent: the verbs of workers as its tools."),
+        "graph": Verb("graph", "Draw a plan, or a run."),
         "scope": Verb("tools", "Compare write scopes."),
         "setup": Verb("setup", "Tell a coding agent about the ledger."),
         "hook": Verb("hook", "Answer an agent's hook."),

@@ -1,4 +1,4 @@
-"""Writes a plan out as the canonical phases document (`plan --expand`, WFL-PLAN-043)."""
+"""Writes a plan out as its canonical document (`plan --expand`, WFL-PLAN-043, WFL-NODE-080)."""
 
 import json
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from wfledger.errors import PlanError
 from wfledger.plans import checking, fields, short
 from wfledger.plans.checking import Checked
 from wfledger.plans.model import CONFIG, PHASE, TASK
+from wfledger.plans.nodes.writing import in_order
 
 
 def expand_text(text: str | bytes, source: str, *, lenient: bool = False) -> str:
@@ -16,7 +17,7 @@ def expand_text(text: str | bytes, source: str, *, lenient: bool = False) -> str
 
 
 def expand_checked(checked: Checked, *, lenient: bool = False) -> str:
-    """Return the canonical phases document as JSON text, ending with a line feed.
+    """Return the canonical document of phases or nodes as JSON text, ending with a line feed.
 
     Raises `PlanError` if the plan cannot be read or has errors; `errors` lists them all.
     """
@@ -32,9 +33,12 @@ def expand_checked(checked: Checked, *, lenient: bool = False) -> str:
 
 
 def write(document: Mapping[str, Any]) -> str:
-    """Return *document*, which is valid, with its fields in the order of spec 90."""
-    shown = _ordered(document, CONFIG)
-    shown["phases"] = [_phase(phase) for phase in document["phases"]]
+    """Return *document*, which is valid, with its fields in the order of spec 90 or 95."""
+    if "nodes" in document:
+        shown = in_order(document, _sorted)
+    else:
+        shown = _ordered(document, CONFIG)
+        shown["phases"] = [_phase(phase) for phase in document["phases"]]
     return json.dumps(shown, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 

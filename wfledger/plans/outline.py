@@ -10,7 +10,7 @@ from typing import Any, Final
 from wfledger.core.control import Control
 from wfledger.core.documents import TaskSpec
 from wfledger.core.text import clean_line
-from wfledger.plans.compiling import Plan
+from wfledger.plans.compiling import CompiledTask, Plan
 from wfledger.plans.ordering import depth_first
 
 #: Controllers that hold the tasks which they are made of.
@@ -66,7 +66,16 @@ def of_plan(plan: Plan) -> tuple[Part, ...]:
 
 def of_tasks(plan: Plan) -> list[Part]:
     """Return a part for each task that *plan* may start, in the order of `Plan.every`."""
-    return [part_of(task.node, task.given, task.spec) for task in plan.every]
+    return [
+        part_of(task.node, f"{_arm(task)}{task.given}", task.spec) for task in plan.every
+    ]
+
+
+def _arm(task: CompiledTask) -> str:
+    """Return what is said before a node that stands in one arm of a condition."""
+    holder = task.spec.parent
+    inner = task.node.removeprefix(f"{holder}.") if holder is not None else ""
+    return next((f"{arm}: " for arm in ("then", "else") if inner.startswith(f"{arm}.")), "")
 
 
 def within_groups(parts: Iterable[Part], specs: Mapping[str, TaskSpec]) -> tuple[Part, ...]:

@@ -145,8 +145,10 @@ class _Builder:
         self._keep(node, spec.but(after=after, inputs=inputs), name)
 
     def _keep(self, node: Node, spec: TaskSpec, name: str | None = None) -> None:
-        name = name or self._compiled.name_of(node)
-        self._compiled.tasks[name] = CompiledTask(name, node.id, spec, kind_of(node))
+        own = self._compiled.name_of(node)
+        name = name or own
+        given = f"{node.id}{name.removeprefix(own)}"
+        self._compiled.tasks[name] = CompiledTask(name, given, spec, kind_of(node))
 
     def _controller(self, control: Control, on_failure: str | None = None) -> TaskSpec:
         policy: Any = on_failure or self._setting.on_failure

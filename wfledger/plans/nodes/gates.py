@@ -15,7 +15,7 @@ from wfledger.plans.problems import Findings, quote
 
 def set_gates(compiled: Compiled, gates: Sequence[GateDoc], setting: Setting) -> None:
     """Add a controller for each gate, and let what it holds back wait for it."""
-    players = _players(compiled)
+    players = _players(compiled) if gates else {}
     for gate, name in zip(gates, _names(compiled, gates), strict=True):
         mine = players.get(gate.role.lower(), {})
         if not mine:
@@ -29,6 +29,8 @@ def set_gates(compiled: Compiled, gates: Sequence[GateDoc], setting: Setting) ->
 
 def _names(compiled: Compiled, gates: Sequence[GateDoc]) -> list[str]:
     """Return the name of each gate's task; nodes keep theirs."""
+    if not gates:
+        return []
     taken = set(compiled.tasks)
     given: list[str] = []
     for gate in gates:

@@ -86,7 +86,7 @@ def check_placeholders(nodes: Sequence[Node], findings: Findings) -> None:
         checker = _Checker(within if isinstance(node, Loop) else known, findings)
         spec = node.raw.get("spec")
         for name, item in spec.items() if isinstance(spec, dict) else ():
-            if name not in _NODES:
+            if name not in _NODES and not (isinstance(item, str) and "{{" not in item):
                 checker.value(item, str(name), join(node.pointer, str(name)))
         pending.extend((child, within) for child in reversed(inside(node)))
 
