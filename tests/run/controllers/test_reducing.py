@@ -7,17 +7,21 @@ from typing import Any
 import pytest
 
 from tests.support.engines import drive
-from tests.support.workspaces import RUN, add_task, make_workspace, start
+from tests.support.workspaces import RUN, add_run, add_task, make_workspace, start
 from wfledger.core.documents import Result
 from wfledger.run.attempts.inputs import prompt_with_inputs, write_inputs
+from wfledger.run.reuse.earlier import read_done
+from wfledger.run.reuse.taking import prepare
 from wfledger.run.workspace import Workspace
 
 
-def reviewer(workspace: Workspace, node: str, *findings: dict[str, Any]) -> str:
+def reviewer(
+    workspace: Workspace, node: str, *findings: dict[str, Any], run_id: str = RUN
+) -> str:
     """Add a task that reports *findings*."""
     envelope = json.dumps({"summary": node, "findings": findings})
     line = f"printf %s '{envelope}' > $WFLEDGER_RESULT_FILE"
-    return add_task(workspace, node, command=line, on_failure="skip_continue").id
+    return add_task(workspace, node, run_id=run_id, command=line, on_failure="skip_continue").id
 
 
 def audit(workspace: Workspace) -> tuple[str, ...]:
@@ -104,7 +108,7 @@ def test_groups_are_opened_and_what_failed_in_them_is_missing(tmp_path: Path) ->
     write_inputs(workspace, task, folder)
     names = {path.name for path in folder.iterdir()}
     assert names == {
-        "merged.json", "missing.json", f"{group}.json", *(f"{one}.json" for one in inputs[:2])
+        "merged.json", "missing.json", "manifest.json", f"{group}.json", *(f"{one}.json" for one in inputs[:2])
     }
     merged = json.loads((folder / "merged.json").read_bytes())
     assert (merged["contributors"], merged["missing"]) == (list(inputs[:2]), [inputs[2]])
@@ -112,3 +116,26 @@ def test_groups_are_opened_and_what_failed_in_them_is_missing(tmp_path: Path) ->
     assert f"## Result of {inputs[0]}" in prompt
     assert f"- {inputs[2]}" in prompt
     assert str(folder / "merged.json") in prompt
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-CTRL-060")
+def test_reused_reduction_names_the_tasks_of_its_own_run(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    run = add_run(workspace, "r2")
+    made = []
+    for run_id in (RUN, "r2"):
+        one = reviewer(workspace, "one", {"title": "Leak"}, run_id=run_id)
+        drive(workspace, run_id=run_id)
+        made.append(add_task(
+            workspace, "sum", run_id=run_id, after=(one,), inputs=(one,), reduces=True
+        ))  # fmt: skip
+    drive(workspace)
+    earlier = read_done(workspace, f"{RUN}.sum")
+    assert earlier is not None
+    offer = prepare(workspace, made[1], (), run, earlier)
+    assert offer is not None
+    assert offer.result.reused is not None
+    assert offer.result.synthesis is not None
+    assert offer.result.synthesis.contributors == ("r2.one",)
+    assert [one["sources"] for one in offer.result.synthesis.findings] == [["r2.one"]]
