@@ -1,5 +1,6 @@
 """Scripts from the command line: looked through, asked about, run with arguments."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,21 @@ def test_check_says_where_a_script_is_wrong(root: Path) -> None:
     (error,) = found["errors"]
     assert (error["kind"], error["line"]) == ("syntax_error", 3)
     assert wf_json(root, "check", "sweep.workflow.js")["ok"]
+
+
+@pytest.mark.requirement("WFL-CTRL-095")
+def test_a_script_that_failed_names_the_call_that_takes_what_is_done(root: Path) -> None:
+    (root / "two.workflow.js").write_text(
+        "await task({ command: 'true' });\n"
+        "return await task({ command: `test -e ${args.flag}`, label: 'two' });\n"
+    )
+    flag = root / ".git" / "flag"
+    args = f'{{"flag": "{flag}"}}'
+    failed = wf_json(root, "run", "two.workflow.js", "--yes", "--args", args, status=1)
+    command = failed["needs"][0]["command"]
+    assert command == f"wfledger run two.workflow.js --reuse {failed['run']} --args '{args}'"
+    flag.touch()
+    done = wf_json(root, *shlex.split(command)[1:], "--yes")
+    assert done["verdict"] == "succeeded"
+    first = wf_json(root, "show", f"{done['run']}.script.1")
+    assert first["result"]["reused"]["task"] == f"{failed['run']}.script.1"

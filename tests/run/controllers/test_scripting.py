@@ -86,7 +86,7 @@ def test_scouts_of_whom_one_fails_and_their_synthesis(tmp_path: Path) -> None:
     add_script(workspace, SCOUTS, {"a": says("A"), "c": says("C"), "sum": says("", n=2)})
     verdict = drive(workspace, slots=4).verdict
     result = decided(workspace, SCRIPT)
-    assert result.summary == "both scouts are back (3 of 4 tasks done)"
+    assert result.summary == "3 of 4 tasks done; both scouts are back"
     assert result.outputs["value"]["slots"] == ["A", None, "C"]
     assert result.outputs["value"]["sum"] == {"n": 2}
     assert result.outputs["tasks"][f"{SCRIPT}.2-b"] == "missing"

@@ -6,7 +6,9 @@ of its calls (WFL-CTRL-091 to 095). A script that asks for something else stops.
 """
 
 import hashlib
+import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +23,7 @@ from wfledger.core.records import canonical, canonical_json
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
 from wfledger.plans.frontends import scriptplan
+from wfledger.plans.frontends.routing import JAVASCRIPT
 from wfledger.plans.frontends.script_options import OptionError
 from wfledger.plans.frontends.scripts import (
     Begins,
@@ -232,8 +235,21 @@ def _next(course: _Course, told: Played) -> Move:
     if course.live:
         return Note(state.but(on=course.live), f"it waits for {len(course.live)} of its tasks")
     if has_failed:
-        return Stop("script", clean_line(f"the script failed: {told.message}", 1000), state=state)
+        reason = clean_line(f"the script failed: {told.message}", 1000)
+        return Stop("script", reason, command=_again(course.scene), state=state)
     return _decide(course, told, state)
+
+
+def _again(scene: Scene) -> str | None:
+    """Return the call that runs the script anew with the results that it has; None for `retry`.
+
+    To try this one again is to hear the same again.
+    """
+    source, args = scene.run.plan_source, scene.control.args
+    given = "" if args is None else f" --args {shlex.quote(json.dumps(args))}"
+    if source is None or not source.endswith(JAVASCRIPT) or len(given) > _LINE_CHARS:
+        return None
+    return f"wfledger run {shlex.quote(source)} --reuse {scene.run.id}{given}"
 
 
 def _noted(course: _Course, told: Played) -> ControlState:
@@ -297,8 +313,9 @@ def _last(log: Sequence[str]) -> Iterator[str]:
 
 
 def _summary(value: Any, done: int, total: int) -> str:
-    said = value.get("summary") if isinstance(value, dict) else value
+    """Say what a script returned: its own summary, or what fits of the rest."""
     counted = f"{done} of {total} tasks done"
-    if not isinstance(said, str) or not said.strip():
-        return counted
-    return clean_line(f"{said} ({counted})", bounds.SUMMARY_CHARS)
+    said = value.get("summary") if isinstance(value, dict) else value
+    if not isinstance(said, str):
+        said = None if value is None else f"returned {json.dumps(value, ensure_ascii=False)}"
+    return clean_line(f"{counted}; {said}" if said else counted, bounds.SUMMARY_CHARS)
