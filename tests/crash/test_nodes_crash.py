@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -57,11 +58,9 @@ def test_killed_run_comes_to_what_an_undisturbed_one_comes_to(tmp_path: Path, se
     expected = drive(workspace, run_id=quiet).verdict
     chance = random.Random(seed)
     for _ in range(2):
-        seen = len(notes.read_text().split())
+        enough = len(notes.read_text().split()) + chance.randint(0, 2)
         child = processes.start(drive_there, root, killed, 2)
-        more = chance.randint(0, 2)
-        until(lambda: len(notes.read_text().split()) >= seen + more or not _runs(child))
-        child.kill()
+        until(partial(_has_come_to, child, notes, enough))
         child.close()
     assert drive(workspace, run_id=killed).verdict == expected
     assert _come_to(workspace, killed) == _come_to(workspace, quiet)
@@ -71,5 +70,7 @@ def test_killed_run_comes_to_what_an_undisturbed_one_comes_to(tmp_path: Path, se
     check_ledger(workspace.ledger)
 
 
-def _runs(child: processes.Worker) -> bool:
-    return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+def _has_come_to(child: processes.Worker, notes: Path, enough: int) -> bool:
+    """Whether so many tasks have said something, or nothing more will be said."""
+    over = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    return over or len(notes.read_text().split()) >= enough

@@ -312,18 +312,21 @@ class _Waits:
             return f"dispatch is paused: {self._pause.reason}"
         if run is None or is_halted(task, run.state):
             return f"its run is {run.state if run else 'unknown'}"
-        found = readiness(task, self._standings)
-        if task.accepted is None and found.kind != "ready":
-            said = progress(task.spec, task.control)
-            return f"{said}: {self._after(found.on)}" if said else self._after(found.on)
-        if task.spec.control is not None and task.accepted is None:
-            return f"{progress(task.spec, task.control)}: it decides at the next pass"
+        if task.accepted is None and (said := self._before(task)) is not None:
+            return said
         missing = lacking(task, self._offers)
         if missing and task.accepted is None:
             return f"no worker offers {', '.join(missing)}"
         if not self._is_due(task) and task.hold is not None:
             return f"tries again at {(task.hold.until or '')[11:19]} UTC: {task.hold.reason}"
         return self._obstacle(task)
+
+    def _before(self, task: Task) -> str | None:
+        """Return what has to end before *task*, and how far a controller has come."""
+        found, said = readiness(task, self._standings), progress(task.spec, task.control)
+        if found.kind == "ready":
+            return f"{said}: it decides at the next pass" if said else None
+        return f"{said}: {self._after(found.on)}" if said else self._after(found.on)
 
     def _after(self, names: Sequence[str]) -> str:
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
