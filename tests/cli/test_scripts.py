@@ -45,6 +45,8 @@ def test_a_script_is_asked_about_before_it_starts(root: Path) -> None:
     planned = wf(root, "plan", "sweep.workflow.js")
     assert planned.status == 0
     assert "decides what it begins" in planned.out
+    assert "depth" not in planned.out
+    assert "stands for no document" in wf(root, "plan", "sweep.workflow.js", "--expand").err
 
 
 @pytest.mark.requirement("WFL-FRONT-066")

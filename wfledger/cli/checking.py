@@ -207,8 +207,9 @@ def _show(found: Plan, picture: Picture) -> None:
     if found.launch is not None:
         levels = plural(found.launch.depth, "level")
         say(f"starts at most {plural(found.launch.total, 'agent')}, {levels} deep")
-    say(f"depth {picture.depth}, width {picture.width}; "
-        f"the longest chain: {_some(picture.critical_path, ' -> ')}")  # fmt: skip
+    if picture.depth:
+        say(f"depth {picture.depth}, width {picture.width}; "
+            f"the longest chain: {_some(picture.critical_path, ' -> ')}")  # fmt: skip
     for number, step in enumerate(picture.steps[:_SHOWN], 1):
         say(f"  step {number}: {_some(step)}")
     if len(picture.steps) > _SHOWN:

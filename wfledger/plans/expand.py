@@ -7,6 +7,7 @@ from typing import Any
 from wfledger.errors import PlanError
 from wfledger.plans import checking, fields, short
 from wfledger.plans.checking import Checked
+from wfledger.plans.frontends.scriptplan import ScriptDoc
 from wfledger.plans.model import CONFIG, PHASE, TASK
 from wfledger.plans.nodes.writing import in_order
 
@@ -22,6 +23,8 @@ def expand_checked(checked: Checked, *, lenient: bool = False) -> str:
     Raises `PlanError` if the plan cannot be read or has errors; `errors` lists them all.
     """
     document = checked.document
+    if checked.ok and isinstance(document, ScriptDoc):
+        raise PlanError("a script stands for no document: what it begins is known only as it runs")
     if not isinstance(document, dict) or not checked.ok:
         first = checked.errors[0]
         raise PlanError(
