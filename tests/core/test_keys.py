@@ -140,7 +140,7 @@ def test_envelopes_count_by_what_consumers_can_see_of_them() -> None:
         result(synthesis=None),
     ]  # fmt: skip
     assert first not in {said_digest(one, run="r1") for one in others}
-    assert said_digest(result(), run="r1", members={"a": "digest"}) != first
+    assert said_digest(result(), run="r1", members=[("a", "digest")]) != first
 
 
 @pytest.mark.requirement("WFL-REUSE-003")

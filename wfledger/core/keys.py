@@ -104,20 +104,23 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def said_digest(result: Result, *, run: str, members: Mapping[str, str] | None = None) -> str:
+def said_digest(
+    result: Result, *, run: str, members: Sequence[tuple[str, str]] = ()
+) -> str:
     """Return the digest of what a consumer can see of an envelope.
 
-    Times, costs, numbers of attempts and commits do not count. *members* are the digests of the
-    results that it is made of and that are handed in with it.
+    Times, costs, numbers of attempts and commits do not count. *members* are the names and digests
+    of the results that it is made of and that are handed in with it.
     """
     seen = result.model_dump(mode="json", include=set(_SAID), exclude_defaults=True)
-    return digest_of([without_run(seen, run), dict(members or {})])
+    return digest_of([in_run(seen, run, "~"), sorted(map(list, members))])
 
 
-def without_run(value: Any, run: str) -> Any:
-    """Return *value* with `RUN.` at the beginning of ids taken out of all of its texts."""
+def in_run(value: Any, run: str, other: str) -> Any:
+    """Return a plain *value* with the ids of tasks of *run* turned into those of *other*."""
     text = json.dumps(value, sort_keys=True)
-    return json.loads(re.sub(rf"(?<![a-z0-9_.-]){re.escape(run)}\.(?=[a-z0-9])", "~.", text))
+    ids = rf"(?<![A-Za-z0-9_.-]){re.escape(run)}\.(?=[a-z0-9])"
+    return json.loads(re.sub(ids, f"{other}.", text))
 
 
 def relative(name: str, seen_from: str) -> str:

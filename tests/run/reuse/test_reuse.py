@@ -13,7 +13,7 @@ from tests.support.engines import note, noted
 from tests.support.faults import kill_at
 from tests.support.invariants import check_ledger
 from tests.support.repos import files_at, git
-from tests.support.workspaces import open_workspace
+from tests.support.workspaces import add_task, open_workspace
 from wfledger.core.documents import Landed, Result
 from wfledger.core.statuses import Status
 from wfledger.run.reuse.keying import Keyer
@@ -135,6 +135,11 @@ def test_what_failed_is_done_again_and_what_had_waited_for_it_too(
     flag.touch()
     done = run(repo, plan(tmp_path, tasks), "--reuse", "last")
     assert (sorted(noted(tmp_path)), done["verdict"]) == (["a", "c"], "succeeded")
+    # What a worker has added would be missing from a run that takes the worker's result alone.
+    add_task(open_workspace(repo), "b.more", run_id=done["run"], parent=f"{done['run']}.b")
+    found = wf_json(repo, "plan", plan(tmp_path, tasks), "--diff", done["run"])["diff"]
+    kinds = {line["task"]: [why["kind"] for why in line["reasons"]] for line in found["tasks"]}
+    assert kinds == {"a": [], "b": ["added"], "c": ["dependency"]}
 
 
 @pytest.mark.long

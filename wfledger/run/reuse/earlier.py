@@ -13,6 +13,7 @@ from wfledger.errors import WfledgerError
 from wfledger.run.attempts.handed import landed_result
 from wfledger.run.workspace import Workspace
 
+_OPEN: Final = tuple(status for status in Status if status is not Status.DONE)
 #: Who made an attempt that nobody made.
 REUSE: Final = "reuse"
 
@@ -31,11 +32,18 @@ class Catalog:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._known: set[str] = set()
+        #: Tasks whose workers have added tasks or begun runs, which a copied result would not.
+        self.parents: set[str] = set()
         self._by_key: dict[str, dict[str, Earlier]] = {}
 
     def look(self, runs: Iterable[str]) -> None:
         """Take in what is done in *runs* by now."""
+        self.parents |= {
+            one.parent for one in self._workspace.ledger.runs() if one.parent is not None
+        }
         for run in runs:
+            for status in _OPEN:
+                self._note_parents(self._workspace.ledger.tasks(status, run=run))
             for name in self._workspace.ledger.names(Status.DONE, run=run):
                 if name not in self._known:
                     self._take_in(name)
@@ -43,15 +51,25 @@ class Catalog:
     def _take_in(self, name: str) -> None:
         self._known.add(name)
         found = read_done(self._workspace, name)
+        self._note_parents([found.task] if found is not None else [])
         if found is not None and found.result.key is not None:
             self._by_key.setdefault(found.result.key, {})[name] = found
+
+    def _note_parents(self, tasks: Iterable[Task]) -> None:
+        self.parents |= {
+            task.spec.parent for task in tasks
+            if task.spec.parent is not None and task.spec.verifies is None
+        }
 
     def find(self, key: str, name: str, runs: Iterable[str]) -> Earlier | None:
         """Return a result of that key in *runs*: of the task of that name (without its run) if any.
 
         The first of *runs* goes first; within a run the order of names decides.
         """
-        found = self._by_key.get(key, {})
+        found = {
+            one: earlier for one, earlier in self._by_key.get(key, {}).items()
+            if earlier.task.spec.control is not None or one not in self.parents
+        }
         for run in runs:
             same = found.get(f"{run}.{name}")
             if same is not None:

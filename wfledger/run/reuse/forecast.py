@@ -35,7 +35,8 @@ Action = Literal["reuse", "run", "decide"]
 class Reason:
     """Why a task would run again."""
 
-    #: `new`, `changed`, `role`, `inputs`, `dependency`, `base`, `not_done`, `no_key`, `unknown`.
+    #: `new`, `changed`, `role`, `inputs`, `dependency`, `base`, `not_done`, `no_key`,
+    #: `added`, `unknown`.
     kind: str
     message: str
 
@@ -246,6 +247,8 @@ class _Teller:
             status = entry.status if entry is not None else Status.CANCELLED
             why = f" ({before.block.code})" if before.block is not None else ""
             return [Reason("not_done", f"{before.id} is {status.value}{why}")]
+        if before.spec.control is None and before.id in self._catalog.parents:
+            return [Reason("added", f"the worker of {before.id} added tasks of its own")]
         if done.result.key is None:
             return [Reason("no_key", f"the result of {before.id} has no key")]
         if self._keyer.staff(before.spec) is not None:

@@ -14,10 +14,10 @@ from wfledger.core.keys import (
     Fed,
     Surroundings,
     digest_of,
+    in_run,
     key_of,
     relative,
     said_digest,
-    without_run,
 )
 from wfledger.core.records import Record
 from wfledger.errors import NotFoundError, WfledgerError
@@ -151,7 +151,7 @@ class Keyer:
         if result is None or len(result.handoffs) <= place.number:
             raise UnkeyedError(f"a handoff of {place.task} is gone")
         given = result.handoffs[place.number].model_dump(mode="json")
-        return digest_of(without_run([self.name(place.task), given], run_of(place.task)))
+        return digest_of(in_run([self.name(place.task), given], run_of(place.task), "~"))
 
     # -- what is waited for ----------------------------------------------------------------------
 
@@ -193,11 +193,12 @@ class Keyer:
 
     def _said(self, task: Task, result: Result, depth: int = 0) -> str:
         """Return the digest of what a consumer is handed: of a controller, its members' as well."""
-        members = {}
+        members = []
         for name in made_of(task) if depth < _DEEPEST else ():
             found = self._settled(name)
             if found is not None:
-                members[self.name(name)] = self._said(found[0].task, found[1], depth + 1)
+                said = self._said(found[0].task, found[1], depth + 1)
+                members.append((self.name(name), said))
         return said_digest(result, run=task.run, members=members)
 
     def _of_files(self, task: Task, result: Result) -> str | None:

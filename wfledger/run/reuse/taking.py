@@ -7,14 +7,16 @@ finds the same result and does the same again; a task that has had an attempt is
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from wfledger import faults
 from wfledger.clock import iso
-from wfledger.core.control import Delivered, Reused
+from wfledger.core.control import Delivered, Reused, Synthesis
 from wfledger.core.documents import Accepted, Attempt, Result, Run, Task
 from wfledger.core.graph import Readiness, Standing, readiness
+from wfledger.core.keys import in_run
 from wfledger.core.statuses import Status
 from wfledger.errors import BusyError, GitError
 from wfledger.run.attempts.synthesis import with_synthesis
@@ -78,9 +80,9 @@ class Reuser:
         deliveries = Deliveries(self._workspace.ledger)
         for task, missing in ready:
             given = task.but(received=deliveries.for_task(task))
-            self._looked[task.id] = (
-                missing, self._offer(keyer, given, missing, reusing[task.run])
-            )
+            with suppress(BusyError):  # another process brings it at this moment; the next look
+                offer = self._offer(keyer, given, missing, reusing[task.run])
+                self._looked[task.id] = missing, offer
 
     def _knows(self, task: Task, missing: tuple[str, ...]) -> bool:
         known = self._looked.get(task.id)
@@ -127,13 +129,14 @@ def prepare(
 
     Repeating it is harmless: the ref that keeps the work then leads to the same change.
     """
+    number = task.attempt + 1
+    ref = keep_ref(task.id, number)
     try:
-        work = _brought(workspace, run, earlier)
+        work = _brought(workspace, run, earlier, ref)
         if work is None:
             return None
-        number = task.attempt + 1
         if work.head != work.base:
-            _keep(workspace, keep_ref(task.id, number), work.head)
+            _keep(workspace, ref, work.head)
     except GitError:
         return None  # objects that are gone; it is done anew
     faults.point("reuse.kept")
@@ -148,7 +151,7 @@ def prepare(
     )  # fmt: skip
 
 
-def _brought(workspace: Workspace, run: Run, earlier: Earlier) -> Work | None:
+def _brought(workspace: Workspace, run: Run, earlier: Earlier, ref: str) -> Work | None:
     """Return the earlier work as a change of what the run has landed so far."""
     repo = workspace.repo
     work, tip = Work.of(earlier.task, earlier.result), repo.tip(run.branch)
@@ -160,7 +163,21 @@ def _brought(workspace: Workspace, run: Run, earlier: Earlier) -> Work | None:
         return None
     if repo.is_ancestor(work.base, tip):
         return work
-    return _moved(workspace, tip, work, earlier)
+    return _there(workspace, tip, work, ref) or _moved(workspace, tip, work, earlier)
+
+
+def _there(workspace: Workspace, tip: str, work: Work, ref: str) -> Work | None:
+    """Return what was brought already under *ref*, by one who died or who is at it as well.
+
+    Whoever brings it again must not take from the ref what another has given to the task.
+    """
+    repo, head = workspace.repo, workspace.repo.tip(ref)
+    base = repo.resolve(f"{head}^") if head is not None else None
+    if head is None or base is None or not repo.is_ancestor(base, tip):
+        return None
+    merged = merge_trees(repo, base=work.base, ours=base, theirs=work.head)
+    same = not isinstance(merged, Conflict) and merged.tree == repo.tree_of(head)
+    return Work(base, head) if same else None
 
 
 def _moved(workspace: Workspace, tip: str, work: Work, earlier: Earlier) -> Work | None:
@@ -189,9 +206,13 @@ def _copied(task: Task, number: int, work: Work, earlier: Earlier) -> Result:
     """Return the earlier envelope as one of *task*: what the attempt itself cost is not its own."""
     result = earlier.result
     source = result.reused or Reused(task=earlier.task.id, attempt=result.attempt)
+    made = result.synthesis
+    if made is not None:  # wfledger's own words, which name the tasks of this run
+        dumped = in_run(made.model_dump(mode="json"), earlier.task.run, task.run)
+        made = Synthesis.model_validate(dumped, strict=False)
     return result.but(
         task=task.id, attempt=number, base=work.base, head=work.head, reused=source, usage=None,
-        wall_s=None, output_bytes=None, confined=None, failure=None,
+        wall_s=None, output_bytes=None, confined=None, failure=None, synthesis=made,
     )  # fmt: skip
 
 
