@@ -5,7 +5,7 @@ things that cannot both be meant, that is said as well (WFL-NODE-031).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from wfledger.core import scopes
@@ -54,7 +54,7 @@ class Access:
     #: Patterns as given, of which some may be outside the grammar; empty: none were declared.
     scope: tuple[str, ...] = ()
     #: Where they stand.
-    scope_pointer: str = ""
+    scope_pointer: str = field(default="", compare=False)
     network: bool | None = None
     #: Tools of a model worker; None: those of its role.
     tools: tuple[str, ...] | None = None

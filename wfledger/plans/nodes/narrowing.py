@@ -15,7 +15,7 @@ from wfledger.core.routes import ModelPolicy
 from wfledger.core.usage import Budget
 from wfledger.plans.nodes import authority
 from wfledger.plans.nodes.authority import Access, Limit
-from wfledger.plans.nodes.model import Bounds, Group, Leaf, Loop, Node, Reduce, SpecDoc
+from wfledger.plans.nodes.model import Bounds, Group, Leaf, Loop, Node, Permissions, Reduce, SpecDoc
 from wfledger.plans.nodes.tree import ROOT, Tree
 from wfledger.plans.problems import Problem, join, quote
 
@@ -253,7 +253,10 @@ def _least(left: _Amount | None, right: _Amount | None) -> _Amount | None:
 def not_enforced(doc: SpecDoc, tree: Tree, narrowed: Narrowed) -> list[Problem]:
     """Return a warning for each field that is accepted and does not do all that it says."""
     found = _of_bounds("the plan", doc.budget, whole=True)
+    found += _of_network("the plan", doc.permissions)
     for node in tree.nodes:
+        if isinstance(node, Group | Leaf):
+            found += _of_network(node.label, node.permissions)
         if isinstance(node, Group):
             found += _of_bounds(node.label, node.budget)
             if node.budget.names - {"max_parallel"}:
@@ -265,6 +268,16 @@ def not_enforced(doc: SpecDoc, tree: Tree, narrowed: Narrowed) -> list[Problem]:
         elif isinstance(node, Loop):
             found += _of_bounds(node.label, node.budget)
     return found
+
+
+def _of_network(label: str, given: Permissions) -> list[Problem]:
+    if "allow_network" not in given.names:
+        return []
+    message = (
+        f"`allow_network` of {label} is not enforced: a worker reaches the network if its role in "
+        "fleet.toml does"
+    )
+    return [Problem("not_enforced", message, join(given.pointer, "allow_network"))]
 
 
 def _of_bounds(label: str, given: Bounds, *, whole: bool = False) -> list[Problem]:
