@@ -6,7 +6,7 @@ import pytest
 
 from wfledger.core.choice import Ballot, Tally, best_of, choose, read_ballot, tally
 from wfledger.core.control import Condition, Promotion
-from wfledger.core.documents import TaskSpec
+from wfledger.core.documents import Check, TaskSpec
 from wfledger.core.promotion import Contender
 
 NAMES = {"a": "r.a", "b": "r.b", "r.a": "r.a", "r.b": "r.b"}
@@ -126,6 +126,8 @@ def test_all_holds_nothing_back_and_counts() -> None:
 @pytest.mark.requirement("WFL-CTRL-067")
 def test_best_of_is_tries_and_a_choice_that_takes_the_name() -> None:
     spec = TaskSpec(command="make", write=("src",), contracts=("db",), on_failure="hold", after=("p",))
+    checks = (Check(kind="command", command="t"), Check(kind="manual", prompt="look"))
+    spec = spec.but(verify=checks)
     judges = (Condition(prompt="which?"),)
     made = best_of("x", spec, 2, judges=judges)
     assert list(made.tries) == ["x.try1", "x.try2"]
@@ -137,6 +139,9 @@ def test_best_of_is_tries_and_a_choice_that_takes_the_name() -> None:
     assert (control.members, control.judges) == (("x.try1", "x.try2"), judges)
     assert (control.promotion.strategy, made.review.on_failure) == ("teacher_selected", "hold")
     assert (made.review.write, made.review.contracts) == (("src",), ("db",))
+    assert ([one.kind for one in tried.verify], [one.kind for one in made.review.verify]) == (
+        ["command"], ["manual"],
+    )  # fmt: skip
     reader = best_of("x", TaskSpec(command="look"), 2)
     assert {one.candidate_of for one in reader.tries.values()} == {None}
     assert reader.review.control is not None

@@ -194,7 +194,8 @@ def best_of(
     """Return *count* tries of the work *name* and the choice among them, which takes its name.
 
     The tries are kept and hold nothing; the choice lands the winner's change and holds what they
-    may write. Without a policy judges choose, and where there are none the best score by itself.
+    may write. People look at the winner alone. Without a policy judges choose, and where there are
+    none the best score by itself.
     """
     policy = policy or Promotion(strategy="teacher_selected" if judges else "best_score")
     names = tuple(f"{name}.try{number}" for number in range(1, count + 1))
@@ -207,7 +208,9 @@ def best_of(
         write=spec.write, contracts=spec.contracts, on_failure=spec.on_failure,
         priority=spec.priority, retry=spec.retry, limits=spec.limits, env=spec.env,
         depth=spec.depth, allow_no_change=True,
+        verify=tuple(check for check in spec.verify if held and check.kind == "manual"),
     )  # fmt: skip
     # Whoever waits for the work waits for the choice; a try that fails is one candidate less.
-    one = spec.but(candidate_of=held, on_failure="skip_continue")
+    checks = tuple(check for check in spec.verify if check not in review.verify)
+    one = spec.but(candidate_of=held, on_failure="skip_continue", verify=checks)
     return BestOf(dict.fromkeys(names, one), review)

@@ -169,8 +169,9 @@ class Candidates:
             entry["command"] = f"wfledger diff {one.id}"
         return entry
 
-    def said(self, counted: Tally | None) -> dict[str, Any] | None:
+    def spoken(self) -> dict[str, Any] | None:
         """Return what the judges have said, as the record of the choice has it."""
+        counted = self.tally()
         if counted is None:
             return None
         return {

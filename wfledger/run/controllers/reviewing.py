@@ -8,7 +8,7 @@ asked, whose answer goes before every judge's (spec 92, "Choice").
 from collections.abc import Mapping
 from typing import Any, Final
 
-from wfledger.core.choice import Choice, Tally, choose
+from wfledger.core.choice import Choice, choose
 from wfledger.core.control import Condition, Promotion
 from wfledger.core.documents import Accepted, Limits, TaskSpec
 from wfledger.core.ids import child_id
@@ -24,6 +24,8 @@ the folder $WFLEDGER_INPUTS as RUN.NAME.json and RUN.NAME.diff. Write to the fil
 $WFLEDGER_RESULT_FILE: {"status": "succeeded", "summary": "WHY",
 "outputs": {"scores": {"NAME": 0 to 100}, "selected": "NAME"}}. Where none of them is fit, give
 "verdict": "failed" in outputs and select none."""
+#: Candidates that a block lists; the result lists all of them.
+_LISTED: Final = 32
 _NOBODY: Final = frozenset({"none", "no", "nobody"})
 
 
@@ -40,7 +42,7 @@ def review(scene: Scene) -> Move:
         return _ask(scene)
     tally, refused = candidates.tally(), candidates.refused()
     choice = choose(_policy(scene), candidates.contenders(tally), tally, refused)
-    return _record(scene, candidates, choice, tally)
+    return _record(scene, candidates, choice)
 
 
 def _policy(scene: Scene) -> Promotion:
@@ -100,7 +102,7 @@ def _as_told(scene: Scene, candidates: Candidates, said: str) -> Move:
         return _question(scene, candidates, f"{shown!r} names no candidate that succeeded")
     said_by = "a person has chosen it" if picks else "a person agrees"
     choice = Choice(chosen, said_by, agreed=not picks)
-    return _record(scene, candidates, choice, candidates.tally())
+    return _record(scene, candidates, choice)
 
 
 def _question(scene: Scene, candidates: Candidates, reason: str) -> Stop:
@@ -111,7 +113,7 @@ def _question(scene: Scene, candidates: Candidates, reason: str) -> Stop:
     return Stop(
         "question", f"{reason}; say {wanted}{listed}",
         command=_answer(scene, names[0] if picks and names else "yes" if not picks else "none"),
-        facts={"candidates": candidates.listed()}, state=_heard(scene),
+        facts={"candidates": candidates.listed()[:_LISTED]}, state=_heard(scene),
     )  # fmt: skip
 
 
@@ -126,14 +128,12 @@ def _heard(scene: Scene, **facts: Any) -> Any:
 # -- the choice ----------------------------------------------------------------------------------
 
 
-def _record(
-    scene: Scene, candidates: Candidates, choice: Choice, tally: Tally | None
-) -> Move:
+def _record(scene: Scene, candidates: Candidates, choice: Choice) -> Move:
     if choice.asks:
         return _question(scene, candidates, choice.reason)
     if not choice.holds:
         return _none(scene, candidates, choice.reason)
-    made = {"winner": choice.winner, "reason": choice.reason, "judges": candidates.said(tally)}
+    made = {"winner": choice.winner, "reason": choice.reason, "judges": candidates.spoken()}
     what = f"{choice.winner} is chosen: " if choice.winner else ""
     return Note(_heard(scene, choice=made), why=f"{what}{choice.reason}")
 
@@ -147,7 +147,7 @@ def _none(scene: Scene, candidates: Candidates, reason: str) -> Stop:
     picks = _policy(scene).strategy != "all"
     return Stop(
         "no_winner", reason, command=_answer(scene, names[0]) if names and picks else None,
-        facts={"candidates": candidates.listed(), "judges": candidates.said(candidates.tally())},
+        facts={"candidates": candidates.listed()[:_LISTED], "judges": candidates.spoken()},
         state=state,
     )  # fmt: skip
 
