@@ -116,10 +116,12 @@ def _has_failed(check: dict[str, object]) -> bool:
 
 
 def _refused(terms: GateTerms, name: str, result: Result) -> str | None:
-    if result.outputs.get("verdict") is None and terms.require_explicit_verdict:
+    verdict = result.outputs.get("verdict")
+    if verdict is None and terms.require_explicit_verdict:
         return f"{name} gives no verdict"
     judged = judgement(Status.DONE, result, None)
-    return None if judged.kind == "passed" else f"{name}: {judged.reason}"
+    said = "" if verdict is None else f" says {clean_line(str(verdict), 40)}"
+    return None if judged.kind == "passed" else f"{name}{said}: {judged.reason}"
 
 
 def _lacking(terms: GateTerms, handed: Iterable[Handoff]) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ def _staffed_specs(
     for node, spec in specs:
         if spec.prompt is not None and spec.command is None and not spec.manual:
             wanted, why = role_for_prompt(spec, fleet, role)
-            yield _staffed(registry, known, node, spec.but(role=wanted), why) or (
+            yield _staffed(registry, known, node, spec.but(role=wanted), why=why) or (
                 f"{node} names the worker {wanted}, which fleet.toml lacks"
                 if wanted
                 else f"{node} has a prompt and no worker"
@@ -123,7 +123,7 @@ def _staffed_specs(
 
 
 def _staffed(
-    registry: Registry, known: set[str], node: str, spec: TaskSpec, why: str = ""
+    registry: Registry, known: set[str], node: str, spec: TaskSpec, *, why: str = ""
 ) -> Staffed | None:
     if spec.role is None or spec.role not in known:
         return None

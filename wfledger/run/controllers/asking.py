@@ -125,7 +125,7 @@ def _work_out(
 ) -> Worth | Trouble:
     known = {**scene.control.outer, **nodes}
     seen = {**_around(scene), **values}
-    variables = variables_for(scene.workspace, scene.run, text, known, seen)
+    variables = variables_for(scene.workspace, scene.run, text, nodes=known, values=seen)
     return work_out(scene.workspace, scene.task, text, variables)
 
 

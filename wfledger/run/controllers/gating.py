@@ -103,8 +103,9 @@ def _read(answer: str) -> tuple[bool | None, str]:
 
 def _what(scene: Scene) -> str:
     terms = _terms(scene)
-    moment = "what it starts from" if terms.on == "role_start" else "its work"
-    return f"the role {terms.role} with {moment}"
+    if terms.on == "role_start":
+        return f"what the role {terms.role} starts from"
+    return f"the work of the role {terms.role}"
 
 
 # -- what follows --------------------------------------------------------------------------------

@@ -20,8 +20,9 @@ _ABSENT: Final[Mapping[str, Any]] = {
 
 
 def variables_for(
-    workspace: Workspace, run: Run, text: str, nodes: Mapping[str, str], values: Mapping[str, Any]
-) -> dict[str, Any]:
+    workspace: Workspace, run: Run, text: str, *, nodes: Mapping[str, str],
+    values: Mapping[str, Any],
+) -> dict[str, Any]:  # fmt: skip
     """Return what *text* may name: records of *nodes* (name -> task), *values*, and `run`.
 
     Of nodes only those that it names, so that a large run costs no more than a small one.
