@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,40 @@ def test_fleet_document_runs_to_its_end_and_its_scorers_decide(ledger: Path) -> 
     listed = {one["id"]: one["status"] for one in wf_json(ledger, "list", "--run", run)["tasks"]}
     assert listed[f"{run}.notes"] == "done"
     assert listed[f"{run}.look"] == "blocked"
+
+
+AGENT = """
+import os, pathlib, sys
+task = sys.argv[1].rsplit(".", 1)[-1]
+if task == "change":
+    with pathlib.Path("src/cache/size").open("a") as file:
+        file.write("smaller\\n")
+print(task)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "done"),
+    [
+        ("audit.workflow.js", ["correctness", "look", "security", "tests", "verdict"]),
+        (
+            "loop.star",
+            ["first", "lessons", "look", "report", "rounds", "rounds.1.change", "rounds.1.suite",
+             "rounds.2.change", "rounds.2.suite", "sizes"],
+        ),
+    ],
+)  # fmt: skip
+def test_published_shapes_run_to_their_end(ledger: Path, name: str, done: list[str]) -> None:
+    commit(ledger, {"src/cache/size": ""})
+    (ledger.parent / "agent.py").write_text(AGENT)
+    argv = json.dumps([sys.executable, str(ledger.parent / "agent.py"), "{task}"])
+    fleet = ledger / ".wfledger/fleet.toml"
+    defaults = fleet.read_text().replace('# role = "claude"', 'role = "agent"')
+    fleet.write_text(f"{defaults}\n[role.agent]\nargv = {argv}\n")
+    (ledger / name).write_bytes((FILES / name).read_bytes())
+    found = wf_json(ledger, "run", name, "--yes")
+    assert found["verdict"] == "succeeded"
+    tasks = wf_json(ledger, "list", "--run", found["run"])["tasks"]
+    ended = {one["id"].removeprefix(f"{found['run']}.") for one in tasks if one["status"] == "done"}
+    assert sorted(one for one in ended if ".ask-" not in one) == done

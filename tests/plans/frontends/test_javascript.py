@@ -164,7 +164,6 @@ export default workflow({
         ("invalid_json", "/nodes/0/branch/children/0/agent/mode", 6),
         ("invalid_json", "/nodes/1/cond/then", 9),
         ("unknown_field", "/nodes/0/branch/children/1/agent/kind", 7),
-        ("empty_branch", "/nodes/1/cond/then_nodes", 9),
     ]
 
 
