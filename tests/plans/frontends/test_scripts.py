@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wfledger.plans.frontends.scripts import (
     Delivery,
@@ -262,3 +264,70 @@ def test_what_is_no_script_is_told_by_its_line_and_not_run(text: str, line: int)
 def test_what_is_a_script_is_not_run_to_find_that_out() -> None:
     assert parse_problem("for (;;);") is None
     assert parse_problem("x = 1; return 3") is None
+
+
+BEST_OF = """
+export default async function ({ brief, n }) {
+  const schema = { type: "object", required: ["score", "patch"] };
+  phase("Candidates");
+  const made = await parallel(Array.from({ length: n }, (_, at) => () => task({
+    label: `candidate ${at + 1}`, prompt: brief, responseSchema: schema,
+    acceptance: ["the patch applies"], coordination_contracts: [`candidate-${at + 1}`],
+  })));
+  phase("Review");
+  const judged = await task({
+    label: "judge", type: "review", writeAuthority: "read_only", prompt: JSON.stringify(made),
+    responseSchema: { type: "object", properties: { winner: { type: "integer" } } },
+  });
+  const winner = made[judged.winner];
+  await task({ label: "apply", command: ["apply", winner.patch], exactFiles: ["src/a.py"] });
+  return { winner: winner.patch, of: made.filter(Boolean).length };
+}
+"""
+
+
+@pytest.mark.requirement("WFL-FRONT-053")
+def test_best_of_n_is_judged_and_one_is_applied() -> None:
+    args = {"brief": "fix it", "n": 3}
+    candidates = (ended(2, score=2, patch="b"), ended(1, score=9, patch="a"), failed(3))
+    judged = played(BEST_OF, *candidates, args=args).begins[-1]
+    assert judged.asked.task["title"] == "Review / judge"
+    last = played(BEST_OF, *candidates, ended(4, winner=0), args=args).begins[-1]
+    assert (last.asked.task["command"], last.asked.task["write"]) == (["apply", "a"], ["src/a.py"])
+    done = played(BEST_OF, *candidates, ended(4, winner=0), ended(5), args=args)
+    assert done.value == {"winner": "a", "of": 2}
+
+
+RACING = """
+const seen = [];
+const go = async (name, depth) => {
+  const said = await task({ prompt: name + "/" + seen.join(","), label: name })
+    .catch((error) => error.kind);
+  seen.push(name + said);
+  if (depth) await parallel([() => go(name + "l", depth - 1), () => go(name + "r", depth - 1)]);
+  return seen.length;
+};
+return await pipeline(["a", "b", "c"], (name) => go(name, 1), (n, name) => go(name + n, 0));
+"""
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-CTRL-091")
+@pytest.mark.requirement("WFL-FRONT-054")
+@settings(max_examples=12, deadline=None)
+@given(st.data())
+def test_every_part_of_a_course_is_the_beginning_of_the_whole(data: st.DataObject) -> None:
+    """What it asks for depends on every order of ends; the same ends lead to the same, each time."""
+    course: list[Delivery] = []
+    before: tuple[str, ...] = ()
+    while True:
+        found = played(RACING, *course, known=before)
+        assert found == played(RACING, *course, known=before)
+        assert found.digests[: len(before)] == before
+        before = found.digests
+        if found.state == "returned":
+            break
+        over = {one.call for one in course}
+        number = data.draw(st.sampled_from([n + 1 for n in range(len(before)) if n + 1 not in over]))
+        course.append(data.draw(st.sampled_from([ended(number, "x"), failed(number)])))
+    assert len(course) == len(before) == 12

@@ -20,6 +20,7 @@ from wfledger.run.controllers import playing
 from wfledger.run.controllers.driving import step_through
 from wfledger.run.scheduler import Scheduler
 from wfledger.run.workspace import Workspace
+from wfledger.store.locks import LiveLock
 
 pytest.importorskip("quickjs")
 
@@ -285,3 +286,17 @@ def test_without_the_extra_a_run_waits_for_it(
     assert (task.block.code, task.block.command) == (
         "missing_extra", f"pip install 'wfledger[scripts]' && wfledger retry {SCRIPT}",
     )  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-CTRL-096")
+def test_a_fifth_script_waits_for_one_of_four(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    add_script(workspace, "return 1")
+    folder = workspace.ledger.layout.local / "live"
+    others = [LiveLock(folder / f"script-{number}") for number in range(4)]
+    go_on(workspace)
+    assert statuses(workspace)[SCRIPT] == "waiting"
+    others[2].release()
+    go_on(workspace)
+    assert decided(workspace, SCRIPT).outputs["value"] == 1
