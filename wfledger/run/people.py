@@ -107,7 +107,10 @@ def answer(
         raise UsageError("a reason belongs to a no; an answer stands for itself")
     if not text.strip():
         raise UsageError("an answer says something")
-    spec = submitted_spec(workspace, _blocked(workspace, task_id).task)
+    task = _blocked(workspace, task_id).task
+    if task.block is not None and task.block.code in lifting.ASKS_NOTHING:
+        raise UsageError(f"{task_id} asks nothing", hint=task.block.command)
+    spec = submitted_spec(workspace, task)
     with workspace.ledger.transaction(_BY) as changes:
         entry = _blocked(workspace, task_id)
         return _lift(

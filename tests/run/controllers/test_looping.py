@@ -4,11 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.controllers import controller, decided, leaf
+from tests.support.controllers import controller, decided, leaf, sequence
 from tests.support.engines import drive, note, noted, statuses
-from tests.support.workspaces import RUN, make_workspace
+from tests.support.landings import land
+from tests.support.repos import git
+from tests.support.workspaces import BRANCH, RUN, hand_in, make_workspace
 from wfledger.core.control import Condition
+from wfledger.core.statuses import Status
+from wfledger.core.usage import Budget, Usage
+from wfledger.errors import UsageError
+from wfledger.plans.budgets import Allowance
 from wfledger.run import people
+from wfledger.run.attempts.claims import claim
+from wfledger.run.controllers.driving import step_through
+from wfledger.run.scheduler import Scheduler
+from wfledger.run.workspace import Workspace
 
 LOOP = f"{RUN}.loop"
 
@@ -49,6 +59,8 @@ def test_loop_that_used_up_its_rounds_is_undone_and_gets_more_by_a_retry(tmp_pat
     block = workspace.ledger.get(LOOP).task.block
     assert block is not None
     assert (block.code, block.facts) == ("undone", {"stop": "iterations", "rounds": 2})
+    with pytest.raises(UsageError, match="asks nothing"):
+        people.answer(workspace, LOOP, "yes")
     people.retry(workspace, LOOP)
     assert drive(workspace).verdict.state == "succeeded"
     assert len(noted(tmp_path)) == 3
@@ -112,3 +124,32 @@ def test_loop_ends_where_somebody_gives_up_a_task_of_its_round(tmp_path: Path) -
     block = workspace.ledger.get(LOOP).task.block
     assert block is not None
     assert block.facts["stop"] == "failed"
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-CTRL-012")
+def test_loop_ends_when_its_rounds_have_used_up_its_tokens(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    controller(
+        workspace, "loop", kind="loop_until", bound=9, condition="false",
+        budget=Budget(tokens=100), body=(sequence("all", leaf("work", "true")),),
+    )  # fmt: skip
+    for used in (60, 40):
+        _look(workspace)
+        (offer,) = workspace.ledger.names(Status.PENDING)
+        task = claim(workspace, worker="worker", task_id=offer).task
+        base = git(workspace.main, "rev-parse", BRANCH)
+        hand_in(workspace, task, {}, base=base, usage=Usage(output=used, source="agent"))
+        land(workspace, workspace.ledger.get(offer).task)
+    _look(workspace)
+    block = workspace.ledger.get(LOOP).task.block
+    assert block is not None
+    assert block.facts == {"stop": "tokens", "rounds": 2}
+    people.retry(workspace, LOOP, more=Allowance(Budget(tokens=150)))
+    _look(workspace)
+    assert workspace.ledger.find(f"{LOOP}.3.work") is not None
+
+
+def _look(workspace: Workspace) -> None:
+    scheduler = Scheduler(workspace)
+    step_through(workspace, lambda: scheduler.step(slots=2), lambda *_: None)

@@ -8,6 +8,8 @@ from wfledger.core.documents import Task
 from wfledger.core.looping import allowed_rounds
 from wfledger.run.workspace import Workspace
 
+#: Blocks of controllers that no answer lifts.
+ASKS_NOTHING: Final = frozenset({"undone", "control_error"})
 #: What was asked for and has to be asked again, by someone else: facts of `choosing`.
 _ASKED: Final = ("questioned", "asked")
 #: What a source came to, where nothing was begun with it: facts of `spreading`.
