@@ -203,6 +203,27 @@ def test_winner_passes_the_gate_again_and_merges_with_what_landed_since(tmp_path
 
 
 @pytest.mark.long
+@pytest.mark.requirement("WFL-CTRL-070")
+def test_person_who_refuses_the_winner_is_asked_for_another(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path, FILES)
+    plan(workspace, SECOND, verify=({"kind": "manual", "prompt": "look"},))
+    tried(workspace, 1)
+    tried(workspace, 2)
+    drive(workspace)
+    people.answer(workspace, REVIEW, "no", who="eve", reason="ugly")
+    people.retry(workspace, REVIEW)
+    drive(workspace)
+    block = workspace.ledger.get(REVIEW).task.block
+    assert block is not None
+    assert (block.code, "ugly" in block.reason) == ("question", True)
+    people.answer(workspace, REVIEW, "try1")
+    drive(workspace)
+    people.answer(workspace, REVIEW, "yes", who="eve")
+    assert drive(workspace).verdict.state == "succeeded"
+    assert landed(workspace) == "1"
+
+
+@pytest.mark.long
 @pytest.mark.requirement("WFL-CTRL-066")
 def test_judge_is_shown_what_each_candidate_changed(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path, FILES)

@@ -208,7 +208,7 @@ class Candidates:
 
     def over(self) -> tuple[str, ...]:
         """Return what has failed of candidates and judges: after the choice it counts no more."""
-        judges = self.scene.state.facts.get("judges") or ()
+        judges = self.scene.state.facts.get("every_judge", ())
         failed = [one.id for one in self.every if one.result is None]
         failed += [name for name in judges if self.scene.result(name) is None]
         return tuple(failed)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from wfledger.core.choice import Choice, choose
-from wfledger.core.control import Condition, Promotion
+from wfledger.core.control import Condition, ControlState, Promotion
 from wfledger.core.documents import Accepted, Limits, TaskSpec
 from wfledger.core.ids import child_id
 from wfledger.core.text import clean_line
@@ -60,7 +60,8 @@ def _ask(scene: Scene) -> Move:
         for number, judge in enumerate(scene.control.judges, start=1)
     ]
     judges = [task_id for task_id, _ in tasks]
-    state = noted(scene, judges=judges).but(step=turn, on=tuple(judges))
+    every = [*scene.state.facts.get("every_judge", ()), *judges]
+    state = noted(scene, judges=judges, every_judge=every).but(step=turn, on=tuple(judges))
     return Start(tasks, state, why=f"asks {len(judges)} judges", asks=True)
 
 
@@ -98,11 +99,18 @@ def _as_told(scene: Scene, candidates: Candidates, said: str) -> Move:
     picks = _policy(scene).strategy != "all"
     chosen = candidates.named(said) if picks else None
     if chosen is None and (picks or word != "yes"):
-        shown = clean_line(said, 100)
-        return _question(scene, candidates, f"{shown!r} names no candidate that succeeded")
+        return _question(scene, candidates, _misunderstood(scene, clean_line(said, 200)))
     said_by = "a person has chosen it" if picks else "a person agrees"
     choice = Choice(chosen, said_by, agreed=not picks)
     return _record(scene, candidates, choice)
+
+
+def _misunderstood(scene: Scene, said: str) -> str:
+    """Return what an answer means that names nobody: after a choice, why its result was refused."""
+    recorded = scene.state.facts.get("choice")
+    if isinstance(recorded, dict) and recorded.get("winner"):
+        return f"{recorded['winner']}, which was chosen, is refused ({said})"
+    return f"{said!r} names no candidate that succeeded"
 
 
 def _question(scene: Scene, candidates: Candidates, reason: str) -> Stop:
@@ -113,7 +121,8 @@ def _question(scene: Scene, candidates: Candidates, reason: str) -> Stop:
     return Stop(
         "question", f"{reason}; say {wanted}{listed}",
         command=_answer(scene, names[0] if picks and names else "yes" if not picks else "none"),
-        facts={"candidates": candidates.listed()[:_LISTED]}, state=_heard(scene),
+        facts={"candidates": candidates.listed()[:_LISTED], "judges": candidates.spoken()},
+        state=_reopened(scene),
     )  # fmt: skip
 
 
@@ -121,8 +130,15 @@ def _answer(scene: Scene, word: str) -> str:
     return f"wfledger answer {scene.task.id} {word}"
 
 
-def _heard(scene: Scene, **facts: Any) -> Any:
+def _heard(scene: Scene, **facts: Any) -> ControlState:
     return noted(scene, heard=len(scene.task.answers), **facts)
+
+
+def _reopened(scene: Scene) -> ControlState:
+    """Return the state in which judges are asked anew by `retry`: results may be other ones."""
+    over = {"judges", "choice"}
+    facts = {name: value for name, value in _heard(scene).facts.items() if name not in over}
+    return scene.state.but(on=(), facts=facts)
 
 
 # -- the choice ----------------------------------------------------------------------------------
@@ -139,16 +155,13 @@ def _record(scene: Scene, candidates: Candidates, choice: Choice) -> Move:
 
 
 def _none(scene: Scene, candidates: Candidates, reason: str) -> Stop:
-    """Give up: judges are asked anew when a person retries it."""
+    """Give up, until a person decides."""
     names = candidates.succeeded
-    # `retry` asks again, of results that may be other ones by then.
-    facts = {name: value for name, value in scene.state.facts.items() if name != "judges"}
-    state = _heard(scene).but(on=(), facts={**facts, "heard": len(scene.task.answers)})
     picks = _policy(scene).strategy != "all"
     return Stop(
         "no_winner", reason, command=_answer(scene, names[0]) if names and picks else None,
         facts={"candidates": candidates.listed()[:_LISTED], "judges": candidates.spoken()},
-        state=state,
+        state=_reopened(scene),
     )  # fmt: skip
 
 
