@@ -23,7 +23,7 @@ from wfledger.core.usage import Budget, Usage
 
 FED = (Fed("scan", "wf1-aa", "left", "said"), Fed("plan", "wf1-bb"))
 AROUND = Surroundings(
-    name="review", base="tree", staff={"argv": ["agent", "{prompt}"], "preamble": ""}, fed=FED
+    name="review", run="r1", base="tree", staff={"argv": ["agent", "{prompt}"], "preamble": ""}, fed=FED
 )
 SPEC: dict[str, Any] = {
     "prompt": "look", "role": "worker", "write": ("src", "docs"), "env": ("TOKEN", "HOST"),
@@ -83,10 +83,19 @@ def test_key_does_not_change_with_when_where_and_how_often(changes: dict[str, An
 
 
 @pytest.mark.requirement("WFL-REUSE-003")
+def test_key_does_not_change_with_the_run_that_texts_name() -> None:
+    told = key(prompt="look at r1.scan, and at r1.txt2", sent_back=("r1.scan failed",))
+    again = key(
+        around(run="r22"), prompt="look at r22.scan, and at r22.txt2", sent_back=("r22.scan failed",)
+    )
+    assert again == told != key(around(run="r22"), prompt="look at r1.scan, and at r1.txt2")
+
+
+@pytest.mark.requirement("WFL-REUSE-003")
 def test_key_is_the_same_in_any_order_and_on_any_machine() -> None:
     staff = dict(reversed(list((AROUND.staff or {}).items())))
     assert key(around(fed=tuple(reversed(FED)), staff=staff)) == key()
-    plain = key_of(TaskSpec(prompt="é ✓"), Surroundings("a", 40 * "b"))
+    plain = key_of(TaskSpec(prompt="é ✓"), Surroundings("a", "r1", 40 * "b"))
     # Whoever changes what goes into a key raises VERSION and this with it.
     assert (VERSION, plain) == (
         "wf1", "wf1-34c6c98eca1c48f0b5ab6f0461b2bc5b8c0650090f6d23a927d292790fad69f2",

@@ -33,6 +33,9 @@ def say_diff(
     if chosen.cost is not None:
         say(f"warning: {chosen.cost}", err=True)
     _say_lines(found)
+    if not found.work:
+        say("all of its work is started by controllers, and looked up as they start it")
+        return
     again = found.work - found.reused
     say(f"{plural(again, 'task')} would run again, {found.reused} of {found.work} are taken from "
         f"{', '.join(found.runs)}")  # fmt: skip

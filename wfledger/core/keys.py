@@ -59,6 +59,8 @@ class Surroundings:
 
     #: Its own name, without its run.
     name: str
+    #: The run whose ids say nothing in the texts of its spec.
+    run: str
     #: The tree that its run started from.
     base: str
     #: What its role resolves to; None where no role does it.
@@ -78,7 +80,7 @@ def key_of(spec: TaskSpec, around: Surroundings) -> str:
 def material(spec: TaskSpec, around: Surroundings) -> dict[str, Any]:
     """Return everything that goes into a key, as one plain value."""
     found = {
-        "spec": _of_spec(spec), "name": around.name, "base": around.base,
+        "spec": in_run(_of_spec(spec), around.run, "~"), "name": around.name, "base": around.base,
         "staff": None if around.staff is None else _given(around.staff),
         "fed": sorted(
             [one.name, one.key or "", one.left or "", one.said or ""] for one in around.fed

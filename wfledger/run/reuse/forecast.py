@@ -19,8 +19,8 @@ from wfledger.run.reuse.keying import Keyer, feeding, made_of
 from wfledger.run.submit import as_submitted, new_task
 from wfledger.run.workspace import Workspace
 
-#: The run of tasks that are in no ledger.
-_NEW: Final = "new"
+#: The run of tasks that are in no ledger; no text has this by chance.
+_NEW: Final = "forecast-of-a-plan"
 #: Fields of a spec -> how people call them.
 _WORDS: Final = {
     "prompt": "the prompt", "command": "the command", "write": "the write scope",
@@ -147,9 +147,10 @@ class _Teller:
     def tell(self, item: CompiledTask, spec: TaskSpec) -> None:
         task = new_task(f"{_NEW}.{item.node}", spec, "")
         counterpart = self._counterpart(item.node)
+        if counterpart is not None:  # nothing before it is another one, or it runs again anyhow
+            task = task.but(received=counterpart.received)
         if spec.control is not None and counterpart is not None:
-            state = counterpart.control or ControlState()
-            task = task.but(control=state)
+            task = task.but(control=counterpart.control or ControlState())
         found = self._found(task, item.node)
         self._stands[task.id] = found
         if spec.control is not None:
@@ -166,8 +167,8 @@ class _Teller:
             return None
         try:
             around = Surroundings(
-                name=node, base=self._tree, staff=self._keyer.staff(task.spec), fed=fed,
-                trees=self._keyer.named_trees(task.spec),
+                name=node, run=_NEW, base=self._tree, staff=self._keyer.staff(task.spec), fed=fed,
+                trees=self._keyer.named_trees(task.spec), handed=self._keyer.handed(task),
             )
             return self._catalog.find(key_of(task.spec, around), node, self._names)
         except (WfledgerError, OSError, ValueError):

@@ -83,7 +83,7 @@ class Keyer:
         self, task: Task, missing: Collection[str], started: str | None
     ) -> Surroundings:
         return Surroundings(
-            name=self.name(task.id), base=self._base(task, started),
+            name=self.name(task.id), run=task.run, base=self._base(task, started),
             staff=self.staff(task.spec),
             fed=[
                 self._fed(task, name, handed=handed) if name not in missing
@@ -91,7 +91,7 @@ class Keyer:
                 for name, handed in feeding(task)
             ],
             trees=self.named_trees(task.spec),
-            handed=[self._handoff(one) for one in task.received],
+            handed=self.handed(task),
         )  # fmt: skip
 
     def staff(self, spec: TaskSpec) -> dict[str, Any] | None:
@@ -145,6 +145,10 @@ class Keyer:
             "base": about.base if about else None,
         }  # fmt: skip
         return {name: self.tree(commit) for name, commit in named.items() if commit is not None}
+
+    def handed(self, task: Task) -> list[str]:
+        """Return the digests of the handoffs that a task is given."""
+        return [self._handoff(one) for one in task.received]
 
     def _handoff(self, place: Delivered) -> str:
         result = self._workspace.ledger.result(place.task, place.attempt)
