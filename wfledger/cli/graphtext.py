@@ -1,4 +1,4 @@
-"""Draws the parts of a plan or a run: mermaid, dot, JSON, a tree for the terminal (spec 95.7)."""
+"""Draws the parts of a plan or a run: mermaid, dot, JSON, a tree for the terminal (spec 95.8)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final

@@ -1,6 +1,6 @@
 """What a plan or a run is made of, as things that hold each other and wait for each other.
 
-Pure; `graph` draws it and the picture of a plan is taken from it (spec 95.7).
+Pure; `graph` draws it and the picture of a plan is taken from it (spec 95.8).
 """
 
 from collections.abc import Iterable, Mapping, Sequence

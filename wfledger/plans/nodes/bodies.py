@@ -1,4 +1,4 @@
-"""Compiles what a controller starts when it decides: a round, an arm, an item (spec 95.5).
+"""Compiles what a controller starts when it decides: a round, an arm, an item (spec 95.6).
 
 The nodes of a body are documents, kept by their controller. Values are filled in, then they are
 read and judged by the rules that planned nodes are, within what surrounds them.

@@ -105,6 +105,6 @@ def _named(text: str) -> frozenset[str]:
 def outside_of(node: Node) -> tuple[str, ...]:
     """Return the names outside of a controller that its question or anything inside of it names."""
     within = list(walk(inside(node)))
-    own = {one.id for one in within}
+    own = {node.id, *(one.id for one in within)}
     wanted = [*asked_of(node), *(name for one in within for name in inputs_of(one))]
     return tuple(dict.fromkeys(name for name in wanted if name not in own))

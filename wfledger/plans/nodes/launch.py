@@ -1,4 +1,4 @@
-"""How many agents a plan would start at most, and how deep its branches go (spec 95.6)."""
+"""How many agents a plan would start at most, and how deep its branches go (spec 95.7)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -20,6 +20,8 @@ NodeKind = Literal[
     "branch_set", "leaf", "sequence", "reduce", "teacher_review", "loop_until", "cond", "expand",
 ]  # fmt: skip
 NODE_KINDS: Final[tuple[NodeKind, ...]] = get_args(NodeKind)
+#: Nodes that one stands inside of.
+DEPTH: Final = 200
 #: Strategies of promotion that pick one candidate, so that the others do not land.
 PICKING: Final = ("first_success", "best_score", "teacher_selected")
 

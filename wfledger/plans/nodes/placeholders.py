@@ -1,4 +1,4 @@
-"""What stands for an item, its number or a round in the nodes of a body (spec 95.5).
+"""What stands for an item, its number or a round in the nodes of a body (spec 95.6).
 
 `{{item}}`, `{{item.path}}`, `{{index}}` and `{{round}}` are filled in when a body is started, all
 of them at once and only once: a value that looks like a placeholder stays as it is. A value never
@@ -34,23 +34,23 @@ _GIVEN: Final[Mapping[str, frozenset[str]]] = {
 
 
 def fill_node(
-    node: Mapping[str, Any], values: Mapping[str, Any], pointer: str, problems: list[Problem]
-) -> dict[str, Any]:
+    node: Any, values: Mapping[str, Any], pointer: str, problems: list[Problem]
+) -> Any:
     """Return a node with *values* filled in; bodies and questions of controllers are left.
 
-    What cannot be filled in goes to *problems*. The depth of *node* is that of a document that was
-    read, and so bounded.
+    What cannot be filled in goes to *problems*; what is no node is left to whoever reads it. The
+    depth of *node* is that of a document that was read, and so bounded.
     """
-    spec = node["spec"]
+    spec = node.get("spec") if isinstance(node, dict) else None
     where = join(pointer, "spec")
-    if node["kind"] in _LATER:
-        return dict(node)
+    if not isinstance(spec, dict) or node.get("kind") in _LATER:
+        return node
     filler = _Filler(values, problems)
     filled = {
         name: item if name in _NODES else filler.value(item, name, join(where, name))
         for name, item in spec.items()
     }
-    if "children" in spec:
+    if isinstance(spec.get("children"), list):
         filled["children"] = [
             fill_node(child, values, join(where, "children", place), problems)
             for place, child in enumerate(spec["children"])

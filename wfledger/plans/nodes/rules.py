@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Final
 
 from wfledger.core import bounds, scopes
 from wfledger.errors import InvalidPatternError
@@ -10,7 +9,7 @@ from wfledger.plans import conditions, fields
 from wfledger.plans.nodes import narrowing, references
 from wfledger.plans.nodes.cleaning import without
 from wfledger.plans.nodes.local import OTHER_NAMES, node_rules, zeros
-from wfledger.plans.nodes.model import Group, Leaf, Node, Permissions, Review, SpecDoc, walk
+from wfledger.plans.nodes.model import DEPTH, Group, Leaf, Node, Permissions, Review, SpecDoc, walk
 from wfledger.plans.nodes.narrowing import Allowed, Around, Narrowed
 from wfledger.plans.nodes.references import Edge, Flow, Reference
 from wfledger.plans.nodes.scoping import Scoping
@@ -19,9 +18,6 @@ from wfledger.plans.nodes.tree import ROOT, Tree
 from wfledger.plans.problems import Findings, Problem, join, quote
 from wfledger.plans.rules import report_late, report_unknown
 from wfledger.plans.words import is_blank
-
-#: Nodes that one stands inside of.
-DEPTH: Final = 200
 
 
 @dataclass(frozen=True)
@@ -233,7 +229,8 @@ class _Second:
             why = references.why_never(self._tree, number, to, chained=self._chained)
             if why is None:
                 self._edges.append(Edge(reference, to))
-            elif references.is_bare(text, reference.name):
+            elif references.is_bare(text, reference.name) and number <= to < self._tree.end[number]:
+                # A word that happens to be its own name, or that of a node inside it.
                 self._unresolved(node, reference)
             else:
                 message = f"the {field} of {node.label} names {quote(reference.name)}, {why}"

@@ -13,6 +13,7 @@ from wfledger.plans.checks import read_checks, read_gate
 from wfledger.plans.fields import BAD, Field, Site
 from wfledger.plans.model import AGENT_TYPES, CONFIG, ON_FAILURE
 from wfledger.plans.nodes.model import (
+    DEPTH,
     NODE_KINDS,
     Bounds,
     Chain,
@@ -49,6 +50,8 @@ class _Later:
 
     value: object
     site: Site
+    #: Nodes that it stands inside of.
+    depth: int = 0
     node: Node | None = None
 
 
@@ -152,9 +155,15 @@ def _read_trees(roots: Sequence[_Later]) -> tuple[Node, ...]:
     while pending:
         later = pending.pop()
         draft = _read_one(later)
-        if draft is not None:
-            read.append((later, draft))
-            pending.extend(reversed(_inner(draft.values)))
+        if draft is None:
+            continue
+        read.append((later, draft))
+        if later.depth > DEPTH:
+            continue  # it is refused for that, and its pointers alone would take a lot
+        inner = _inner(draft.values)
+        for one in inner:
+            one.depth = later.depth + 1
+        pending.extend(reversed(inner))
     for later, draft in reversed(read):
         later.node = _BUILDERS[draft.kind](draft.common, _filled(draft.values))
     return _nodes(roots)

@@ -17,7 +17,7 @@ def of_run(workspace: Workspace, run: Run) -> tuple[Part, ...]:
         if entry is None:
             continue
         spec = entry.task.spec
-        label = task_id.removeprefix(f"{run.id}.")
+        label = task_id.removeprefix(f"{spec.parent}.").removeprefix(f"{run.id}.")
         parts.append(part_of(task_id, label, spec, entry.status.value))
         specs[task_id] = spec
     return within_groups(parts, specs)
