@@ -64,7 +64,9 @@ def answer(app: App, *, task: str, text: str, reason: str, as_json: bool) -> Non
     """Answer a task's question: the next attempt is given TEXT.
 
     Of a result that waits for approval, `yes` lands it as it is, without another attempt, and `no`
-    refuses it: the task has failed its verification then.
+    refuses it: the task has failed its verification then. A condition that cannot be decided and a
+    gate that is shut are answered the same way: `yes` or `no` counts in their place, and `--reason`
+    says why no.
     """
     from wfledger.run import people
     from wfledger.run.merger import approving
@@ -72,7 +74,8 @@ def answer(app: App, *, task: str, text: str, reason: str, as_json: bool) -> Non
     task_id = app.task_id(task)
     asked = approving.is_asked(app.workspace.ledger.get(task_id).task)
     done = people.answer(app.workspace, task_id, text, who=user(), reason=reason)
-    said = _VERDICTS[text] if asked else "has its answer and will be tried again"
+    goes_on = "goes on" if done.spec.control is not None else "will be tried again"
+    said = _VERDICTS[text] if asked else f"has its answer and {goes_on}"
     _told(app, done, said, as_json=as_json)
 
 

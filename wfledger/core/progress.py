@@ -2,7 +2,7 @@
 
 import shlex
 
-from wfledger.core.control import Condition, Control, ControlState
+from wfledger.core.control import Condition, Control, ControlState, GateTerms
 from wfledger.core.documents import TaskSpec
 from wfledger.core.looping import allowed_rounds
 
@@ -20,7 +20,15 @@ def progress(spec: TaskSpec, state: ControlState | None) -> str:
         return f"takes {arm}" if arm else "asks for its condition"
     if control.kind == "expand":
         return f"{state.step} items begun" if state.step else "makes its list"
+    if control.gate is not None:
+        return _stands(control.gate, state)
     return f"{len(control.members)} members" if control.members else control.kind
+
+
+def _stands(terms: GateTerms, state: ControlState) -> str:
+    stands = state.facts.get("state", "pending")
+    sent = f", sent back {state.step} of {terms.max_retries} times" if state.step else ""
+    return f"{stands}{sent}"
 
 
 def _rounds(control: Control, state: ControlState) -> str:
@@ -40,6 +48,10 @@ def described(spec: TaskSpec) -> str:
         return ""
     what = control.kind.replace("_", " ")
     about = _asked(control.condition) if control.condition is not None else control.source
+    if control.gate is not None:
+        terms = control.gate
+        held = f", before {terms.blocks_role}" if terms.blocks_role else ""
+        about = f"{terms.gate} the role {terms.role}{held}; where that fails: {terms.on_fail}"
     return f"{what}: {about}" if about else what
 
 

@@ -103,6 +103,8 @@ def answer(
             f"{task_id} waits for a verdict on its result: yes or no",
             hint=f"wfledger answer {task_id} yes",
         )
+    if reason and text == "no" and _blocked(workspace, task_id).task.spec.control is not None:
+        text, reason = f"no: {reason}", ""
     if reason:
         raise UsageError("a reason belongs to a no; an answer stands for itself")
     if not text.strip():

@@ -96,7 +96,7 @@ def test_person_approves_or_says_why_not(tmp_path: Path) -> None:
     block = workspace.ledger.get(GATE).task.block
     assert block is not None
     assert "not maybe" in block.reason
-    people.answer(workspace, GATE, "no: the tests are thin")
+    people.answer(workspace, GATE, "no", reason="the tests are thin")
     drive(workspace)
     block = workspace.ledger.get(GATE).task.block
     assert block is not None

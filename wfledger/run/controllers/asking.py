@@ -21,7 +21,7 @@ from wfledger.plans.nodes.placeholders import fill_command, fill_text
 from wfledger.run.controllers.evaluating import Trouble, Worth, work_out
 from wfledger.run.controllers.moves import Scene, Stop
 from wfledger.run.controllers.recorded import list_of, truth_of, variables_for
-from wfledger.run.controllers.saying import ANSWERS, asking
+from wfledger.run.controllers.saying import asking, yes_or_no
 from wfledger.run.controllers.saying import said as answered
 
 _SOURCE: Final = "source"
@@ -76,8 +76,8 @@ def answer(
     """
     said = answered(scene, str(step))
     if said is not None:
-        word = said.strip().lower()
-        return ANSWERS[word] if word in ANSWERS else _again(scene, step, said, "yes or no")
+        verdict, _ = yes_or_no(said)
+        return _again(scene, step, said, "yes or no") if verdict is None else verdict
     condition = _condition(scene)
     if condition.expression is None:
         return _verdict(scene, step, condition)

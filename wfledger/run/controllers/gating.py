@@ -17,7 +17,7 @@ from wfledger.core.text import clean_line
 from wfledger.run.attempts.handed import gather
 from wfledger.run.controllers.moves import Decide, Move, Note, Scene, Start, Stop
 from wfledger.run.controllers.parts import unfolded
-from wfledger.run.controllers.saying import ANSWERS, asking, said, was_asked
+from wfledger.run.controllers.saying import asking, said, was_asked, yes_or_no
 
 _REASON_CHARS: Final = 1000
 #: Results that work which is sent back is given of what was done before.
@@ -84,7 +84,7 @@ def _asked(scene: Scene, stands: GateState) -> Outcome | Stop:
     """Return what a person says of the role's work, or ask one."""
     question = f"approve-{stands.attempt}"
     answer = said(scene, question)
-    verdict, reason = _read(answer or "")
+    verdict, reason = yes_or_no(answer or "")
     if verdict is None:
         names = ", ".join(_judged(scene)) or "nothing yet"
         unclear = f"; yes or no, and not {clean_line(answer, 100)}" if answer else ""
@@ -93,12 +93,6 @@ def _asked(scene: Scene, stands: GateState) -> Outcome | Stop:
             command=f"wfledger answer {scene.task.id} yes", state=asking(scene, question),
         )  # fmt: skip
     return Outcome("human_approve") if verdict else Outcome("fail", (reason or "a person said no",))
-
-
-def _read(answer: str) -> tuple[bool | None, str]:
-    """Return the verdict of an answer, and the reason that follows it: `no: too slow`."""
-    word, _, reason = answer.strip().partition(":")
-    return ANSWERS.get(word.strip().lower()), reason.strip()
 
 
 def _what(scene: Scene) -> str:
@@ -153,7 +147,7 @@ def _again(spec: TaskSpec, reasons: tuple[str, ...], before: tuple[str, ...]) ->
 def _lifted(scene: Scene, stands: GateState) -> Note | Stop:
     """Return what a person says of a gate that is shut; he alone opens it."""
     answer = said(scene, _shut(stands))
-    verdict, reason = _read(answer or "")
+    verdict, reason = yes_or_no(answer or "")
     if verdict is True:
         return _note(scene, GateState("passed", stands.attempt), Outcome("human_approve"))
     if answer is None and was_asked(scene, _shut(stands)):  # told to try again: look once more

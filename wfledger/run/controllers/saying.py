@@ -10,8 +10,7 @@ from typing import Final
 from wfledger.core.control import ControlState
 from wfledger.run.controllers.moves import Scene
 
-#: Words for yes and no.
-ANSWERS: Final[Mapping[str, bool]] = {
+_WORDS: Final[Mapping[str, bool]] = {
     "yes": True, "y": True, "true": True, "no": False, "n": False, "false": False,
 }  # fmt: skip
 
@@ -34,3 +33,9 @@ def said(scene: Scene, what: str) -> str | None:
         return None
     answers = scene.task.answers[int(scene.state.facts["asked"].get("since", 0)) :]
     return answers[0] if answers else None
+
+
+def yes_or_no(answer: str) -> tuple[bool | None, str]:
+    """Return the verdict of an answer, None where it is none, and the reason: `no: too slow`."""
+    word, _, reason = answer.strip().partition(":")
+    return _WORDS.get(word.strip().lower()), reason.strip()
