@@ -91,6 +91,8 @@ def test_reducer_is_given_everything_as_one_and_believed_in_nothing_of_it(tmp_pa
     assert seen["findings"] == list(result.synthesis.findings)
 
 
+@pytest.mark.long
+@pytest.mark.requirement("WFL-CTRL-061")
 def test_groups_are_opened_and_what_failed_in_them_is_missing(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     inputs = audit(workspace)

@@ -305,9 +305,8 @@ def test_all_holds_nothing_back(tmp_path: Path) -> None:
 @pytest.mark.requirement("WFL-CTRL-002")
 @pytest.mark.parametrize(
     ("point", "hit"),
-    [("control.noted", 2), ("control.kept", 1), ("control.result-written", 1),
-     ("landing.ref-moved", 1)],
-)  # fmt: skip
+    [("control.noted", 2), ("control.kept", 1), ("landing.ref-moved", 1)],
+)
 def test_choice_killed_at_a_point_goes_on_as_it_was_made(
     tmp_path: Path, point: str, hit: int
 ) -> None:
