@@ -13,10 +13,13 @@ from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
 from typing import Any, Final
 
+from wfledger.core.text import clean_line
 from wfledger.plans.expressions import LENGTH
 
 #: Brackets and conditional operators within one another; the parser needs a stack for each.
 DEPTH: Final = 32
+#: Characters of what the package says that are passed on.
+_SHOWN: Final = 400
 #: What an expression may name besides nodes.
 VARIABLES: Final = frozenset({"results", "round", "item", "index", "run"})
 _TYPES: Final = frozenset(
@@ -107,10 +110,10 @@ def evaluate(text: str, variables: Mapping[str, Any]) -> Any:
     except RuntimeError as error:
         found = re.match(r"Undefined variable or function: ('[^']*')", str(error))
         if found is None:
-            raise EvaluationError("expression", _line(str(error))) from None
+            raise EvaluationError("expression", clean_line(str(error), _SHOWN)) from None
         raise EvaluationError("unresolved", f"nothing is called {found[1]}") from None
     except Exception as error:  # noqa: BLE001 - the package raises what its parts happen to
-        raise EvaluationError("expression", _line(str(error))) from None
+        raise EvaluationError("expression", clean_line(str(error), _SHOWN)) from None
 
 
 def _plain(value: Any) -> Any:
@@ -284,8 +287,8 @@ def _explained(message: str, tokens: list[_Token]) -> str:
     foreign = next(_hints(tokens), None)
     found = re.search(r"ERROR: <input>:(\d+):(\d+): (?:Syntax error: )?(.*)", message)
     if found is None:
-        return f"does not parse: {_line(message)}; {foreign or _HELP}"
-    what = re.sub(r" expecting .*", "", found[3])
+        return f"does not parse: {clean_line(message, _SHOWN)}; {foreign or _HELP}"
+    what = clean_line(re.sub(r" expecting .*", "", found[3]), _SHOWN)
     return f"does not parse at line {found[1]}, column {found[2]}: {what}; {foreign or _HELP}"
 
 
@@ -297,7 +300,3 @@ def _hints(tokens: list[_Token]) -> Iterator[str]:
             yield "what is equal is written `==`"
         elif token.text == "`":
             yield 'a node whose id is no word is written `results["NODE"]`'
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())[:400]
