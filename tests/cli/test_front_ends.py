@@ -70,6 +70,22 @@ def test_hook_of_pre_commit_calls_check_on_plans() -> None:
     assert [name for name in plans + others if looked_at.search(name)] == plans
 
 
+@pytest.mark.long
+@pytest.mark.requirement("WFL-FRONT-001")
+@pytest.mark.parametrize("name", ["audit.workflow.js", "loop.star", "smoke.toml"])
+def test_every_verb_that_takes_a_plan_takes_every_language(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes((FILES / name).read_bytes())
+    shown = wf_json(tmp_path, "plan", name)
+    assert shown["tasks"] >= 2
+    drawn = wf(tmp_path, "graph", name, "--format", "mermaid")
+    assert drawn.status == 0, drawn.err
+    expanded = wf(tmp_path, "plan", name, "--expand")
+    assert expanded.status == 0, expanded.err
+    (tmp_path / "again.json").write_text(expanded.out)
+    again = wf_json(tmp_path, "plan", "again.json")
+    assert (again["tasks"], again["steps"]) == (shown["tasks"], shown["steps"])
+
+
 FLEET = """
 name = "smoke"
 

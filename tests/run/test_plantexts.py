@@ -61,6 +61,7 @@ def test_missing_extra_is_named_with_the_command_that_installs_it(
 
 
 @pytest.mark.long
+@pytest.mark.requirement("WFL-FRONT-003")
 def test_plans_that_need_no_evaluation_start_nothing(tmp_path: Path) -> None:
     code = (
         "import sys\n"

@@ -22,22 +22,24 @@ _SECRET: Final = re.compile(
 _PRIORITY: Final = 1_000_000
 
 
-def _foreign(why: str) -> fields.Reader:
+def _left_out(kind: str, why: str) -> fields.Reader:
+    """Return a reader of what has no counterpart; what says nothing is not worth a word."""
+    said = "supported" if kind == "unsupported_field" else "enforced"
+
     def read(value: object, site: Site) -> Any:
         if value in (None, [], {}):
             return BAD
-        return site.refuse(f"is not supported: {why}", kind="unsupported_field")
+        return site.refuse(f"is not {said}: {why}", kind=kind)
 
     return read
+
+
+def _foreign(why: str) -> fields.Reader:
+    return _left_out("unsupported_field", why)
 
 
 def _hint(why: str) -> fields.Reader:
-    def read(value: object, site: Site) -> Any:
-        if value in (None, [], {}):
-            return BAD
-        return site.refuse(f"is not enforced: {why}", kind="not_enforced")
-
-    return read
+    return _left_out("not_enforced", why)
 
 
 def _env(value: object, site: Site) -> Any:
