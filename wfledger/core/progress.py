@@ -20,6 +20,8 @@ def progress(spec: TaskSpec, state: ControlState | None) -> str:
         return f"takes {arm}" if arm else "asks for its condition"
     if control.kind == "expand":
         return f"{state.step} items begun" if state.step else "makes its list"
+    if control.kind == "script":
+        return _heard(state)
     if control.gate is not None:
         return _stands(control.gate, state)
     return f"{len(control.members)} members" if control.members else control.kind
@@ -29,6 +31,13 @@ def _stands(terms: GateTerms, state: ControlState) -> str:
     stands = state.facts.get("state", "pending")
     sent = f", sent back {state.step} of {terms.max_retries} times" if state.step else ""
     return f"{stands}{sent}"
+
+
+def _heard(state: ControlState) -> str:
+    facts = state.facts
+    said = facts.get("log", ())
+    counted = f"{len(facts.get('order', ()))} of {len(facts.get('calls', ()))} calls have ended"
+    return f"{counted}; it said: {said[-1]}" if said else counted
 
 
 def _rounds(control: Control, state: ControlState) -> str:

@@ -14,6 +14,7 @@ from tests.support.repos import files_at, git
 from tests.support.workspaces import BRANCH, RUN, hand_in, make_workspace
 from wfledger.core.control import ControlState
 from wfledger.core.documents import Task
+from wfledger.core.progress import progress
 from wfledger.core.statuses import Actor, Status
 from wfledger.run.attempts.claims import claim
 from wfledger.run.controllers import playing
@@ -148,6 +149,9 @@ def test_no_more_than_sixteen_of_its_tasks_are_open_at_once(tmp_path: Path) -> N
     end(workspace, "7", ok=False)
     go_on(workspace)
     assert {"17", "18"} < set(offers(workspace))
+    task = workspace.ledger.get(SCRIPT).task
+    failed = f"parallel(): slot 6 failed (agent): {SCRIPT}.7 (task):"
+    assert progress(task.spec, task.control) == f"2 of 20 calls have ended; it said: {failed}"
     assert len(offers(workspace)) == 16
 
 
