@@ -1,6 +1,8 @@
 """How far a controller has come, in a few words for people. Pure."""
 
 import shlex
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from wfledger.core.control import Condition, Control, ControlState, GateTerms
 from wfledger.core.documents import TaskSpec
@@ -13,15 +15,9 @@ def progress(spec: TaskSpec, state: ControlState | None) -> str:
     if control is None:
         return ""
     state = state or ControlState()
-    if control.kind == "loop_until":
-        return _rounds(control, state)
-    if control.kind == "cond":
-        arm = state.facts.get("arm")
-        return f"takes {arm}" if arm else "asks for its condition"
-    if control.kind == "expand":
-        return f"{state.step} items begun" if state.step else "makes its list"
-    if control.kind == "script":
-        return _heard(state)
+    said = _BY_KIND.get(control.kind)
+    if said is not None:
+        return said(control, state)
     if control.gate is not None:
         return _stands(control.gate, state)
     return f"{len(control.members)} members" if control.members else control.kind
@@ -33,7 +29,16 @@ def _stands(terms: GateTerms, state: ControlState) -> str:
     return f"{stands}{sent}"
 
 
-def _heard(state: ControlState) -> str:
+def _arm(_: Control, state: ControlState) -> str:
+    arm = state.facts.get("arm")
+    return f"takes {arm}" if arm else "asks for its condition"
+
+
+def _items(_: Control, state: ControlState) -> str:
+    return f"{state.step} items begun" if state.step else "makes its list"
+
+
+def _heard(_: Control, state: ControlState) -> str:
     facts = state.facts
     said = facts.get("log", ())
     counted = f"{len(facts.get('order', ()))} of {len(facts.get('calls', ()))} calls have ended"
@@ -48,6 +53,11 @@ def _rounds(control: Control, state: ControlState) -> str:
     facts = state.facts
     asks = facts.get("questioned") == state.step != facts.get("answered")
     return f"{'asks after ' if asks else ''}round {state.step}{of}"
+
+
+_BY_KIND: Final[Mapping[str, Callable[[Control, ControlState], str]]] = {
+    "loop_until": _rounds, "cond": _arm, "expand": _items, "script": _heard,
+}  # fmt: skip
 
 
 def described(spec: TaskSpec) -> str:
