@@ -9,8 +9,13 @@ from tests.support.controllers import controller, decided, leaf, sequence
 from tests.support.engines import drive, note, noted, statuses
 from tests.support.invariants import check_ledger
 from tests.support.workspaces import RUN, add_run, add_task, make_workspace, start
+from wfledger.core.authority import Authority
+from wfledger.core.control import Control
+from wfledger.core.documents import TaskSpec
 from wfledger.core.statuses import Status
 from wfledger.run import people
+from wfledger.run.attempts.authorities import Grounds
+from wfledger.run.attempts.bounding import bounded
 from wfledger.run.controllers.descent import open_below
 from wfledger.run.controllers.driving import step_through
 from wfledger.run.looks.board import Board
@@ -129,6 +134,16 @@ def test_tasks_of_a_controller_may_do_no_more_than_the_worker_that_started_it(
     assert block is not None
     assert block.code == "control_error"
     assert "etc/a.txt" in block.reason
+
+
+def test_controller_needs_no_tool_and_no_sandbox_of_the_worker_that_adds_it(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    mine = Authority(tools=frozenset({"read"}), write=(), network=False, depth=1)
+    parent = add_task(workspace, "worker")
+    grounds = Grounds(workspace.fleet(), workspace.ledger.run(RUN), workspace.policy())
+    spec = TaskSpec(control=Control(kind="branch_set"), depth=0)
+    assert bounded(grounds, parent, spec, mine)[1] == []
+    assert bounded(grounds, parent, TaskSpec(command="true", depth=0), mine)[1] != []
 
 
 @pytest.mark.requirement("WFL-CTRL-020")

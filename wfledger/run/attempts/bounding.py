@@ -27,9 +27,12 @@ def bounded(
         return spec, [f"nothing is started below {parent.id}: its depth is {mine.depth}"]
     asked = authority_of(grounds, spec)
     tools = _granted(grounds, spec, mine)
-    runs = (tools is None and not spec.manual) or bool(_new_checks(parent.spec, spec))
+    program = tools is None and not spec.manual and spec.control is None
+    runs = program or bool(_new_checks(parent.spec, spec))
+    reaches = asked.network and spec.control is None  # a controller runs nothing
     own = inherited(mine, replace(
-        asked, tools=(tools or frozenset()) | ({RUN} if runs else set()), depth=spec.depth
+        asked, network=reaches, depth=spec.depth,
+        tools=(tools or frozenset()) | ({RUN} if runs else set()),
     ))  # fmt: skip
     protected = [parse_protected(text) for text in grounds.policy.protected]
     found = exceeds(mine, own, protected) + _looser(grounds, parent.spec, spec)
@@ -62,7 +65,7 @@ def _looser(grounds: Grounds, parent: TaskSpec, child: TaskSpec) -> list[str]:
     fleet = grounds.fleet
     mine, theirs = fleet.confinement_for(parent), fleet.confinement_for(child)
     found = []
-    if mine.sandbox != "none" and theirs.sandbox == "none":
+    if mine.sandbox != "none" and theirs.sandbox == "none" and child.control is None:
         found.append("it would run without a sandbox, and its parent does not")
     if mine.sandbox != "none" and fleet.confinement.sandbox == "none" and _new_checks(
         parent, child

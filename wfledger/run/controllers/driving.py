@@ -60,6 +60,8 @@ _LASTING: Final = (InvalidDocumentError, UsageError, NotFoundError)
 
 #: Steps of one tick that follow from one another; the rest is for the next tick.
 _ROUNDS: Final = 64
+#: Problems of what was to be started that a block holds.
+_SHOWN: Final = 10
 
 Report = Callable[[str, str], None]
 
@@ -110,7 +112,8 @@ def _next_of(scene: Scene) -> tuple[Move, list[Task]]:
         move = ask(scene)
         return move, admitted(scene, move) if isinstance(move, Start) else []
     except _LASTING as error:
-        return Stop("control_error", error.message), []
+        found = error.facts.get("errors") or error.facts.get("problems") or []
+        return Stop("control_error", error.message, facts={"errors": found[:_SHOWN]}), []
 
 
 def ask(scene: Scene) -> Move:
