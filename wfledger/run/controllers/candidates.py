@@ -13,6 +13,7 @@ from wfledger.core.promotion import Contender, Finished, Replay, Score, read_sco
 from wfledger.core.statuses import Status
 from wfledger.run.controllers.moves import Scene
 from wfledger.run.refnames import keep_ref
+from wfledger.run.reuse.earlier import worked_for
 from wfledger.store.entries import Entry
 
 _BRANCHES = frozenset({"branch_set"})
@@ -88,7 +89,7 @@ class Candidates:
         """Read where everything stands."""
         ledger, control = scene.workspace.ledger, scene.control
         every = tuple(
-            Candidate(name, ledger.find(name), scene.result(name)) for name in control.members
+            Candidate(name, ledger.find(name), _with_cost(scene, name)) for name in control.members
         )
         names = _names(scene)
         judges = scene.state.facts.get("judges")
@@ -224,6 +225,12 @@ def _names(scene: Scene) -> dict[str, str]:
         names |= {last: member} if lasts[last] == 1 else {}
         names[f"{scene.task.id}:{member}"] = member
     return names | {name.removeprefix(prefix): name for name in members} | {n: n for n in members}
+
+
+def _with_cost(scene: Scene, name: str) -> Result | None:
+    """Return the result of a candidate; a reused one with what it has cost before."""
+    result = scene.result(name)
+    return None if result is None else worked_for(scene.workspace, result)
 
 
 def _as_said(result: Result | None, names: Mapping[str, str]) -> Mapping[str, str]:

@@ -98,3 +98,17 @@ def reused_in(workspace: Workspace, run: Run) -> int:
         return 0
     done = workspace.ledger.tasks(Status.DONE, run=run.id)
     return sum(1 for task in done if task.attempts and task.attempts[-1].worker == REUSE)
+
+
+def worked_for(workspace: Workspace, result: Result) -> Result:
+    """Return *result* with what it has cost where it was worked for, to compare it by.
+
+    What is chosen by cost must not change because a candidate was taken from an earlier run.
+    """
+    if result.reused is None:
+        return result
+    try:
+        source = workspace.ledger.result(result.reused.task, result.reused.attempt)
+    except WfledgerError:
+        source = None  # it cannot be read any more; the cost is unknown then
+    return result if source is None else result.but(usage=source.usage)

@@ -203,7 +203,7 @@ class Keyer:
             if found is not None:
                 said = self._said(found[0].task, found[1], depth + 1)
                 members.append((self.name(name), said))
-        return said_digest(result, run=task.run, members=members)
+        return said_digest(_decided(task, result), run=task.run, members=members)
 
     def _of_files(self, task: Task, result: Result) -> str | None:
         """Return the digest of the files that a task has changed on its run's branch."""
@@ -221,6 +221,15 @@ class Keyer:
              [one.new.mode, one.new.oid] if one.new is not None else []]
             for one in changes
         ))  # fmt: skip
+
+
+def _decided(task: Task, result: Result) -> Result:
+    """Return what counts of an envelope: proposals tell what was reused, and decide nothing."""
+    control, choice = task.spec.control, result.outputs.get("choice")
+    if control is None or control.kind != "teacher_review" or not isinstance(choice, dict):
+        return result
+    decided = {name: value for name, value in choice.items() if name != "proposals"}
+    return result.but(outputs={**result.outputs, "choice": decided})
 
 
 def feeding(task: Task) -> Iterator[tuple[str, bool]]:
