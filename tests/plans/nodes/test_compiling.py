@@ -98,7 +98,7 @@ def test_wide_group_is_held_by_groups_in_between() -> None:
 @pytest.mark.long
 @pytest.mark.requirement("WFL-NODE-044")
 def test_too_many_edges_are_refused() -> None:
-    names = [f"n{number}" for number in range(4200)]
+    names = [f"n{number}" for number in range(4097)]
     assert kinds(spec(*map(leaf, names), reduce("sum", *names))) == ["too_many_edges"]
 
 
