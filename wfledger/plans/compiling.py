@@ -193,6 +193,7 @@ def _spec(
         prompt=task.prompt,
         manual=terms.manual,
         role=terms.role,
+        plays=task.plays,
         agent_type=task.agent_type,
         max_steps=task.max_steps or None,
         model=terms.model,

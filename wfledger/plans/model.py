@@ -11,6 +11,7 @@ from wfledger.plans.checks import read_gate
 from wfledger.plans.fields import Field, Given, Site
 from wfledger.plans.problems import Findings, Problem, quote
 from wfledger.plans.terms import TERMS, Terms, split
+from wfledger.plans.words import read_label
 
 AGENT_TYPES: Final = (
     "general", "explore", "plan", "review", "implementer", "verifier", "tool_agent",
@@ -39,6 +40,8 @@ class TaskDoc:
     depends_on_results: tuple[str, ...] = ()
     max_steps: int | None = None
     timeout_secs: int | None = None
+    #: Its role in the plan, which a role of fleet.toml may play.
+    plays: str | None = None
 
     @property
     def writes(self) -> bool:
@@ -103,6 +106,7 @@ TASK: Final[fields.Shape] = {
     "depends_on_results": Field(fields.many(fields.text, "entry")),
     "max_steps": Field(fields.whole(32), optional=True),
     "timeout_secs": Field(fields.whole(64), optional=True),
+    "plays": Field(read_label, optional=True),
     **TERMS,
 }
 

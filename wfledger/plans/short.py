@@ -27,7 +27,7 @@ from wfledger.plans.terms import (
     split,
     tool_contradictions,
 )
-from wfledger.plans.words import is_blank
+from wfledger.plans.words import is_blank, read_label
 from wfledger.plans.writing import Writer, hint_scopes, read_scope
 
 _OTHER_NAMES: Final[Mapping[str, str]] = {
@@ -53,6 +53,7 @@ class ShortTask:
     after: tuple[str, ...] = ()
     inputs: tuple[str, ...] | None = None
     on_failure: str | None = None
+    plays: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ TASK: Final[fields.Shape] = {
     "after": Field(fields.many(fields.text, "entry")),
     "inputs": Field(fields.many(fields.text, "entry")),
     "on_failure": Field(fields.choice(*ON_FAILURE), optional=True),
+    "plays": Field(read_label, optional=True),
     **TERMS,
 }
 
@@ -281,6 +283,7 @@ def _ir_task(doc: ShortDoc, task: ShortTask, scope: tuple[str, ...]) -> dict[str
         "isolation": "worktree" if scope else None,
         "file_scope": list(scope),
         "depends_on_results": list(dict.fromkeys(inputs)),
+        "plays": task.plays,
         "command": _plain(terms.command),
         "manual": terms.manual or None,
         "role": terms.role or (doc.role if terms.starts_agent else None),

@@ -66,7 +66,8 @@ def test_fields_of_a_task_become_ours() -> None:
     assert found.prompt == (
         "A\n\nObjective: it is done\n\ndo it\n\nContext:\n- be short\n\nFiles to read:\n- src/a.py"
     )
-    assert (found.title, found.agent_type, found.needs) == ("A", "implementer", ("rust",))
+    assert (found.title, found.agent_type, found.plays) == ("A", "implementer", "builder")
+    assert found.needs == ("rust",)
     assert (found.write, found.allow_no_change) == (("docs",), True)
     assert found.deliverables == ("docs/x.md",)
     assert found.env == ("CC", "CI")
@@ -205,7 +206,7 @@ def test_lost_hints_are_said() -> None:
     assert found.ok
     assert {one.kind for one in found.warnings} == {"not_enforced"}
     assert {one.pointer for one in found.warnings} == {
-        "/tags", "/worker/tools", "/worker/loadout", "/worker/role", "/metadata/owner",
+        "/tags", "/worker/tools", "/worker/loadout", "/metadata/owner",
         "/expected_artifacts/0",
     }  # fmt: skip
 

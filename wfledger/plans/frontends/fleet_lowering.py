@@ -65,15 +65,13 @@ class Lowering:
         self.findings.warn("not_enforced", f"{task.site.label}: {message}", where)
 
     def _worker(self, task: FleetTask) -> dict[str, Any]:
-        role = task.of("worker", "role") or "general"
-        kind = _ROLES.get(role, role if role in AGENT_TYPES else "general")
-        if kind == "general" and role != "general":
-            message = f"the role {quote(role)} is none of the original's; it is done as `general`"
-            self._lost(message, task, "worker", "role")
+        role = task.of("worker", "role")
+        kind = _ROLES.get(role or "", role if role in AGENT_TYPES else "general")
+        self._origin("/plays", "worker", "role")
         for short, name in (("/role", "profile"), ("/model", "model"), ("/needs", "capabilities")):
             self._origin(short, "worker", name)
         return {
-            "agent_type": kind, "role": task.of("worker", "profile"),
+            "agent_type": kind, "plays": role, "role": task.of("worker", "profile"),
             "model": task.of("worker", "model"),
             "needs": list(task.of("worker", "capabilities") or ()),
         }  # fmt: skip
