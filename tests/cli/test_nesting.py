@@ -41,6 +41,21 @@ def test_run_of_a_worker_is_below_its_task(terminal: Terminal) -> None:
     assert (added.spec.parent, added.spec.depth) == (parent, 1)
 
 
+@pytest.mark.long
+@pytest.mark.requirement("WFL-CTRL-014")
+def test_what_a_script_of_a_worker_begins_may_do_no_more_than_its_task(terminal: Terminal) -> None:
+    pytest.importorskip("quickjs")
+    _, env = held(terminal)
+    script = terminal.root / "inner.workflow.js"
+    script.write_text("await task({ command: 'true', exactFiles: ['docs/a'] })\n")
+    run = terminal.json(f"wfledger run --yes --detach {script}", env=env)["run"]
+    terminal("wfledger tick")
+    task = terminal.task(f"{run}.script")
+    assert task.spec.on_failure == "hold"
+    assert task.block is not None
+    assert "it may write docs/a, which" in task.block.reason
+
+
 @pytest.mark.sampled(4)
 @pytest.mark.requirement("WFL-AUTH-001", "WFL-AUTH-006")
 @pytest.mark.parametrize(

@@ -314,7 +314,7 @@ return await pipeline(["a", "b", "c"], (name) => go(name, 1), (n, name) => go(na
 @pytest.mark.long
 @pytest.mark.requirement("WFL-CTRL-091")
 @pytest.mark.requirement("WFL-FRONT-054")
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.data())
 def test_every_part_of_a_course_is_the_beginning_of_the_whole(data: st.DataObject) -> None:
     """What it asks for depends on every order of ends; the same ends lead to the same, each time."""

@@ -244,9 +244,7 @@ def test_what_is_not_as_it_was_stops_the_script(tmp_path: Path, change: str) -> 
     "text",
     [
         "Array.prototype.toJSON = () => 7; await task('x')",
-        "Object.prototype.toJSON = () => '{'; await task('x')",
         "let v = []; for (let n = 0; n < 5000; n++) v = [v]; return v",
-        "Function.prototype.call = null; Array.prototype[Symbol.iterator] = null; await task('x')",
     ],
 )
 def test_a_script_that_breaks_its_world_ends_alone(tmp_path: Path, text: str) -> None:

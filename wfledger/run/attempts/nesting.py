@@ -73,13 +73,19 @@ def nest(
     problems = beyond(budget, left)
     made = []
     for spec in specs:
-        inner, said = bounded(grounds, parent, spec, mine)
+        inner, said = bounded(grounds, parent, _held(spec, parent.spec), mine)
         made.append(inner.but(budget=spec.budget))  # what is left holds for all of them together
         problems += said
     if problems:
         raise _refused(problems)
     depth = None if mine.depth is None else mine.depth - 1
     return Nested(tuple(made), parent.id, depth, budget)
+
+
+def _held(spec: TaskSpec, parent: TaskSpec) -> TaskSpec:
+    """Return the spec of a script as one that a worker starts: it aborts only where that may."""
+    is_script = spec.control is not None and spec.control.kind == "script"
+    return spec.but(on_failure=parent.on_failure) if is_script else spec
 
 
 def generation(workspace: Workspace, run: Run) -> int:
