@@ -183,7 +183,7 @@ def test_inputs_hold_the_envelopes_of_the_named_producers_and_no_others(
     folder = tmp_path / "inputs"
     folder.mkdir()
     write_inputs(Workspace(ledger, tmp_path, tmp_path, tmp_path, clock), task, folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["missing.json", "r1.a.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "missing.json", "r1.a.json"]
     assert json.loads((folder / "missing.json").read_bytes()) == ["r1.c"]
     assert json.loads((folder / "r1.a.json").read_bytes())["summary"] == "r1.a"
 
