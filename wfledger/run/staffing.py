@@ -109,7 +109,7 @@ def _staffed_specs(
             yield _staffed(registry, known, node, spec.but(role=wanted), why=why) or (
                 f"{node} names the worker {wanted}, which fleet.toml lacks"
                 if wanted
-                else f"{node} has a prompt and no worker"
+                else f"{node} has a prompt and no worker{_unplayed(spec)}"
             )
         for check in spec.verify:
             if check.kind == "task" and check.prompt is not None:
@@ -120,6 +120,10 @@ def _staffed_specs(
                     if wanted
                     else f"{node} is verified by a prompt and has no worker for it"
                 )
+
+
+def _unplayed(spec: TaskSpec) -> str:
+    return "" if spec.plays is None else f": no role of fleet.toml plays {spec.plays}"
 
 
 def _staffed(
