@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 from collections import Counter
 from pathlib import Path
@@ -75,12 +76,14 @@ def assert_run_once(folder: Path, root: Path, run: str) -> None:
         assert max(numbers, default=0) <= task.attempt, name
     assert tagged(tag_for(workspace, "")) == {}
     assert leftovers(workspace) == NOTHING_LEFT
+    for path in workspace.ledger.layout.tmp.iterdir():  # left there until it is old
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     check_ledger(workspace.ledger)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_random_plan_killed_at_random_moments_comes_to_the_same_end(
     tmp_path: Path, seed: int
 ) -> None:
