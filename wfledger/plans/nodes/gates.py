@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from wfledger.core.control import Control
 from wfledger.core.documents import TaskSpec
 from wfledger.plans import naming
 from wfledger.plans.compiling import CompiledTask
@@ -15,22 +16,14 @@ from wfledger.plans.problems import Findings, quote
 
 def set_gates(compiled: Compiled, gates: Sequence[GateDoc], setting: Setting) -> None:
     """Add a controller for each gate, and let what it holds back wait for it."""
-    players = _players(compiled) if gates else {}
-    for gate, name in zip(gates, _names(compiled, gates), strict=True):
-        mine = players.get(gate.role.lower(), {})
-        if not mine:
-            continue  # that nobody plays the role was said (WFL-NODE-010)
-        if gate.on == "role_start":
-            _at_start(compiled, gate, name, tuple(mine))
-        else:
-            _at_end(compiled, gate, name, mine, setting)
-        _hold_back(compiled, gate, name, players, setting.findings)
+    if gates:
+        setter = _Setter(compiled, setting)
+        for gate, name in zip(gates, _names(compiled, gates), strict=True):
+            setter.set(gate, name)
 
 
 def _names(compiled: Compiled, gates: Sequence[GateDoc]) -> list[str]:
     """Return the name of each gate's task; nodes keep theirs."""
-    if not gates:
-        return []
     taken = set(compiled.tasks)
     given: list[str] = []
     for gate in gates:
@@ -43,71 +36,85 @@ def _names(compiled: Compiled, gates: Sequence[GateDoc]) -> list[str]:
     return [found[one] for one in given]
 
 
-def _players(compiled: Compiled) -> dict[str, dict[str, list[Node]]]:
-    """Return for each role the tasks that have it, or start what has it, with those nodes."""
-    found: dict[str, dict[str, list[Node]]] = {}
-    for node in compiled.level.nodes:
-        within: Iterable[Node] = walk(inside(node)) if isinstance(node, UNFOLDING) else (node,)
-        for one in within:
-            if isinstance(one, Leaf | Reduce) and one.plays is not None:
-                tasks = found.setdefault(one.plays.lower(), {})
-                tasks.setdefault(compiled.name_of(node), []).append(one)
-    return found
+class _Setter:
+    """Puts gates among the tasks of a plan, one after the other."""
 
+    def __init__(self, compiled: Compiled, setting: Setting) -> None:
+        self._compiled = compiled
+        self._setting = setting
+        #: Role -> the tasks that have it, or start what has it -> those nodes.
+        self._players: dict[str, dict[str, list[Node]]] = {}
+        for node in compiled.level.nodes:
+            within: Iterable[Node] = walk(inside(node)) if isinstance(node, UNFOLDING) else (node,)
+            for one in within:
+                if isinstance(one, Leaf | Reduce) and one.plays is not None:
+                    tasks = self._players.setdefault(one.plays.lower(), {})
+                    tasks.setdefault(compiled.name_of(node), []).append(one)
 
-def _at_end(
-    compiled: Compiled, gate: GateDoc, name: str, mine: Mapping[str, Sequence[Node]],
-    setting: Setting,
-) -> None:  # fmt: skip
-    members = tuple(mine)
-    again = [node for nodes in mine.values() for node in nodes]
-    arounds = [setting.narrowed.around[node].written() for node in again]
-    if gate.on_fail == "retry" and any(one != arounds[0] for one in arounds):
-        message = (
-            f"{gate.label} tries nodes again that stand in branches which allow different things; "
-            "give them the same permissions and budgets, or block"
+    def set(self, gate: GateDoc, name: str) -> None:
+        """Add the controller *name* for *gate*."""
+        mine = self._players.get(gate.role.lower(), {})
+        if not mine:
+            return  # that nobody plays the role was said (WFL-NODE-014)
+        if gate.on == "role_start":
+            self._at_start(gate, name, tuple(mine))
+        else:
+            self._at_end(gate, name, mine)
+        if gate.blocks_role is not None:
+            self._hold_back(gate, name, gate.blocks_role)
+
+    def _at_end(self, gate: GateDoc, name: str, mine: Mapping[str, Sequence[Node]]) -> None:
+        again = [node for nodes in mine.values() for node in nodes]
+        arounds = [self._setting.narrowed.around[node].written() for node in again]
+        if gate.on_fail == "retry" and any(one != arounds[0] for one in arounds):
+            message = (
+                f"{gate.label} tries nodes again that stand in branches which allow different "
+                "things; give them the same permissions and budgets, or block"
+            )
+            self._setting.findings.error("unsupported_gate", message, gate.pointer)
+        own = {node.id for node in again}
+        wanted = (ref for node in again for ref in inputs_of(node) if ref not in own)
+        level = self._compiled.level.stands
+        self._put(gate, name, specs.gate_control(
+            gate, members=tuple(mine), body=tuple(dict(node.raw) for node in again),
+            outer={ref: self._compiled.name_of(level[ref]) for ref in wanted if ref in level},
+            args={"around": arounds[0], "lenient": self._setting.findings.lenient},
+        ))  # fmt: skip
+
+    def _at_start(self, gate: GateDoc, name: str, mine: Sequence[str]) -> None:
+        before = _Before(self._compiled)
+        first = [task for task in mine if not before.waits(task, mine)]
+        tasks = self._compiled.tasks
+        members = dict.fromkeys(one for task in first for one in tasks[task].spec.after)
+        self._put(gate, name, specs.gate_control(gate, members=tuple(members)))
+        for task in mine:
+            self._wait(task, name)
+
+    def _put(self, gate: GateDoc, name: str, control: Control) -> None:
+        # What it holds back waits until it has passed, whatever the plan does about failures.
+        spec = TaskSpec(
+            control=control, on_failure="hold", after=control.members, inputs=control.members
         )
-        setting.findings.error("unsupported_gate", message, gate.pointer)
-    own = {node.id for node in again}
-    wanted = (ref for node in again for ref in inputs_of(node) if ref not in own)
-    level = compiled.level.stands
-    outer = {ref: compiled.name_of(level[ref]) for ref in wanted if ref in level}
-    control = specs.gate_control(
-        gate, members=members, outer=outer, body=tuple(dict(node.raw) for node in again),
-        args={"around": arounds[0], "lenient": setting.findings.lenient},
-    )  # fmt: skip
-    _put(compiled, gate, name, TaskSpec(
-        control=control, on_failure="hold", after=members, inputs=members
-    ))  # fmt: skip
+        self._compiled.tasks[name] = CompiledTask(name, gate.id, spec, "gate")
 
+    def _hold_back(self, gate: GateDoc, name: str, role: str) -> None:
+        """Let the tasks of the blocked role that can come later wait for the gate."""
+        theirs = self._players.get(role.lower(), {})
+        before = _Before(self._compiled)
+        later = [task for task in theirs if not before.waits(name, (task,))]
+        if theirs and not later:
+            message = (
+                f"{gate.label} holds nothing back: every node of the role {quote(role)} comes "
+                "before it"
+            )
+            self._setting.findings.warn("not_enforced", message, gate.pointer)
+        for task in later:
+            self._wait(task, name)
 
-def _at_start(compiled: Compiled, gate: GateDoc, name: str, mine: Sequence[str]) -> None:
-    before = _Before(compiled)
-    first = [task for task in mine if not before.waits(task, mine)]
-    after = dict.fromkeys(one for task in first for one in compiled.tasks[task].spec.after)
-    control = specs.gate_control(gate, members=tuple(after))
-    _put(compiled, gate, name, TaskSpec(
-        control=control, on_failure="hold", after=tuple(after), inputs=tuple(after)
-    ))  # fmt: skip
-    for task in mine:
-        _wait(compiled, task, name)
-
-
-def _hold_back(
-    compiled: Compiled, gate: GateDoc, name: str,
-    players: Mapping[str, Mapping[str, object]], findings: Findings,
-) -> None:  # fmt: skip
-    """Let the tasks of the blocked role that can come later wait for the gate."""
-    if gate.blocks_role is None:
-        return
-    role = quote(gate.blocks_role)
-    theirs = players.get(gate.blocks_role.lower(), {})
-    before = _Before(compiled)
-    later = [task for task in theirs if not before.waits(name, (task,))]
-    if theirs and not later:
-        _idle(gate, f"every node of the role {role} comes before it", findings)
-    for task in later:
-        _wait(compiled, task, name)
+    def _wait(self, task: str, gate: str) -> None:
+        spec = self._compiled.tasks[task].spec
+        if gate not in spec.after:
+            self._compiled.update(task, after=(*spec.after, gate))
 
 
 class _Before:
@@ -126,17 +133,3 @@ class _Before:
         """Whether *task* waits for one of *others*."""
         mine = self._sets[self._numbers[task]]
         return any(mine >> self._numbers[other] & 1 for other in others)
-
-
-def _wait(compiled: Compiled, task: str, gate: str) -> None:
-    spec = compiled.tasks[task].spec
-    if gate not in spec.after:
-        compiled.update(task, after=(*spec.after, gate), inputs=(*spec.inputs, gate))
-
-
-def _put(compiled: Compiled, gate: GateDoc, name: str, spec: TaskSpec) -> None:
-    compiled.tasks[name] = CompiledTask(name, gate.id, spec, "gate")
-
-
-def _idle(gate: GateDoc, why: str, findings: Findings) -> None:
-    findings.warn("not_enforced", f"{gate.label} holds nothing back: {why}", gate.pointer)

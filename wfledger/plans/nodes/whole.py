@@ -85,35 +85,23 @@ def _too_large(doc: SpecDoc, findings: Findings) -> bool:
 
 def _later(compiled: Compiled, setting: Setting) -> Iterator[CompiledTask]:
     """Yield what the controllers of a level may start, and what is started by that, once each."""
-    pending: list[tuple[CompiledTask, Node]] = []
-    for task, node in _with_nodes(compiled):
-        if isinstance(node, UNFOLDING):
-            pending.append((task, node))
-        else:
-            yield from _asked(task, ())
+    pending = list(_with_nodes(compiled))
     while pending:
-        task, holder = pending.pop()
-        last: list[str] = []
-        for arm, nodes in arms(holder):
-            inner = _inside(task, arm, nodes, replace(setting, outer=_outside(holder, task.node)))
-            for one, node in inner:
-                yield one
-                if isinstance(node, UNFOLDING):
-                    pending.append((one, node))
-                else:
-                    yield from _asked(one, ())
-            last += [one.node for one, _ in inner]
-        yield from _asked(task, last if isinstance(holder, Loop) else ())
+        task, node = pending.pop()
+        inner: list[tuple[CompiledTask, Node | None]] = []
+        if isinstance(node, UNFOLDING):
+            outer = dict.fromkeys(outside_of(node), task.node)
+            for arm, nodes in arms(node):
+                inner += _inside(task, arm, nodes, replace(setting, outer=outer))
+        yield from (one for one, _ in inner)
+        pending.extend(inner)
+        last = [one.node for one, _ in inner] if isinstance(node, Loop) else []
+        yield from _asked(task, last)
 
 
 def _with_nodes(compiled: Compiled) -> Iterator[tuple[CompiledTask, Node | None]]:
     nodes = {compiled.name_of(node): node for node in compiled.level.nodes}
     yield from ((task, nodes.get(name)) for name, task in compiled.tasks.items())
-
-
-def _outside(holder: Node, name: str) -> dict[str, str]:
-    """Let the controller stand for everything outside of it."""
-    return dict.fromkeys(outside_of(holder), name)
 
 
 def _inside(
