@@ -9,7 +9,9 @@ from wfledger.core.looping import allowed_rounds
 from wfledger.run.workspace import Workspace
 
 #: Blocks of controllers that no answer lifts.
-ASKS_NOTHING: Final = frozenset({"undone", "control_error"})
+ASKS_NOTHING: Final = frozenset(
+    {"undone", "control_error", "script", "replay_diverged", "missing_extra"}
+)
 #: What was asked for and has to be asked again, by someone else: facts of `choosing`.
 _ASKED: Final = ("questioned", "asked")
 #: What a source came to, where nothing was begun with it: facts of `spreading`.

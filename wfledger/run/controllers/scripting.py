@@ -67,7 +67,7 @@ def go_on(scene: Scene) -> Move:
         return Stop("missing_extra", error.message, command=command)
     course = _Course(scene)
     if course.changed is not None:
-        return Stop("replay_diverged", course.changed)
+        return Stop("replay_diverged", course.changed, command=_again(scene))
     told = playing.play(scene.workspace, scene.task, course.script, course.past)
     return _fitting(scene, _next(course, told))
 
@@ -227,7 +227,8 @@ class _Course:
 
 def _next(course: _Course, told: Played) -> Move:
     if told.state == "diverged":
-        return Stop("replay_diverged", f"the script does not do what it did before: {told.message}")
+        reason = f"the script does not do what it did before: {told.message}"
+        return Stop("replay_diverged", reason, command=_again(course.scene))
     state = _noted(course, told)
     has_failed = told.state in {"threw", "stuck"}
     if told.begins and not has_failed:
