@@ -1,7 +1,6 @@
 """What a `task()` of a script resolves to, and whether it is what its schema wants (spec 94)."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -71,8 +70,6 @@ def _mismatch(schema: Any, value: Any) -> str | None:
         return f"{missing.ref} is not in the schema"
     except RecursionError:
         return "the schema refers to itself without an end, or the value is nested too deeply"
-    except re.error as error:
-        return f"a pattern of the schema is no regular expression: {error}"
     if error is None:
         return None
     where = "/".join(map(str, error.absolute_path)) or "outputs"
