@@ -21,7 +21,7 @@ def test_gate_comes_after_its_role_and_before_the_role_that_it_blocks() -> None:
     )  # fmt: skip
     found = specs(plan)
     assert found["g"].after == ("one", "two")
-    assert found["build"].after == ("g",)
+    assert found["build"].after == found["build"].inputs == ("g",)
     assert found["other"].after == ()
     terms = control(plan, "g")
     assert (terms.members, terms.bound, len(terms.body)) == (("one", "two"), 3, 2)
@@ -32,7 +32,7 @@ def test_gate_comes_after_its_role_and_before_the_role_that_it_blocks() -> None:
 def test_gate_at_the_start_of_a_role_waits_for_what_the_role_waits_for() -> None:
     plan = compiled(
         leaf("before"), leaf("go", role="scout", depends_on_results=["before"]),
-        gates=[gate(on="role_start", blocks_role=None, gate="approve")],
+        gates=[gate(on="role_start", blocks_role=None, gate="approve", on_fail="block")],
     )  # fmt: skip
     assert specs(plan)["g"].after == ("before",)
     assert specs(plan)["go"].after == ("before", "g")

@@ -82,6 +82,9 @@ class _Setter:
         ))  # fmt: skip
 
     def _at_start(self, gate: GateDoc, name: str, mine: Sequence[str]) -> None:
+        if gate.on_fail == "retry":
+            message = f"{gate.label} has nothing to try again at the start of a role: it escalates"
+            self._setting.findings.warn("not_enforced", message, gate.pointer)
         before = _Before(self._compiled)
         first = [task for task in mine if not before.waits(task, mine)]
         tasks = self._compiled.tasks
@@ -93,8 +96,9 @@ class _Setter:
     def _put(self, gate: GateDoc, name: str, control: Control) -> None:
         # What it holds back waits until it has passed, whatever the plan does about failures.
         spec = TaskSpec(
-            control=control, on_failure="hold", after=control.members, inputs=control.members
-        )
+            title=f"{gate.gate} of {gate.role}", control=control, on_failure="hold",
+            after=control.members, inputs=control.members,
+        )  # fmt: skip
         self._compiled.tasks[name] = CompiledTask(name, gate.id, spec, "gate")
 
     def _hold_back(self, gate: GateDoc, name: str, role: str) -> None:
@@ -114,7 +118,8 @@ class _Setter:
     def _wait(self, task: str, gate: str) -> None:
         spec = self._compiled.tasks[task].spec
         if gate not in spec.after:
-            self._compiled.update(task, after=(*spec.after, gate))
+            # Its inputs, too: what the role came to in the end is known by the gate.
+            self._compiled.update(task, after=(*spec.after, gate), inputs=(*spec.inputs, gate))
 
 
 class _Before:
