@@ -19,13 +19,23 @@ _OPEN: Final = tuple(status for status in Status if not status.is_final)
 
 
 class Deliveries:
-    """What was left in the runs of a ledger; keeps what it has read of tasks that are done."""
+    """What was left in the runs of a ledger; keeps what it has read of tasks that are done.
+
+    Which tasks are done is looked up once for each run and look: while the ledger lock is held no
+    further one is, and a step may put many on offer.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         #: Task that is done -> what it left; its choice, and what it was given. These stay.
         self._left: dict[str, tuple[Offered, ...]] = {}
         self._given: dict[str, tuple[str | None, tuple[Delivered, ...]]] = {}
+        #: Run -> its tasks that are done as of this look, and all that they left.
+        self._done: dict[str, tuple[list[str], list[Offered]]] = {}
+
+    def look_again(self) -> None:
+        """Look up anew what is done; to be called whenever the ledger lock has been taken."""
+        self._done.clear()
 
     def for_task(self, task: Task) -> tuple[Delivered, ...]:
         """Return everything that *task* is given when it goes on offer now, newest first.
@@ -36,9 +46,7 @@ class Deliveries:
         """
         if task.spec.plays is None:
             return task.received
-        self._read_done(task.run)
-        left = (one for name in self._names(Status.DONE, task.run)
-                for one in self._left.get(name, ()))  # fmt: skip
+        _, left = self._done_of(task.run)
         mine = [one for one in left if same_role(one.handoff.to_role, task.spec.plays)]
         if not mine:
             return task.received
@@ -50,13 +58,16 @@ class Deliveries:
         }  # fmt: skip
         return tuple(one.at for one in received(task.spec.plays, mine, taken))
 
-    def _names(self, status: Status, run: str) -> Iterable[str]:
-        return self._ledger.names(status, run=run)
+    def _done_of(self, run: str) -> tuple[list[str], list[Offered]]:
+        if run not in self._done:
+            names = self._ledger.names(Status.DONE, run=run)
+            self._read(name for name in names if name not in self._left)
+            left = [one for name in names for one in self._left.get(name, ())]
+            self._done[run] = (names, left)
+        return self._done[run]
 
-    def _read_done(self, run: str) -> None:
-        for name in self._names(Status.DONE, run):
-            if name in self._left:
-                continue
+    def _read(self, names: Iterable[str]) -> None:
+        for name in names:
             try:
                 task = self._ledger.load(Status.DONE, name).task
                 self._left[name] = self._left_by(task)
@@ -77,7 +88,8 @@ class Deliveries:
 
         Who was cancelled before it had begun gives it back.
         """
-        for name in self._names(Status.DONE, run):
+        names, _ = self._done_of(run)
+        for name in names:
             choice, given = self._given.get(name, (None, ()))
             yield from ((name, choice, one) for one in given)
         for status in (*_OPEN, Status.CANCELLED):

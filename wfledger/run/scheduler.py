@@ -130,6 +130,7 @@ class Scheduler:
             pause = pause_of(self._workspace)
             one.paused, one.reuser = pause is not None, self._reuser
             one.deliveries = self._deliveries
+            one.deliveries.look_again()
             adopt_edits(self._workspace, changes)
             one.fold_claims()
             one.abort_runs()

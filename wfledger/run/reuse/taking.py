@@ -54,6 +54,7 @@ class Reuser:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._catalog = Catalog(workspace)
+        self._deliveries = Deliveries(workspace.ledger)
         #: Task -> what it would start without, and what was found for it then.
         self._looked: dict[str, tuple[tuple[str, ...], Offer | None]] = {}
 
@@ -77,9 +78,9 @@ class Reuser:
             return
         self._catalog.look(dict.fromkeys(name for run in reusing.values() for name in run.reuses))
         keyer = Keyer(self._workspace)
-        deliveries = Deliveries(self._workspace.ledger)
+        self._deliveries.look_again()
         for task, missing in ready:
-            given = task.but(received=deliveries.for_task(task))
+            given = task.but(received=self._deliveries.for_task(task))
             with suppress(BusyError):  # another process brings it at this moment; the next look
                 offer = self._offer(keyer, given, missing, reusing[task.run])
                 self._looked[task.id] = missing, offer
