@@ -68,6 +68,8 @@ def test_every_shape_is_read_as_its_json_would_be(text: str, tasks: int) -> None
         ("a = " + "[" * 3000, 1, "deep"),
         ("a = " + "[" * 250 + "]" * 250, 1, "deep"),
         ("a = " + "1" * 5000, 1, "digits"),
+        ("a = 1\n" + "a." * 50_000 + "b = 1", 2, "deep"),
+        ("[" + '"a" . ' * 50_000 + "b]", 1, "deep"),
     ],
 )
 def test_what_no_other_format_has_is_refused_with_its_place(

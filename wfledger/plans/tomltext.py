@@ -14,6 +14,11 @@ _WHERE: Final = re.compile(
     r"(.*?) \(at (?:line (\d+), column (\d+)|end of document)\)\Z", re.DOTALL
 )
 
+#: A name of more parts than a plan has levels; tomllib takes a time that grows with their square.
+_DEEP_KEY: Final = re.compile(
+    r"""(?<![\w"'.-])(?:[\w"'-]+[ \t]*\.[ \t]*){%d}""" % reading.DEPTH  # noqa: UP031 - braces
+)
+
 
 def read_toml(text: str | bytes, *, source: str) -> object:
     """Return the value that *text* stands for; raises `PlanError` with line and column.
@@ -21,6 +26,10 @@ def read_toml(text: str | bytes, *, source: str) -> object:
     Dates, times, NaN and infinities are refused: no other format of plans has them.
     """
     plain = reading.decode(text, source)
+    deep = _DEEP_KEY.search(plain)
+    if deep is not None:
+        place = reading.place_of(plain, deep.start())
+        reading.fail(source, *place, f"nested deeper than {reading.DEPTH} levels")
     try:
         value = tomllib.loads(plain)
     except tomllib.TOMLDecodeError as error:

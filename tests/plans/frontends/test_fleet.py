@@ -165,6 +165,9 @@ def test_verdicts(document: Any, strict: str, lenient: str | None) -> None:
         ({"security_policy": {"max_trust_level": "local"}, "tasks": [fleet()]}, "/security_policy"),
         (fleet(alert_policy={"events": ["stale"]}), "/alert_policy"),
         (fleet(workspace={"root": "/srv"}), "/workspace/root"),
+        (fleet(workspace={"remote_root": "/srv"}), "/workspace/remote_root"),
+        (fleet(worker={"host": "ssh"}), "/worker/host"),
+        (fleet(secrets=["KEY"]), "/secrets"),
         (
             fleet(workspace={"environment": {"allowlist": ["GH_TOKEN"]}}),
             "/workspace/environment/allowlist/0",

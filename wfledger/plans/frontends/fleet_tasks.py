@@ -123,7 +123,16 @@ def _host(value: object, site: Site) -> Any:
     return site.refuse("is not supported: tasks run on this machine", kind="unsupported_field")
 
 
+#: What the original spreads over its documents and its settings, and nothing here is like.
+_ABROAD: Final[fields.Shape] = dict.fromkeys(
+    (
+        "host", "hosts", "remote_root", "auth", "trust_level", "trust", "secrets",
+        "allowed_secrets", "capability_grants", "security_policy", "alert_policy", "alerts",
+    ),
+    Field(_foreign("remote hosts, trust, secrets and alerts are no matter of a document")),
+)  # fmt: skip
 _WORKER: Final[fields.Shape] = {
+    **_ABROAD,
     "role": Field(read_label, optional=True),
     "agent_profile": Field(read_label, into="profile", optional=True),
     "profile": Field(read_label, optional=True),
@@ -135,6 +144,7 @@ _WORKER: Final[fields.Shape] = {
     "model_class": Field(_hint("routes are chosen by fleet.toml")),
 }
 _WORKSPACE: Final[fields.Shape] = {
+    **_ABROAD,
     "root": Field(_root, optional=True),
     "required_files": Field(fields.many(fields.text, "path")),
     "writable_paths": Field(fields.many(fields.text, "path")),
@@ -176,6 +186,7 @@ def _metadata(value: object, site: Site) -> Any:
 
 
 TASK: Final[fields.Shape] = {
+    **_ABROAD,
     "id": Field(fields.text, required=True),
     "name": Field(fields.text, required=True),
     "description": Field(fields.text, optional=True),
@@ -195,6 +206,7 @@ TASK: Final[fields.Shape] = {
     "metadata": Field(_metadata),
 }
 WORKER_SPEC: Final[fields.Shape] = {
+    **_ABROAD,
     "id": Field(fields.text, required=True),
     "name": Field(fields.text, required=True),
     "host": Field(_host, required=True),
@@ -243,6 +255,7 @@ def read_worker(value: object, site: Site) -> Any:
 
 
 DOCUMENT: Final[fields.Shape] = {
+    **_ABROAD,
     "name": Field(fields.text, optional=True),
     "labels": Field(_hint(_KEPT)),
     "security_policy": Field(
