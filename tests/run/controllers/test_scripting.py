@@ -212,8 +212,13 @@ def test_what_no_plan_may_hold_is_refused_and_the_others_begin(tmp_path: Path) -
 
 @pytest.mark.long
 @pytest.mark.requirement("WFL-CTRL-094")
-@pytest.mark.parametrize("change", ["result", "calls"])
-def test_what_is_not_as_it_was_stops_the_script(tmp_path: Path, change: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "stopped"),
+    [("result", "replay_diverged"), ("calls", "replay_diverged"), ("task", "control_error")],
+)
+def test_what_is_not_as_it_was_stops_the_script(
+    tmp_path: Path, change: str, stopped: str
+) -> None:
     workspace = make_workspace(tmp_path)
     add_script(workspace, """
         const a = await task({ label: "a", command: "true" });
@@ -226,6 +231,8 @@ def test_what_is_not_as_it_was_stops_the_script(tmp_path: Path, change: str) -> 
     if change == "result":
         path = workspace.ledger.layout.root / workspace.ledger.layout.result(f"{SCRIPT}.1-a", 1)
         path.write_text(path.read_text().replace("first", "other"))
+    elif change == "task":
+        workspace.ledger.layout.task(Status.DONE, f"{SCRIPT}.2-b").unlink()
     else:
         state = workspace.ledger.get(SCRIPT).task.control
         assert state is not None
@@ -233,8 +240,7 @@ def test_what_is_not_as_it_was_stops_the_script(tmp_path: Path, change: str) -> 
         with workspace.ledger.transaction("test") as changes:
             changes.update(SCRIPT, why="t", control=state.but(facts={**state.facts, "calls": calls}))
     go_on(workspace)
-    code, _reason = block_of(workspace)
-    assert code == "replay_diverged"
+    assert block_of(workspace)[0] == stopped
     assert statuses(workspace)[SCRIPT] == "blocked"
 
 

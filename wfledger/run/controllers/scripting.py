@@ -22,6 +22,7 @@ from wfledger.core.ids import child_id
 from wfledger.core.records import canonical, canonical_json
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
+from wfledger.errors import NotFoundError
 from wfledger.plans.frontends import scriptplan
 from wfledger.plans.frontends.routing import JAVASCRIPT
 from wfledger.plans.frontends.script_options import OptionError
@@ -94,16 +95,17 @@ def _delivered(scene: Scene) -> Move:
 
 
 def _ending(scene: Scene, number: int, task_id: str) -> str | None:
-    """Return the record of the end of a task; None while it has not come to one."""
-    entry = scene.workspace.ledger.find(task_id)
-    if entry is None:
-        return f"{number} !agent 0 its task is gone"
+    """Return the record of the end of a task; None while it has not come to one.
+
+    Raises `NotFoundError` for what is gone: that is no end of it, and nothing is recorded for good.
+    """
+    entry = scene.workspace.ledger.get(task_id)
     standing = Standing.of(entry.task, entry.status)
     used = _tokens(scene, entry.task)
     if standing.status is Status.DONE:
         result = scene.result(task_id)
         if result is None:
-            return f"{number} !agent {used} its result is gone"
+            raise NotFoundError(f"{task_id} is done, and its result is gone", task=task_id)
         return f"{number} {result.attempt} {_digest(_envelope(result))} {used}"
     if not standing.failed_for_good:
         return None
