@@ -112,8 +112,8 @@ def test_gravest_come_first_then_by_place() -> None:
     assert [one["path"] for one in listed] == ["z.py", "a.py", "z.py", "b.py"]
 
 
-def test_merging_merged_findings_keeps_their_first_sources() -> None:
-    inner = merged(("r.a", found()), ("r.b", found()))
+def test_merging_merged_findings_keeps_their_first_sources_and_variants() -> None:
+    inner = merged(("r.a", found(detail="one")), ("r.b", found(detail="two")))
     reduced = Result(
         task="r.sum", attempt=1, status="succeeded", synthesis=Synthesis(findings=inner),
         findings=({"title": "new", "sources": ["r.forged"]},),
@@ -122,6 +122,8 @@ def test_merging_merged_findings_keeps_their_first_sources() -> None:
     assert {one["title"]: one["sources"] for one in listed} == {
         "Lock is not released": ["r.a", "r.b"], "new": ["r.sum"],
     }  # fmt: skip
+    (kept,) = (one for one in listed if one["title"] != "new")
+    assert (kept["detail"], kept["variants"]) == (inner[0]["detail"], inner[0]["variants"])
 
 
 @pytest.mark.long

@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from wfledger.core.documents import Result
@@ -121,10 +122,16 @@ def _normal(value: Any) -> str:
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    return _plain(text)
+
+
+@lru_cache(maxsize=4096)
+def _plain(text: str) -> str:
     text = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'")
     return " ".join(text.split()).rstrip(".!;:, ")
 
 
+@lru_cache(maxsize=4096)
 def _without_negation(text: str) -> tuple[str, bool]:
     """Return a text without its negations, and whether there is an odd number of them."""
     bare, count = _NEGATION.subn(lambda found: found[1] or found[2] or "", text)
@@ -162,13 +169,18 @@ def _number(value: Any) -> int | None:
 def of_result(task_id: str, result: Result) -> list[tuple[tuple[str, ...], Finding]]:
     """Return the findings of one result with their sources.
 
-    What wfledger has merged there keeps the sources that it had; what a worker says of sources is
-    dropped.
+    What wfledger has merged there keeps the sources and the variants that it had; what a worker
+    says of such is dropped.
     """
     merged = result.synthesis.findings if result.synthesis is not None else ()
-    found: list[tuple[tuple[str, ...], Finding]] = [
-        (tuple(one.get("sources", ())) or (task_id,), _bare(one)) for one in merged
-    ]
+    found: list[tuple[tuple[str, ...], Finding]] = []
+    for one in merged:
+        bare = _bare(one)
+        found.append((tuple(one.get("sources", ())) or (task_id,), bare))
+        found += [
+            (tuple(variant["sources"]), {**bare, **variant["fields"]})
+            for variant in one.get("variants", ())
+        ]
     if result.findings != merged:
         found += [((task_id,), _bare(one)) for one in result.findings]
     return found
@@ -176,6 +188,26 @@ def of_result(task_id: str, result: Result) -> list[tuple[tuple[str, ...], Findi
 
 def _bare(finding: Finding) -> dict[str, Any]:
     return {name: value for name, value in finding.items() if name not in OURS}
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A finding with what is compared of it."""
+
+    sources: tuple[str, ...]
+    finding: Finding
+    about: About
+    text: str
+    stands: dict[str, Any]
+
+    @classmethod
+    def of(cls, sources: tuple[str, ...], finding: Finding) -> "_Read":
+        return cls(sources, finding, about(finding), _text(finding), stands(finding))
+
+    def order(self) -> tuple[Any, ...]:
+        """One that takes less of a stand comes later: it joins one that says more."""
+        said = json.dumps(self.finding, sort_keys=True, ensure_ascii=False, default=str)
+        return (-len(self.stands), _rank(self.stands), said, self.sources)
 
 
 def merge(found: Iterable[tuple[tuple[str, ...], Finding]]) -> tuple[dict[str, Any], ...]:
@@ -186,47 +218,41 @@ def merge(found: Iterable[tuple[tuple[str, ...], Finding]]) -> tuple[dict[str, A
     place in the answer (`finding`) and what they differ `on`.
     """
     groups: dict[tuple[About, str], list[Merged]] = {}
-    for sources, finding in sorted(found, key=_definite_first):
-        key = (about(finding), _text(finding))
-        _join(groups.setdefault(key, []), key[0], sources, finding)
+    read = (_Read.of(sources, finding) for sources, finding in found)
+    for one in sorted(read, key=_Read.order):
+        _join(groups.setdefault((one.about, one.text), []), one)
     merged = sorted((one for group in groups.values() for one in group), key=_place_of)
     numbers = {id(one): number for number, one in enumerate(merged)}
     rivals: dict[About, list[Merged]] = {}
-    for one in merged:
-        rivals.setdefault(one.about, []).append(one)
-    return tuple(_written(one, rivals[one.about][:_COMPARED], numbers) for one in merged)
+    for each in merged:
+        rivals.setdefault(each.about, []).append(each)
+    return tuple(_written(each, rivals[each.about][:_COMPARED], numbers) for each in merged)
 
 
-def _definite_first(one: tuple[tuple[str, ...], Finding]) -> tuple[Any, ...]:
-    """Order by how much a finding takes a stand on: one that says less joins one that says more."""
-    sources, finding = one
-    text = json.dumps(finding, sort_keys=True, ensure_ascii=False, default=str)
-    return (-len(stands(finding)), _rank(stands(finding)), text, sources)
-
-
-def _join(
-    group: list[Merged], about_it: About, sources: tuple[str, ...], finding: Finding
-) -> None:
-    mine = stands(finding)
-    known = next((one for one in group[-_COMPARED:] if not differences(one.stands, mine)), None)
+def _join(group: list[Merged], new: _Read) -> None:
+    equal = (one for one in group[-_COMPARED:] if not differences(one.stands, new.stands))
+    known = next(equal, None)
     if known is None:
-        group.append(Merged(dict(finding), about_it, mine, set(sources)))
+        group.append(Merged(dict(new.finding), new.about, new.stands, set(new.sources)))
         return
-    known.sources |= set(sources)
+    known.sources |= set(new.sources)
     other = {
-        name: value for name, value in finding.items()
-        if name in known.fields and known.fields[name] != value and not _is_same(name, known, value)
+        name: value for name, value in new.finding.items()
+        if name in known.fields and not _is_same(name, known, value)
     }  # fmt: skip
-    known.fields |= {name: finding[name] for name in finding if name not in known.fields}
-    if other:
-        known.variants.append({"sources": sorted(sources), "fields": other})
+    known.fields |= {name: value for name, value in new.finding.items() if name not in known.fields}
+    variant = {"sources": sorted(new.sources), "fields": other}
+    if other and variant not in known.variants[-_COMPARED:]:
+        known.variants.append(variant)
 
 
 def _is_same(name: str, known: Merged, value: Any) -> bool:
     """Whether two ways of writing a field mean the same, by the rules of this module."""
+    if name in (*_PATHS, *_LINES):
+        return True  # else it would be about something else
     if name in (*_TEXTS, *_SUBJECTS, *_STANDS):
         return _normal(known.fields[name]) == _normal(value)
-    return False
+    return bool(known.fields[name] == value)
 
 
 def differences(mine: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ def advance(
             continue  # somebody else has gone on with it, or nothing may start now
         changed = True
         if isinstance(move, Decide | Stop):
-            report(task.id, move.summary if isinstance(move, Decide) else move.reason)
+            report(task.id, move.sentence if isinstance(move, Decide) else move.reason)
     return changed
 
 
@@ -189,20 +189,20 @@ def _decide(changes: Transaction, scene: Scene, move: Decide, *, key: str | None
         kept = _take_over(scene, move.landing, attempt)
         result = with_kept(scene.workspace, task, result, kept)
         over = Attempt(
-            number=attempt, worker=_BY, outcome="succeeded", message=move.summary, ended=now,
+            number=attempt, worker=_BY, outcome="succeeded", message=move.sentence, ended=now,
             kept=kept.head,
         )  # fmt: skip
         changes.put_result(result)
         faults.point("control.result-written")
         changes.update(
-            task.id, why=move.summary, accepted=move.landing.but(attempt=attempt),
+            task.id, why=move.sentence, accepted=move.landing.but(attempt=attempt),
             attempt=attempt, attempts=(*task.attempts, over), missing=move.missing, **state,
         )  # fmt: skip
         return
     changes.put_result(result)
     faults.point("control.result-written")
     changes.move(
-        task.id, Status.DONE, actor=Actor.SCHEDULER, why=move.summary, attempt=attempt, hold=None,
+        task.id, Status.DONE, actor=Actor.SCHEDULER, why=move.sentence, attempt=attempt, hold=None,
         missing=move.missing, landed=Landed(how="decided", at=now), **state,
     )  # fmt: skip
     faults.point("control.decided")
@@ -211,7 +211,7 @@ def _decide(changes: Transaction, scene: Scene, move: Decide, *, key: str | None
 def _supersede(changes: Transaction, scene: Scene, move: Decide) -> None:
     """Give up what failed on the way, and does not count any more."""
     for task_id in move.supersedes:
-        hold = Hold(code="superseded", reason=f"{scene.task.id}: {move.summary}")
+        hold = Hold(code="superseded", reason=f"{scene.task.id}: {move.sentence}")
         with suppress(StaleError, TransitionError):  # a person was faster, and tries it again
             if changes.get(task_id).status is Status.BLOCKED:
                 changes.move(

@@ -91,6 +91,11 @@ class Decide:
     #: The last state, where it differs from the one shown.
     state: ControlState | None = None
 
+    @property
+    def sentence(self) -> str:
+        """The first line of the summary, for people and the history."""
+        return self.summary.partition("\n")[0]
+
 
 @dataclass(frozen=True)
 class Stop:

@@ -8,6 +8,7 @@ asked, whose answer goes before every judge's (spec 92, "Choice").
 from collections.abc import Mapping
 from typing import Any, Final
 
+from wfledger.core import bounds
 from wfledger.core.choice import Choice, choose
 from wfledger.core.control import Condition, ControlState, Promotion
 from wfledger.core.documents import Accepted, Limits, TaskSpec
@@ -173,8 +174,10 @@ def _decide(scene: Scene, candidates: Candidates, recorded: Mapping[str, Any]) -
     if winner is None:
         return Decide(reason, outputs={"choice": choice}, missing=scene.missing)
     result, landing = scene.result(winner), _landing(scene, winner)
+    said = result.summary if result is not None else ""
     return Decide(
-        f"{winner} is chosen: {reason}", outputs={**outputs, "choice": choice},
+        f"{winner} is chosen: {reason}\n{said}".strip()[: bounds.SUMMARY_CHARS],
+        outputs={**outputs, "choice": choice},
         findings=result.findings if result is not None else (), landing=landing,
         # What is not held back has handed over by itself.
         handoffs=result.handoffs if result is not None and landing is not None else (),
