@@ -65,13 +65,17 @@ def node_rules(
     )  # fmt: skip
     for problem in said:
         findings.strictly(problem.kind, problem.message, problem.pointer)
-    found = _bounds(node)
+    found = []
+    if isinstance(node, Leaf | Group | Reduce | Loop):
+        found += zeros(node.budget, node.label)
     # What could not be read is missing where it belongs, and has been told.
     found += [] if findings.parse else _nothing(node)
     for kind, message, pointer in found:
         findings.strictly(kind, message, pointer)
-    for problem in _ours(node):
-        findings.extend((problem,))
+    findings.extend(_ours(node))
+    if isinstance(node, Loop) and node.max_iterations == 0:
+        message = f"`max_iterations` of {node.label} is 0: it runs one round, as in the original"
+        findings.warn("one_round", message, join(node.pointer, "max_iterations"))
 
 
 def _late(node: Node, *, in_template: bool, findings: Findings) -> None:
@@ -109,14 +113,6 @@ def _is_token(value: str) -> bool:
 
 
 # --- what only strict refuses
-
-
-def _bounds(node: Node) -> list[_Found]:
-    found = zeros(node.budget, node.label) if isinstance(node, Leaf | Group | Reduce | Loop) else []
-    if isinstance(node, Loop) and node.max_iterations == 0:
-        message = f"`max_iterations` of {node.label} is 0; at least 1 is needed"
-        found.append(("invalid_bound", message, join(node.pointer, "max_iterations")))
-    return found
 
 
 def _nothing(node: Node) -> list[_Found]:
