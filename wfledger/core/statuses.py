@@ -77,7 +77,9 @@ _CANCEL: Final = _arrow("will not be done", Actor.PERSON, Actor.SCHEDULER)
 TRANSITIONS: Final[Mapping[tuple[Status, Status], Arrow]] = {
     (_W, _P): _arrow("promotion: may start now; the attempt number rises first", Actor.SCHEDULER),
     (_W, _M): _arrow("land-only: a kept result was accepted", Actor.SCHEDULER),
-    (_W, _D): _arrow("a controller has decided; it has no worker", Actor.SCHEDULER),
+    (_W, _D): _arrow(
+        "a controller has decided, or a report was reused; no worker is needed", Actor.SCHEDULER
+    ),
     (_W, _B): _arrow("can never start", Actor.SCHEDULER),
     (_W, _C): _CANCEL,
     (_P, _I): _arrow("the claim: one rename", Actor.WORKER),

@@ -11,6 +11,8 @@ from wfledger.run.reuse.forecast import Forecast, forecast
 from wfledger.run.submit import Submission
 from wfledger.run.workspace import Workspace
 
+#: Tasks of an earlier run that a hint is worth reading.
+_HINTED: Final = 1000
 #: Stands for the newest run of the same plan.
 LAST: Final = "last"
 
@@ -106,10 +108,11 @@ def _cost(workspace: Workspace, runs: Sequence[Run], base: str) -> str | None:
 def suggestion(workspace: Workspace, submission: Submission, *, base: str) -> Forecast | None:
     """Return what the newest run of the same plan could spare, if that is anything.
 
-    A run that started from other files is not looked at: this one is to start from *base*.
+    A run that started from other files is not looked at, since this one is to start from *base*, nor
+    one of so many tasks that it would hold the start up; `plan --diff` looks at any.
     """
     run = last_of(workspace, submission)
-    if run is None or workspace.repo.tree_of(run.base) != workspace.repo.tree_of(base):
+    if run is None or len(run.tasks) > _HINTED or workspace.repo.tree_of(run.base) != workspace.repo.tree_of(base):
         return None
     found = forecast(workspace, submission.plan, [run], base=base, role=submission.role)
     return found if found.reused else None

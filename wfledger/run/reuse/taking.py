@@ -2,7 +2,8 @@
 
 The work is brought onto the new run's branch and kept under a ref of its own without the lock;
 then, under it, the copied result is written first and the task goes on land-only, as if a person
-had accepted it (spec 30): every check of a landing is held again. Killed in between, the next step
+had accepted it (spec 30): every check of a landing is held again. A report that nothing is to be
+checked of is done at once. Killed in between, the next step
 finds the same result and does the same again; a task that has had an attempt is never given one.
 """
 
@@ -14,10 +15,10 @@ from typing import Final
 from wfledger import faults
 from wfledger.clock import iso
 from wfledger.core.control import Delivered, Reused, Synthesis
-from wfledger.core.documents import Accepted, Attempt, Result, Run, Task
+from wfledger.core.documents import Accepted, Attempt, Landed, Result, Run, Task
 from wfledger.core.graph import Readiness, Standing, readiness
 from wfledger.core.keys import in_run
-from wfledger.core.statuses import Status
+from wfledger.core.statuses import Actor, Status
 from wfledger.errors import BusyError, GitError
 from wfledger.run.attempts.synthesis import with_synthesis
 from wfledger.run.delivering import Deliveries
@@ -232,9 +233,23 @@ def take(workspace: Workspace, changes: Transaction, offer: Offer) -> bool:
         started=now, ended=now,
         kept=offer.accepted.head if offer.accepted.head != offer.accepted.base else None,
     )  # fmt: skip
-    changes.update(
-        offer.task, why=said, attempt=attempt.number, attempts=(attempt,),
-        accepted=offer.accepted, missing=offer.missing, received=offer.received,
-    )  # fmt: skip
+    facts = {
+        "attempt": attempt.number, "attempts": (attempt,), "missing": offer.missing,
+        "received": offer.received,
+    }  # fmt: skip
+    if _is_report(entry.task):
+        landed = Landed(how="nothing", at=now)
+        changes.move(
+            offer.task, Status.DONE, actor=Actor.SCHEDULER, why=said, landed=landed, hold=None,
+            **facts,
+        )  # fmt: skip
+    else:
+        changes.update(offer.task, why=said, accepted=offer.accepted, **facts)
     faults.point("reuse.taken")
     return True
+
+
+def _is_report(task: Task) -> bool:
+    """Whether its result is a report alone: there is nothing to land, and nothing to check."""
+    spec = task.spec
+    return not (spec.writes or spec.verify or spec.deliverables or spec.candidate_of)
