@@ -5,6 +5,8 @@ from typing import Any
 from tests.support.workspaces import add_task
 from wfledger.core.control import Condition, Control
 from wfledger.core.documents import Result, Task
+from wfledger.run.controllers.driving import step_through
+from wfledger.run.scheduler import Scheduler
 from wfledger.run.workspace import Workspace
 
 
@@ -41,3 +43,9 @@ def decided(workspace: Workspace, task_id: str) -> Result:
     result = workspace.ledger.result(task_id, task.attempt)
     assert result is not None, task.block
     return result
+
+
+def look(workspace: Workspace) -> None:
+    """Step until no controller has anything left to decide; nobody works."""
+    scheduler = Scheduler(workspace)
+    step_through(workspace, lambda: scheduler.step(slots=2), lambda *_: None)

@@ -66,15 +66,18 @@ def die_at(folder: Path, act: Callable[[Path], object], number: int) -> str | No
     return None
 
 
-def die_in_turn(folder: Path, act: Callable[[Path], object], points: Sequence[str]) -> int:
+def die_in_turn(
+    folder: Path, act: Callable[[Path], object], points: Sequence[str], *, trace: Path
+) -> int:
     """Call *act* again and again, each time dying at one of *points* until it gets through.
 
     By turns at the first that it passes, and at the first that it passes twice: for what is done
-    again is passed again. Returns how many deaths there were.
+    again is passed again. Returns how many deaths there were; *trace* names what was passed.
     """
     deaths = 0
     while True:
-        orders = ";".join(f"kill:{name}:{1 + deaths % 2}" for name in points)
+        kills = (f"kill:{name}:{1 + deaths % 2}" for name in points)
+        orders = ";".join([f"trace:*:{trace}", *kills])
         child = os.fork()
         if child == 0:
             _be_the_child(folder, act, orders)

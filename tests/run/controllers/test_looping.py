@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.controllers import controller, decided, leaf, sequence
+from tests.support.controllers import controller, decided, leaf, look, sequence
 from tests.support.engines import drive, note, noted, statuses
 from tests.support.landings import land
 from tests.support.repos import git
@@ -16,9 +16,6 @@ from wfledger.errors import UsageError
 from wfledger.plans.budgets import Allowance
 from wfledger.run import people
 from wfledger.run.attempts.claims import claim
-from wfledger.run.controllers.driving import step_through
-from wfledger.run.scheduler import Scheduler
-from wfledger.run.workspace import Workspace
 
 LOOP = f"{RUN}.loop"
 
@@ -48,65 +45,40 @@ def test_loop_ends_when_a_test_passes_and_what_failed_before_is_made_good(tmp_pa
 @pytest.mark.long
 @pytest.mark.requirement("WFL-CTRL-012")
 @pytest.mark.requirement("WFL-CTRL-015")
-def test_loop_that_used_up_its_rounds_is_undone_and_gets_more_by_a_retry(tmp_path: Path) -> None:
-    workspace = make_workspace(tmp_path)
-    controller(
-        workspace, "loop", kind="loop_until", bound=2, condition="round == 3",
-        body=(leaf("work", note(tmp_path)),),
-    )  # fmt: skip
-    outcome = drive(workspace)
-    assert outcome.verdict.state == "degraded"
-    block = workspace.ledger.get(LOOP).task.block
-    assert block is not None
-    assert (block.code, block.facts) == ("undone", {"stop": "iterations", "rounds": 2})
-    with pytest.raises(UsageError, match="asks nothing"):
-        people.answer(workspace, LOOP, "yes")
-    people.retry(workspace, LOOP)
-    assert drive(workspace).verdict.state == "succeeded"
-    assert len(noted(tmp_path)) == 3
-    assert decided(workspace, LOOP).outputs["rounds"] == 3
-
-
-@pytest.mark.long
-@pytest.mark.requirement("WFL-CTRL-015")
-def test_loop_that_is_undone_is_accepted_as_it_is(tmp_path: Path) -> None:
+def test_loop_that_used_up_its_rounds_gets_more_by_a_retry_or_is_accepted(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     controller(
         workspace, "loop", kind="loop_until", bound=1, condition="false",
-        body=(leaf("work", "true"),),
+        body=(leaf("work", note(tmp_path)),),
     )  # fmt: skip
-    drive(workspace)
+    assert drive(workspace).verdict.state == "degraded"
+    block = workspace.ledger.get(LOOP).task.block
+    assert block is not None
+    assert (block.code, block.facts) == ("undone", {"stop": "iterations", "rounds": 1})
+    with pytest.raises(UsageError, match="asks nothing"):
+        people.answer(workspace, LOOP, "yes")
+    people.retry(workspace, LOOP)
+    assert drive(workspace).verdict.state == "degraded"
+    assert len(noted(tmp_path)) == 2
     people.accept(workspace, LOOP)
     assert drive(workspace).verdict.state == "succeeded"
     result = decided(workspace, LOOP)
-    assert result.outputs["members"] == {f"{LOOP}.1.work": "succeeded"}
+    assert result.outputs["members"] == {f"{LOOP}.2.work": "succeeded"}
     assert result.outputs["verdict"] is False
 
 
 @pytest.mark.long
-def test_probe_ends_a_loop_and_is_no_work_of_the_plan(tmp_path: Path) -> None:
+def test_probe_ends_a_loop_and_each_round_is_given_the_one_before(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
-    probe = Condition(command=f"test $(wc -l < {tmp_path}/noted) -ge 3")
-    controller(
-        workspace, "loop", kind="loop_until", bound=5, condition=probe,
-        body=(leaf("work", note(tmp_path)),),
-    )  # fmt: skip
+    probe = Condition(command=f"test $(wc -l < {tmp_path}/noted) -ge 2")
+    body = (leaf("first", f"ls $WFLEDGER_INPUTS > {tmp_path}/seen"), leaf("second", note(tmp_path)))
+    controller(workspace, "loop", kind="loop_until", bound=5, condition=probe, body=body)
     outcome = drive(workspace)
     assert outcome.verdict.state == "succeeded"
-    assert outcome.verdict.coverage() == {"succeeded": 3, "due": 3}
-    assert decided(workspace, LOOP).outputs["rounds"] == 3
-
-
-@pytest.mark.long
-def test_round_is_given_the_results_of_the_round_before(tmp_path: Path) -> None:
-    workspace = make_workspace(tmp_path)
-    controller(
-        workspace, "loop", kind="loop_until", bound=2, condition="round == 2",
-        body=(leaf("first", f"ls $WFLEDGER_INPUTS > {tmp_path}/seen"), leaf("second", "true")),
-    )  # fmt: skip
-    assert drive(workspace).verdict.state == "succeeded"
-    seen = (tmp_path / "seen").read_text().split()
-    assert {f"{LOOP}.1.first.json", f"{LOOP}.1.second.json"} <= set(seen)
+    assert outcome.verdict.coverage() == {"succeeded": 4, "due": 4}
+    assert decided(workspace, LOOP).outputs["rounds"] == 2
+    given = {f"{LOOP}.{name}.json" for name in ("1.first", "1.second", "ask-1.asks")}
+    assert given <= set((tmp_path / "seen").read_text().split())
 
 
 @pytest.mark.long
@@ -135,21 +107,16 @@ def test_loop_ends_when_its_rounds_have_used_up_its_tokens(tmp_path: Path) -> No
         budget=Budget(tokens=100), body=(sequence("all", leaf("work", "true")),),
     )  # fmt: skip
     for used in (60, 40):
-        _look(workspace)
+        look(workspace)
         (offer,) = workspace.ledger.names(Status.PENDING)
         task = claim(workspace, worker="worker", task_id=offer).task
         base = git(workspace.main, "rev-parse", BRANCH)
         hand_in(workspace, task, {}, base=base, usage=Usage(output=used, source="agent"))
         land(workspace, workspace.ledger.get(offer).task)
-    _look(workspace)
+    look(workspace)
     block = workspace.ledger.get(LOOP).task.block
     assert block is not None
     assert block.facts == {"stop": "tokens", "rounds": 2}
     people.retry(workspace, LOOP, more=Allowance(Budget(tokens=150)))
-    _look(workspace)
+    look(workspace)
     assert workspace.ledger.find(f"{LOOP}.3.work") is not None
-
-
-def _look(workspace: Workspace) -> None:
-    scheduler = Scheduler(workspace)
-    step_through(workspace, lambda: scheduler.step(slots=2), lambda *_: None)

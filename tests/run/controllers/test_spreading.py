@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.controllers import controller, decided, leaf, sequence
+from tests.support.controllers import controller, decided, leaf, look, sequence
 from tests.support.engines import drive, meet, note, noted
 from tests.support.workspaces import RUN, add_task, make_workspace
 from wfledger.core.statuses import Status
-from wfledger.run.controllers.driving import step_through
-from wfledger.run.scheduler import Scheduler
 
 EXPAND = f"{RUN}.each"
 _LIST = """printf '{"status":"succeeded","outputs":{"items":["a b","c","d"]}}' > $WFLEDGER_RESULT_FILE"""
@@ -80,8 +78,7 @@ def test_many_items_are_waited_for_in_groups(tmp_path: Path) -> None:
     task = controller(
         workspace, "each", kind="expand", source=items, body=(leaf("one", "true"),),
     )  # fmt: skip
-    scheduler = Scheduler(workspace)
-    step_through(workspace, lambda: scheduler.step(slots=1), lambda *_: None)
+    look(workspace)
     state = workspace.ledger.get(task.id).task.control
     assert state is not None
     assert len(state.on) == 2

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.byhand import mv, step
-from tests.support.controllers import controller, decided, leaf, sequence
+from tests.support.controllers import controller, decided, leaf, look, sequence
 from tests.support.engines import drive, note, noted, statuses
 from tests.support.invariants import check_ledger
 from tests.support.workspaces import RUN, add_run, add_task, make_workspace, start
@@ -17,12 +17,10 @@ from wfledger.run import people
 from wfledger.run.attempts.authorities import Grounds
 from wfledger.run.attempts.bounding import bounded
 from wfledger.run.controllers.descent import open_below
-from wfledger.run.controllers.driving import step_through
 from wfledger.run.looks.board import Board
 from wfledger.run.looks.explain import explain
 from wfledger.run.looks.overview import overview
 from wfledger.run.pausing import set_paused
-from wfledger.run.scheduler import Scheduler
 from wfledger.run.ticking import tick_once
 from wfledger.run.workspace import Workspace
 
@@ -31,16 +29,11 @@ pytestmark = pytest.mark.long
 LOOP = f"{RUN}.loop"
 
 
-def loop(workspace: Workspace, command: str = "true", **more: object) -> None:
+def loop(workspace: Workspace, command: str = "true", *, rounds: int = 3) -> None:
     controller(
-        workspace, "loop", kind="loop_until", bound=3, condition="false",
-        body=(leaf("work", command, **more),),
+        workspace, "loop", kind="loop_until", bound=rounds, condition="false",
+        body=(leaf("work", command),),
     )  # fmt: skip
-
-
-def look(workspace: Workspace) -> None:
-    scheduler = Scheduler(workspace)
-    step_through(workspace, lambda: scheduler.step(slots=2), lambda *_: None)
 
 
 def test_people_are_told_which_round_is_waited_for(tmp_path: Path) -> None:
@@ -101,15 +94,15 @@ def test_one_tick_asks_controllers_too(tmp_path: Path) -> None:
 
 def test_controller_that_is_moved_by_hand_is_put_back_or_tried_again(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
-    loop(workspace, note(tmp_path))
+    loop(workspace, note(tmp_path), rounds=1)
     mv(workspace, LOOP, Status.WAITING, Status.DONE)
     step(workspace)
     assert workspace.ledger.get(LOOP).status is Status.WAITING
     drive(workspace)
-    assert len(noted(tmp_path)) == 3
+    assert len(noted(tmp_path)) == 1
     mv(workspace, LOOP, Status.BLOCKED, Status.WAITING)
     drive(workspace)
-    assert len(noted(tmp_path)) == 6
+    assert len(noted(tmp_path)) == 2
     check_ledger(workspace.ledger)
 
 
