@@ -108,11 +108,11 @@ def _cost(workspace: Workspace, runs: Sequence[Run], base: str) -> str | None:
 def suggestion(workspace: Workspace, submission: Submission, *, base: str) -> Forecast | None:
     """Return what the newest run of the same plan could spare, if that is anything.
 
-    A run that started from other files is not looked at, since this one is to start from *base*, nor
-    one of so many tasks that it would hold the start up; `plan --diff` looks at any.
+    A run that started from other files is not looked at, since this one is to start from *base*,
+    nor one of so many tasks that it would hold the start up; `plan --diff` looks at any.
     """
-    run = last_of(workspace, submission)
-    if run is None or len(run.tasks) > _HINTED or workspace.repo.tree_of(run.base) != workspace.repo.tree_of(base):
+    run, repo = last_of(workspace, submission), workspace.repo
+    if run is None or len(run.tasks) > _HINTED or repo.tree_of(run.base) != repo.tree_of(base):
         return None
     found = forecast(workspace, submission.plan, [run], base=base, role=submission.role)
     return found if found.reused else None
