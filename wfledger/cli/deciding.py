@@ -119,7 +119,8 @@ def accept(app: App, *, task: str, waive: tuple[str, ...], as_json: bool) -> Non
 
     done = people.accept(app.workspace, app.task_id(task), waive=waive)
     what = "its result goes on to be landed" if done.spec.writes else "its report counts"
-    what = "it goes on as it is" if done.spec.control is not None else what
+    as_it_is = done.spec.control is not None and done.accepted is None
+    what = "it goes on as it is" if as_it_is else what
     _told(app, done, what, as_json=as_json)
 
 

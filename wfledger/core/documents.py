@@ -260,9 +260,8 @@ class Landed(Record):
 
     target: str | None = None
     commit: Oid | None = None
-    #: `merged`, `nothing` (a reader, or an allowed empty change).
-    #: `nothing`: a reader, or an allowed empty change; `kept`: a candidate, whose result is kept;
-    #: `decided`: a controller.
+    #: `merged`; `nothing`: a reader, or an allowed empty change; `kept`: a candidate, whose result
+    #: is under its ref (*target*); `decided`: a controller.
     how: Literal["merged", "nothing", "kept", "decided"]
     at: str
 

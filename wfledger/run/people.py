@@ -179,13 +179,13 @@ def accept(workspace: Workspace, task_id: str, *, waive: Sequence[str] = ()) -> 
     What was mended by hand in the worktree of `open` is taken as the result. Scope check,
     verification, merge and gate are done as ever, but for the checks in *waive*; accepting a task
     that changed nothing waives just that. Of a task without a write scope nothing but its report
-    is taken; a controller goes on with what there is. Raises `UsageError` while conflicts are left
-    in that worktree.
+    is taken; a controller goes on with what there is, unless what it chose was refused at landing.
+    Raises `UsageError` while conflicts are left in that worktree.
     """
     entry = _blocked(workspace, task_id)
     task = entry.task
     spec = submitted_spec(workspace, task)
-    if spec.control is not None:
+    if spec.control is not None and not lifting.has_result(task):
         with workspace.ledger.transaction(_BY) as changes:
             _unchanged(workspace, entry)
             return _lift(changes, task_id, why="accepted", spec=spec, **lifting.accepted(task))

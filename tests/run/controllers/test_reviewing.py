@@ -27,6 +27,7 @@ from wfledger.core.documents import Task, TaskSpec
 from wfledger.core.policy import GatePolicy, Policy
 from wfledger.core.statuses import Status
 from wfledger.run import people
+from wfledger.run.attempts import mending
 from wfledger.run.submit import as_submitted
 from wfledger.run.workspace import Workspace
 
@@ -200,6 +201,25 @@ def test_winner_passes_the_gate_again_and_merges_with_what_landed_since(tmp_path
     people.retry(workspace, REVIEW)
     assert drive(workspace).verdict.state == "succeeded"
     assert files_at(workspace.main, f"wf/{RUN}") == {"src/a.py": "2", "src/b.py": "new"}
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-CTRL-067")
+def test_winner_that_conflicts_is_mended_as_any_result_is(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path, FILES)
+    plan(workspace, SECOND)
+    tried(workspace, 1)
+    tried(workspace, 2)
+    move_branch(workspace.main, {"src/a.py": "other\n"})
+    drive(workspace)
+    block = workspace.ledger.get(REVIEW).task.block
+    assert block is not None
+    assert (block.code, block.command) == ("conflict", f"wfledger open {REVIEW}")
+    place = mending.open_worktree(workspace, REVIEW).place
+    (place.folder / "src/a.py").write_text("both\n")
+    people.accept(workspace, REVIEW)
+    assert drive(workspace).verdict.state == "succeeded"
+    assert landed(workspace) == "both"
 
 
 @pytest.mark.long

@@ -54,6 +54,11 @@ def _more_rounds(
     return facts
 
 
+def has_result(task: Task) -> bool:
+    """Whether the landing of a result that a controller has chosen was refused (WFL-CTRL-067)."""
+    return task.block is not None and task.block.facts.get("head") is not None
+
+
 def accepted(task: Task) -> dict[str, Any]:
     """Return what changes in the document of a controller that goes on as it is."""
     state = task.control or ControlState()

@@ -12,8 +12,9 @@ def reduce(scene: Scene) -> Move:
     merged = synthesis_of(handed(scene.workspace, task))
     findings, clashing = len(merged.findings) + merged.left_out, contradicted(merged.findings)
     missing = f", {len(merged.missing)} missing" if merged.missing else ""
+    said = f"{_counted(findings, 'finding')} of {_counted(len(merged.contributors), 'result')}"
     return Decide(
-        summary=f"{findings} findings of {len(merged.contributors)} results{missing}"
+        summary=f"{said}{missing}"
         + (f", {clashing} of them contradicted" if clashing else ""),
         outputs={
             "contributors": list(merged.contributors), "missing": list(merged.missing),
@@ -23,3 +24,7 @@ def reduce(scene: Scene) -> Move:
         synthesis=merged,
         missing=scene.missing,
     )  # fmt: skip
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

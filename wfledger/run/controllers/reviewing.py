@@ -95,7 +95,7 @@ def _told(scene: Scene) -> str | None:
 def _as_told(scene: Scene, candidates: Candidates, said: str) -> Move:
     """Record the choice of a person."""
     word = said.lower()
-    if word in _NOBODY:
+    if word.partition(":")[0] in _NOBODY:
         return _none(scene, candidates, "a person has chosen none of them")
     picks = _policy(scene).strategy != "all"
     chosen = candidates.named(said) if picks else None
