@@ -1,6 +1,8 @@
 """What a scan of a script's text tells apart, and what stays where it was."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wfledger.plans.frontends.scripttext import as_function, banned, code_of, is_script
 
@@ -74,3 +76,13 @@ def test_exports_are_taken_off_and_no_line_moves() -> None:
     text = "// export default\nexport const a = 1\n  export default async function () {}\n"
     made = as_function(text, exported="x")
     assert made == "// export default\n       const a = 1\n  x = async function () {}\n"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(alphabet="'\"`/*\\${}[]()=\n ab", max_size=60))
+def test_whatever_is_scanned_keeps_its_length_and_its_lines(text: str) -> None:
+    code = code_of(text)
+    assert len(code) == len(text)
+    assert [at for at, char in enumerate(text) if char == "\n" and code[at] != "\n"] == []
+    assert as_function(text, exported="x").count("\n") == text.count("\n")
+    assert list(banned(text)) == []
