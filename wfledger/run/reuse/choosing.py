@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wfledger.core.documents import Run
+from wfledger.core.statuses import Status
 from wfledger.errors import NotFoundError, UsageError
 from wfledger.run.looks.naming import find_run
 from wfledger.run.reuse.forecast import Forecast, forecast
@@ -13,7 +14,7 @@ from wfledger.run.workspace import Workspace
 
 #: Tasks of an earlier run that a hint is worth reading.
 _HINTED: Final = 1000
-#: Stands for the newest run of the same plan.
+#: Stands for the newest run of the same plan that has results.
 LAST: Final = "last"
 
 
@@ -64,7 +65,7 @@ def _named(workspace: Workspace, name: str, submission: Submission) -> Run:
         run = last_of(workspace, submission)
         if run is None:
             raise NotFoundError(
-                f"there is no earlier run of {submission.source}", hint="wfledger status"
+                f"there is no earlier run of {submission.source} with results", hint="wfledger status"
             )
         return run
     try:
@@ -77,13 +78,13 @@ def _named(workspace: Workspace, name: str, submission: Submission) -> Run:
 
 
 def last_of(workspace: Workspace, submission: Submission) -> Run | None:
-    """Return the newest run of the same plan: of the same file, or of the same text."""
-    same = [
-        run for run in workspace.ledger.runs()
+    """Return the newest run of the same plan that has results: of the same file, or text."""
+    same = (
+        run for run in reversed(workspace.ledger.runs())
         if run.plan is not None
         and (run.plan == submission.text or run.plan_source == submission.source)
-    ]  # fmt: skip
-    return same[-1] if same else None
+    )  # fmt: skip
+    return next((run for run in same if workspace.ledger.names(Status.DONE, run=run.id)), None)
 
 
 def commit_of(workspace: Workspace, revision: str) -> str:
