@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wfledger.core.control import ControlState
+from wfledger.core.graph import Standing
 from wfledger.core.statuses import Status
 from wfledger.run.controllers.moves import Decide, Scene
 
@@ -47,17 +48,29 @@ class Summed:
 
 
 def sum_up(scene: Scene, members: Iterable[str]) -> Summed:
-    """Say what each of *members* has come to; those without success make the result partial."""
+    """Say what each of *members* has come to.
+
+    Those without success make the result partial, and so does one that is partial itself.
+    """
     names = tuple(dict.fromkeys(members))
-    states = {name: _state(scene, name) for name in names}
+    results = {name: scene.result(name) for name in names}
+    states = {
+        name: one.status if one is not None else _without_result(scene, name)
+        for name, one in results.items()
+    }
     missing = tuple(name for name in names if states[name] == "missing")
-    outputs = {"members": states, "partial": bool(missing)}
+    partial = any(one is not None and one.outputs.get("partial") is True
+                  for one in results.values())  # fmt: skip
+    outputs = {"members": states, "partial": bool(missing) or partial}
     return Summed(outputs, missing, len(names) - len(missing), len(names))
 
 
-def _state(scene: Scene, name: str) -> str:
-    result = scene.result(name)
-    return "missing" if result is None else result.status
+def _without_result(scene: Scene, name: str) -> str:
+    """Return `superseded` for what something else was done in place of."""
+    entry = scene.workspace.ledger.find(name)
+    if entry is not None and Standing.of(entry.task, entry.status).is_superseded:
+        return "superseded"
+    return "missing"
 
 
 def as_it_is(scene: Scene) -> Decide:
