@@ -13,7 +13,7 @@ from wfledger.plans.nodes.launch import Launch
 from wfledger.plans.ordering import ancestors
 from wfledger.plans.problems import Findings, Problem, join
 from wfledger.plans.rules import Resolved
-from wfledger.plans.writing import Scope
+from wfledger.plans.writing import Scope, treated
 
 #: Edges of one compiled task and of a whole plan (WFL-PLAN-032).
 COMPILED_EDGES: Final = 4_096
@@ -238,10 +238,6 @@ def _warn(task: TaskDoc, findings: Findings) -> None:
         findings.warn("not_enforced", message, join(task.pointer, "max_steps"))
     if "isolation" not in task.names:
         return
-    where = join(task.pointer, "isolation")
-    if task.writes and task.isolation == "shared":
-        message = f"{task.label} writes: `isolation: shared` is treated as worktree"
-        findings.warn("treated_as_worktree", message, where)
-    if not task.writes and task.isolation == "worktree":
-        message = f"{task.label} only reads: it shares a worktree with the readers of its base"
-        findings.warn("treated_as_shared", message, where)
+    said = treated(task.isolation, writes=task.writes, label=task.label, pointer=task.pointer)
+    if said is not None:
+        findings.warn(said.kind, said.message, said.pointer)

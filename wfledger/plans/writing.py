@@ -11,7 +11,7 @@ from wfledger.errors import InvalidPatternError
 from wfledger.plans import original
 from wfledger.plans.meeting import Meeting
 from wfledger.plans.ordering import members
-from wfledger.plans.problems import REPORTED, Findings, join, quote
+from wfledger.plans.problems import REPORTED, Findings, Problem, join, quote
 
 #: The scope of a task that may write anywhere, and so runs alone.
 EVERYWHERE: Final = ("**",)
@@ -87,6 +87,18 @@ def hint_scopes(writer: Writer, scope: Scope, findings: Findings) -> None:
     for pattern in scope.patterns:
         for text in scopes.warnings(pattern):
             findings.warn("scope_hint", f"task {quote(writer.id)}: {text}", writer.pointer)
+
+
+def treated(isolation: str, *, writes: bool, label: str, pointer: str) -> Problem | None:
+    """Return a warning where a task is not isolated as its plan says (WFL-PLAN-022)."""
+    where = join(pointer, "isolation")
+    if writes and isolation == "shared":
+        message = f"{label} writes: `isolation: shared` is treated as worktree"
+        return Problem("treated_as_worktree", message, where)
+    if not writes and isolation == "worktree":
+        message = f"{label} only reads: it shares a worktree with the readers of its base"
+        return Problem("treated_as_shared", message, where)
+    return None
 
 
 def report_overlaps(

@@ -211,6 +211,30 @@ def test_what_is_accepted_and_not_enforced_is_told() -> None:
     assert not told(spec(leaf("a", budget={"max_steps": 3}), budget={"max_parallel": 2}))
 
 
+def test_a_reduce_has_no_more_tools_than_what_is_around_it_allows() -> None:
+    tools = {"allowed_tools": ["read_file", "write_file", "grep_files"]}
+    document = spec(
+        leaf("x"), parallel("p", reduce("r", "x"), reduce("s", "x", tools=["read"]), permissions=tools)
+    )
+    found = allowed(document)
+    assert (found["r"].tools, found["s"].tools) == (("read", "search"), ("read",))
+    assert kinds(spec(leaf("x"), reduce("r", "x", tools=["write"]))) == ["contradictory_fields"]
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [
+        (writer("a", "src", isolation="shared"), "treated_as_worktree"),
+        (leaf("a", isolation="worktree"), "treated_as_shared"),
+    ],
+    ids=["writer", "reader"],
+)
+def test_where_a_leaf_is_isolated_otherwise_than_it_says_that_is_told(
+    document: Document, kind: str
+) -> None:
+    assert warned(spec(document)) == [kind]
+
+
 def test_what_is_around_a_body_is_written_and_read_again() -> None:
     document: dict[str, Any] = spec(
         parallel("p", loop("l", leaf("a")), budget={"usd": 3, "max_steps": 7},

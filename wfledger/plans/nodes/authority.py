@@ -12,7 +12,7 @@ from wfledger.core import scopes
 from wfledger.core.authority import TOOLS, WRITING
 from wfledger.core.scopes import Pattern
 from wfledger.errors import InvalidPatternError
-from wfledger.plans.nodes.model import Leaf, Permissions
+from wfledger.plans.nodes.model import Leaf, Permissions, Reduce
 from wfledger.plans.problems import Problem, join, quote
 
 KIND: Final = "contradictory_authority"
@@ -131,7 +131,7 @@ def of_leaf(leaf: Leaf, around: Limit) -> tuple[Access, list[Problem]]:
     scope, pointer, outside = _scope(leaf, allowed, around)
     for text in outside:
         clash("file_scope", f"names {quote(text)}, which its permissions do not cover")
-    tools, unknown = _tools(leaf, allowed, writes=writes)
+    tools, unknown = _tools(leaf.terms.tools, allowed, writes=writes)
     access = Access(
         writes=writes, scope=scope, scope_pointer=pointer, network=allowed.network, tools=tools,
         unknown_tools=unknown,
@@ -155,10 +155,16 @@ def _scope(
     return (around.scope if leaf.writes else ()), join(leaf.pointer, "file_scope"), []
 
 
+def of_reduce(node: Reduce, around: Limit) -> Access:
+    """Return what a reduce may do, which only reads."""
+    tools, unknown = _tools(node.terms.tools, around, writes=False)
+    return Access(network=around.network, tools=tools, unknown_tools=unknown)
+
+
 def _tools(
-    leaf: Leaf, allowed: Limit, *, writes: bool
+    own: tuple[str, ...] | None, allowed: Limit, *, writes: bool
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
-    own = leaf.terms.tools
+    """Return the tools of a model worker, and the names of those that wfledger does not know."""
     if allowed.tools is None:
         return own, ()
     known = {tool for name in allowed.tools if (tool := tool_of(name)) is not None}

@@ -145,7 +145,7 @@ def _empty(node: Node) -> list[tuple[str, str, str]]:
     if isinstance(node, Reduce):
         if not node.inputs:
             found.append(("inputs", "the list `inputs`", "empty"))
-        if node.is_neutral and not node.merge and not node.terms.manual:
+        if node.is_neutral and not node.merge:
             found.append(("prompt", "the prompt", "blank (`merge: true` needs none)"))
     if isinstance(node, Review) and not node.candidates:
         found.append(("candidates", "the list `candidates`", "empty"))
@@ -202,6 +202,7 @@ def _reduce(node: Reduce) -> list[Problem]:
     # The original demands a prompt, so that an empty one beside a command says nothing.
     names = node.names - {"role"} - (frozenset() if asks else {"prompt"})
     found = contradictions(names, node.terms, node.pointer, node.label)
+    found += tool_contradictions(node.terms, (), node.pointer, node.label)
     if node.merge and (asks or not node.terms.starts_agent):
         found.append(_clash(node, "merge", "only merges, and says how it is done besides"))
     return found

@@ -18,6 +18,7 @@ from wfledger.plans.nodes.authority import Access, Limit
 from wfledger.plans.nodes.model import Bounds, Group, Leaf, Loop, Node, Permissions, Reduce, SpecDoc
 from wfledger.plans.nodes.tree import ROOT, Tree
 from wfledger.plans.problems import Problem, join, quote
+from wfledger.plans.writing import treated
 
 _Amount = TypeVar("_Amount", int, float)
 _MOST: Final[Mapping[str, float]] = {
@@ -186,7 +187,7 @@ def narrow(tree: Tree, plan: Around) -> Narrowed:
             access, found = authority.of_leaf(node, around.limit)
             allowed[node] = _allowed(node, around, access)
         elif isinstance(node, Reduce):
-            allowed[node] = _allowed(node, around, Access(network=around.limit.network))
+            allowed[node] = _allowed(node, around, authority.of_reduce(node, around.limit))
         kept[node] = around
         arounds.append(around)
         if found:
@@ -265,6 +266,7 @@ def not_enforced(doc: SpecDoc, tree: Tree, narrowed: Narrowed) -> list[Problem]:
         elif isinstance(node, Leaf | Reduce):
             found += _of_bounds(node.label, node.budget)
             found += _of_worker(node, narrowed.allowed[node])
+            found += _of_isolation(node) if isinstance(node, Leaf) else []
         elif isinstance(node, Loop):
             found += _of_bounds(node.label, node.budget)
     return found
@@ -291,6 +293,13 @@ def _of_bounds(label: str, given: Bounds, *, whole: bool = False) -> list[Proble
             message = f"the budget of {label} is taken for {most:g} ({name})"
             found.append(Problem("shortened", message, given.pointer))
     return found
+
+
+def _of_isolation(node: Leaf) -> list[Problem]:
+    if "isolation" not in node.names:
+        return []
+    said = treated(node.isolation, writes=node.writes, label=node.label, pointer=node.pointer)
+    return [] if said is None else [said]
 
 
 def _of_worker(node: Leaf | Reduce, allowed: Allowed) -> list[Problem]:

@@ -80,6 +80,8 @@ _TERMS: Final[fields.Shape] = {
     "model_policy": _POLICY,
     "on_failure": Field(fields.choice(*ON_FAILURE), optional=True),
 }
+#: What a reduce has not: it is nobody's hand, and changes nothing.
+_OF_LEAVES: Final = frozenset({"manual", "contracts", "allow_no_change"})
 #: The fields of each kind of node.
 SHAPES: Final[Mapping[str, fields.Shape]] = {
     "leaf": {
@@ -110,7 +112,7 @@ SHAPES: Final[Mapping[str, fields.Shape]] = {
         "inputs": _NAMES,
         "prompt": Field(fields.text),
         "merge": Field(fields.flag),
-        **_TERMS,
+        **{name: known for name, known in _TERMS.items() if name not in _OF_LEAVES},
     },
     "teacher_review": {
         "id": _ID,
@@ -229,17 +231,15 @@ def _read_one(later: _Later) -> _Draft | None:
 
 
 #: How a node of that kind may say what is done, besides a prompt and a command.
-_SAID_OTHERWISE: Final[Mapping[str, tuple[str, str]]] = {
-    "leaf": ("manual", "manual"), "reduce": ("merge", "manual"),
-}  # fmt: skip
+_SAID_OTHERWISE: Final[Mapping[str, str]] = {"leaf": "manual", "reduce": "merge"}
 
 
 def _demand_prompt(kind: str, spec: Any, values: Mapping[str, Any], site: Site) -> None:
-    others = _SAID_OTHERWISE[kind]
-    if {"prompt", "command"} & spec.keys() or any(values.get(name) for name in others):
+    other = _SAID_OTHERWISE[kind]
+    if {"prompt", "command"} & spec.keys() or values.get(other):
         return
     missing = site.under("prompt", f"`prompt` of {site.label}")
-    missing.wrong(f"is missing (or give a `command`, or `{others[0]}: true`)")
+    missing.wrong(f"is missing (or give a `command`, or `{other}: true`)")
 
 
 # --- building

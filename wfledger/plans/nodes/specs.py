@@ -31,7 +31,7 @@ def leaf_spec(leaf: Leaf, allowed: Allowed) -> TaskSpec:
         contracts=terms.contracts,
         allow_no_change=terms.allow_no_change,
         isolation="clone" if leaf.isolation == "clone" else None,
-        tools=allowed.access.tools,
+        tools=allowed.tools,
         **_work(leaf, allowed),
     )
 
@@ -41,7 +41,7 @@ def reduce_spec(node: Reduce, allowed: Allowed) -> TaskSpec:
     return TaskSpec(
         prompt=node.prompt if node.terms.starts_agent else None,
         reduces=True,
-        tools=node.terms.tools,
+        tools=allowed.tools,
         **_work(node, allowed),
     )
 
