@@ -55,5 +55,6 @@ def test_reuse_of_what_is_no_run_of_a_plan_is_refused(repo: Path, tmp_path: Path
     run = wf_json(repo, "run", path, "--yes", "--detach")["run"]
     lost = wf(repo, "run", path, "--yes", "--reuse", run, "--base", "nowhere")
     assert (lost.status, "nowhere names no commit" in lost.err) == (2, True)
+    assert wf(repo, "plan", path, "--base", "main").status == 2
     again = wf(repo, "run", run, "--reuse", run)
     assert (again.status, "are for new runs" in again.err) == (2, True)

@@ -95,14 +95,18 @@ def _looked_at(app: App, file: Path, *, several: bool, lenient: bool) -> _Looked
               help="Say instead what would run again after RUN, and why; last: after the newest "
               "run of this plan.")  # fmt: skip
 @click.option("--base", metavar="REV", help="With --diff: start there, and not where RUN started.")
+@click.option("--worker", "role", metavar="ROLE",
+              help="With --diff: role of prompts that name none.")  # fmt: skip
 @launch_options
 @json_option
 @pass_app
 def plan(
     app: App, *, file: Path, expand: bool, lenient: bool, target: str | None,
-    diff: tuple[str, ...], base: str | None, limits: Limits, as_json: bool,
+    diff: tuple[str, ...], base: str | None, role: str | None, limits: Limits, as_json: bool,
 ) -> None:  # fmt: skip
     """Show what a plan would do, before anything runs: order, width, who waits for whom."""
+    if (base or role) and not diff:
+        raise UsageError("--base and --worker belong to --diff", hint=f"wfledger plan {file}")
     source = read_source(file, start=app.start)
     checked = checked_source(source, app.clock, lenient=lenient)
     if expand:
@@ -113,7 +117,8 @@ def plan(
     if diff:
         from wfledger.run.submit import Submission
 
-        asked = Submission(found, source.text.decode("utf-8", "replace"), source.name)
+        text = source.text.decode("utf-8", "replace")
+        asked = Submission(found, text, source.name, role=role)
         say_diff(app, asked, diff, base=base, as_json=as_json)
         return
     picture = draw(found)

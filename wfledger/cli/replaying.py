@@ -22,14 +22,17 @@ _FILE = click.Path(path_type=Path, allow_dash=True)
 @click.argument("run", required=False)
 @click.option("--plan", "file", type=_FILE, metavar="FILE",
               help="Decide as this plan would, from what RUN has recorded.")  # fmt: skip
+@click.option("--worker", "role", metavar="ROLE",
+              help="With --plan: role of prompts that name none.")  # fmt: skip
 @click.option("--trace", type=_FILE, metavar="FILE",
               help="A trace that the original recorded, of the workflow of --plan.")  # fmt: skip
 @click.option("--live", is_flag=True, help="Ask models for what is not on record: not offered.")
 @json_option
 @pass_app
 def replay(
-    app: App, *, run: str | None, file: Path | None, trace: Path | None, live: bool, as_json: bool
-) -> int:
+    app: App, *, run: str | None, file: Path | None, role: str | None, trace: Path | None,
+    live: bool, as_json: bool,
+) -> int:  # fmt: skip
     """Decide again, from the records alone, whatever a run has decided, and say what differs.
 
     Conditions, items, rounds, gates, reductions and choices are worked out anew; nothing is
@@ -43,14 +46,18 @@ def replay(
             "a replay asks nobody; what is not on record differs",
             hint=f"wfledger replay {run}" if run else "wfledger replay RUN",
         )
+    if role is not None and file is None:
+        raise UsageError("--worker belongs to --plan")
     if trace is not None:
         return _of_trace(app, run, file, trace, as_json=as_json)
     if run is None:
         raise UsageError("which run? Name it, or a trace with --trace", hint="wfledger status")
-    return _of_run(app, run, file, as_json=as_json)
+    return _of_run(app, run, file, role, as_json=as_json)
 
 
-def _of_run(app: App, name: str, file: Path | None, *, as_json: bool) -> int:
+def _of_run(
+    app: App, name: str, file: Path | None, role: str | None, *, as_json: bool
+) -> int:
     from wfledger.run.looks.naming import find_run
     from wfledger.run.replay import replaying
 
@@ -61,7 +68,7 @@ def _of_run(app: App, name: str, file: Path | None, *, as_json: bool) -> int:
         plan = plan_of(checked, source.name)
         say_problems(checked, source.name)
     workspace = app.workspace
-    found = replaying.replay(workspace, find_run(workspace, name), plan)
+    found = replaying.replay(workspace, find_run(workspace, name), plan, role=role)
     if as_json:
         emit(found.as_json())
     else:

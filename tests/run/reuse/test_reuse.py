@@ -96,7 +96,7 @@ def test_one_prompt_of_100_that_changed_is_done_again_with_what_depends_on_it(
     path = plan(tmp_path, tasks)
     told = actions(repo, path, first["run"])
     assert sorted(name for name, action in told.items() if action == "run") == ["t5", "u", "v", "w"]
-    done = run(repo, path, "--reuse", first["run"], "--worker", "agent")
+    done = run(repo, path, "--reuse", first["run"])
     assert sorted(noted(tmp_path)) == ["after 5", "after 5 and 7", "after u", "look at 5 again"]
     assert (done["done"], done["verdict"]) == (100, "succeeded")
 

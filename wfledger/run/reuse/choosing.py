@@ -65,7 +65,8 @@ def _named(workspace: Workspace, name: str, submission: Submission) -> Run:
         run = last_of(workspace, submission)
         if run is None:
             raise NotFoundError(
-                f"there is no earlier run of {submission.source} with results", hint="wfledger status"
+                f"there is no earlier run of {submission.source} with results",
+                hint="wfledger status",
             )
         return run
     try:
