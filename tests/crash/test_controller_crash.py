@@ -6,17 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.support import crashing, processes
-from tests.support.controllers import controller, decided, leaf
+from tests.support.controllers import controller, decided, finish, leaf, work_through
 from tests.support.invariants import check_ledger
-from tests.support.landings import land
-from tests.support.repos import git
-from tests.support.workspaces import BRANCH, RUN, hand_in, make_workspace, open_workspace
+from tests.support.workspaces import RUN, make_workspace, open_workspace
 from wfledger import faults
 from wfledger.core.control import Condition
+from wfledger.core.documents import Task
 from wfledger.core.statuses import Status
-from wfledger.run.attempts.claims import claim
-from wfledger.run.controllers.driving import step_through
-from wfledger.run.scheduler import Scheduler
 from wfledger.run.workspace import Workspace
 
 pytestmark = pytest.mark.long
@@ -45,29 +41,16 @@ def _prepare(folder: Path) -> Path:
 
 
 def go_on(root: Path) -> None:
-    """Step, and do what is on offer, until there is nothing."""
-    workspace = open_workspace(root)
-    scheduler = Scheduler(workspace)
-    while True:
-        step_through(workspace, lambda: scheduler.step(slots=2), lambda *_: None)
-        offers = workspace.ledger.names(Status.PENDING)
-        if not offers:
-            return
-        for task_id in offers:
-            _work(workspace, task_id)
+    """Do everything: the first test fails, and the first question is answered no."""
+    work_through(root, _work)
 
 
-def _work(workspace: Workspace, task_id: str) -> None:
-    """Do one task: the first test fails, and the first question is answered no."""
-    claimed = claim(workspace, worker="worker", task_id=task_id, dispatches=True)
-    first = ".loop.1." in task_id or ".loop.ask-1." in task_id
-    failed = first and task_id.endswith("test")
-    result = {"failure": {"class": "task", "source": "task"}, "status": "failed"} if failed else {}
-    outputs = {"verdict": not first}
-    base = git(workspace.main, "rev-parse", BRANCH)
-    hand_in(workspace, claimed.task, {}, base=base, outputs=outputs, **result)
-    if not failed:
-        land(workspace, workspace.ledger.get(task_id).task)
+def _work(workspace: Workspace, task: Task) -> None:
+    first = ".loop.1." in task.id or ".loop.ask-1." in task.id
+    if first and task.id.endswith("test"):
+        finish(workspace, task, status="failed", failure={"class": "task", "source": "task"})
+    else:
+        finish(workspace, task, outputs={"verdict": not first})
 
 
 def _come_to(workspace: Workspace) -> dict[str, str]:

@@ -5,24 +5,17 @@ from pathlib import Path
 import pytest
 
 from tests.support import crashing, processes
-from tests.support.controllers import controller, decided, leaf
+from tests.support.controllers import controller, decided, finish, leaf, work_through
 from tests.support.engines import statuses
 from tests.support.invariants import check_ledger
-from tests.support.landings import land
-from tests.support.repos import git
 from tests.support.workspaces import (
-    BRANCH,
     RUN,
     add_task,
-    hand_in,
     make_workspace,
     open_workspace,
 )
 from wfledger.core.control import GateTerms
-from wfledger.core.statuses import Status
-from wfledger.run.attempts.claims import claim
-from wfledger.run.controllers.driving import step_through
-from wfledger.run.scheduler import Scheduler
+from wfledger.core.documents import Task
 from wfledger.run.workspace import Workspace
 
 pytestmark = pytest.mark.long
@@ -35,27 +28,16 @@ POINTS = (
 
 
 def go_on(root: Path) -> None:
-    """Step, and do what is on offer, until there is nothing: only the retry is good."""
-    workspace = open_workspace(root)
-    scheduler = Scheduler(workspace)
-    while True:
-        step_through(workspace, lambda: scheduler.step(slots=2), lambda *_: None)
-        offers = workspace.ledger.names(Status.PENDING)
-        if not offers:
-            return
-        for task_id in offers:
-            _work(workspace, task_id)
+    """Do everything: only the retry is good."""
+    work_through(root, _work)
 
 
-def _work(workspace: Workspace, task_id: str) -> None:
-    claimed = claim(workspace, worker="worker", task_id=task_id, dispatches=True)
-    base = git(workspace.main, "rev-parse", BRANCH)
-    if task_id == f"{RUN}.build":
+def _work(workspace: Workspace, task: Task) -> None:
+    if task.id == f"{RUN}.build":
         failure = {"class": "task", "source": "task", "message": "it is red"}
-        hand_in(workspace, claimed.task, {}, base=base, failure=failure, status="failed")
-        return
-    hand_in(workspace, claimed.task, {}, base=base)
-    land(workspace, workspace.ledger.get(task_id).task)
+        finish(workspace, task, failure=failure, status="failed")
+    else:
+        finish(workspace, task)
 
 
 def die_there(root: Path) -> int:

@@ -6,15 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.support import crashing, processes
-from tests.support.controllers import controller, decided
+from tests.support.controllers import controller, decided, finish, work_through
 from tests.support.invariants import check_ledger
-from tests.support.landings import land
-from tests.support.repos import git
-from tests.support.workspaces import BRANCH, RUN, hand_in, make_workspace, open_workspace
-from wfledger.core.statuses import Status
-from wfledger.run.attempts.claims import claim
-from wfledger.run.controllers.driving import step_through
-from wfledger.run.scheduler import Scheduler
+from tests.support.workspaces import RUN, make_workspace, open_workspace
+from wfledger.core.documents import Task
 from wfledger.run.workspace import Workspace
 
 pytest.importorskip("quickjs")
@@ -46,25 +41,15 @@ def _prepare(folder: Path) -> Path:
 
 
 def go_on(root: Path) -> None:
-    """Step, and do the last thing that is on offer, until there is nothing."""
-    workspace = open_workspace(root)
-    scheduler = Scheduler(workspace)
-    while True:
-        step_through(workspace, lambda: scheduler.step(slots=4), lambda *_: None)
-        offers = sorted(workspace.ledger.names(Status.PENDING))
-        if not offers:
-            return
-        _work(workspace, offers[-1])
+    """Do everything, what was asked for last before the rest."""
+    work_through(root, _work, one_by_one=True)
 
 
-def _work(workspace: Workspace, task_id: str) -> None:
-    claimed = claim(workspace, worker="worker", task_id=task_id, dispatches=True)
-    failed = {"status": "failed", "failure": {"class": "task", "source": "task"}}
-    result = failed if task_id.endswith("1-a") else {"summary": "done"}
-    base = git(workspace.main, "rev-parse", BRANCH)
-    hand_in(workspace, claimed.task, {}, base=base, **result)
-    if result is not failed:
-        land(workspace, workspace.ledger.get(task_id).task)
+def _work(workspace: Workspace, task: Task) -> None:
+    if task.id.endswith("1-a"):
+        finish(workspace, task, status="failed", failure={"class": "task", "source": "task"})
+    else:
+        finish(workspace, task, summary="done")
 
 
 def die_there(root: Path) -> int:

@@ -1,10 +1,16 @@
 """Controllers put into a ledger by hand, and what came of them."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from tests.support.workspaces import add_task
+from tests.support.landings import land
+from tests.support.repos import git
+from tests.support.workspaces import BRANCH, add_task, hand_in, open_workspace
 from wfledger.core.control import Condition, Control
 from wfledger.core.documents import Result, Task
+from wfledger.core.statuses import Status
+from wfledger.run.attempts.claims import claim
 from wfledger.run.controllers.driving import step_through
 from wfledger.run.scheduler import Scheduler
 from wfledger.run.workspace import Workspace
@@ -49,3 +55,29 @@ def look(workspace: Workspace) -> None:
     """Step until no controller has anything left to decide; nobody works."""
     scheduler = Scheduler(workspace)
     step_through(workspace, lambda: scheduler.step(slots=2), lambda *_: None)
+
+
+def work_through(
+    root: Path, work: Callable[[Workspace, Task], None], *, one_by_one: bool = False
+) -> None:
+    """Step and let *work* do what is on offer, claimed, until there is nothing.
+
+    *one_by_one*: only the last one between two looks of the controllers.
+    """
+    workspace = open_workspace(root)
+    while True:
+        look(workspace)
+        offers = sorted(workspace.ledger.names(Status.PENDING))
+        if not offers:
+            return
+        for task_id in offers[-1:] if one_by_one else offers:
+            claimed = claim(workspace, worker="worker", task_id=task_id, dispatches=True)
+            work(workspace, claimed.task)
+
+
+def finish(workspace: Workspace, task: Task, **result: Any) -> None:
+    """Hand a claimed task in, and land it where it has not failed."""
+    base = git(workspace.main, "rev-parse", BRANCH)
+    hand_in(workspace, task, {}, base=base, **result)
+    if result.get("status") != "failed":
+        land(workspace, workspace.ledger.get(task.id).task)

@@ -67,8 +67,9 @@ def die_at(folder: Path, act: Callable[[Path], object], number: int) -> str | No
 
 
 def die_in_turn(
-    folder: Path, act: Callable[[Path], object], points: Sequence[str], *, trace: Path
-) -> int:
+    folder: Path, act: Callable[[Path], object], points: Sequence[str],
+    *, trace: Path | None = None,
+) -> int:  # fmt: skip
     """Call *act* again and again, each time dying at one of *points* until it gets through.
 
     By turns at the first that it passes, and at the first that it passes twice: for what is done
@@ -77,7 +78,7 @@ def die_in_turn(
     deaths = 0
     while True:
         kills = (f"kill:{name}:{1 + deaths % 2}" for name in points)
-        orders = ";".join([f"trace:*:{trace}", *kills])
+        orders = ";".join([*([f"trace:*:{trace}"] if trace else []), *kills])
         child = os.fork()
         if child == 0:
             _be_the_child(folder, act, orders)
