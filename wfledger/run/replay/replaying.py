@@ -55,7 +55,7 @@ def replay(
     found += _records(workspace, entries)
     if plan is not None:
         found += _work(workspace, run, plan, role)
-        entries = list(_planned(workspace, run, plan, role, entries))
+        entries = list(_planned(workspace, run, plan, role, entries=entries))
     ended = {
         (entry.task.id, one.number): parse_iso(one.ended)
         for entry in entries for one in entry.task.attempts
@@ -130,7 +130,7 @@ def _work(workspace: Workspace, run: Run, plan: Plan, role: str | None) -> list[
 
 
 def _planned(
-    workspace: Workspace, run: Run, plan: Plan, role: str | None, entries: Sequence[Entry]
+    workspace: Workspace, run: Run, plan: Plan, role: str | None, *, entries: Sequence[Entry]
 ) -> Iterator[Entry]:
     """Yield the recorded tasks, the controllers among them as *plan* has them.
 

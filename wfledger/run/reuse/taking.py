@@ -97,7 +97,9 @@ class Reuser:
         if key is None:
             return None
         earlier = self._catalog.find(key, task.id.partition(".")[2], run.reuses)
-        return None if earlier is None else prepare(self._workspace, task, missing, run, earlier)
+        if earlier is None:
+            return None
+        return prepare(self._workspace, task, run, earlier, missing=missing)
 
     def decide(
         self, task: Task, found: Readiness, received: tuple[Delivered, ...]
@@ -125,7 +127,7 @@ def may_take(task: Task) -> bool:
 
 
 def prepare(
-    workspace: Workspace, task: Task, missing: tuple[str, ...], run: Run, earlier: Earlier
+    workspace: Workspace, task: Task, run: Run, earlier: Earlier, *, missing: tuple[str, ...]
 ) -> Offer | None:
     """Bring an earlier result to a run; None where its work is gone or does not fit there.
 
