@@ -84,3 +84,12 @@ def test_gate_with_the_id_of_a_node_has_a_name_of_its_own() -> None:
         leaf("g", role="scout"), leaf("build", role="builder"), gates=[gate(on_fail="block")]
     )
     assert len({task.node for task in plan.tasks}) == 3
+
+
+@pytest.mark.requirement("WFL-NODE-047")
+def test_gate_of_a_role_that_nobody_plays_is_not_open() -> None:
+    plan = compiled(leaf("build", role="builder"), gates=[gate()])
+    assert specs(plan)["build"].after == ("g",)
+    assert control(plan, "g").members == ()
+    free = compiled(leaf("build", role="builder"), gates=[gate(blocks_role=None)])
+    assert "g" not in specs(free)

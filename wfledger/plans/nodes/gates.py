@@ -54,9 +54,12 @@ class _Setter:
     def set(self, gate: GateDoc, name: str) -> None:
         """Add the controller *name* for *gate*."""
         mine = self._players.get(gate.role.lower(), {})
-        if not mine:
+        if not mine and (gate.on == "role_start" or gate.blocks_role is None):
             return  # that nobody plays the role was said (WFL-NODE-014)
-        if gate.on == "role_start":
+        if not mine:
+            # Nobody will ever pass it: open, it would let everything through (WFL-CTRL-041).
+            self._put(gate, name, specs.gate_control(gate))
+        elif gate.on == "role_start":
             self._at_start(gate, name, tuple(mine))
         else:
             self._at_end(gate, name, mine)
