@@ -135,7 +135,7 @@ def test_reused_reduction_names_the_tasks_of_its_own_run(tmp_path: Path) -> None
     drive(workspace)
     earlier = read_done(workspace, f"{RUN}.sum")
     assert earlier is not None
-    offer = prepare(workspace, made[1], (), run, earlier)
+    offer = prepare(workspace, made[1], run, earlier, missing=())
     assert offer is not None
     assert offer.result.reused is not None
     assert offer.result.synthesis is not None
