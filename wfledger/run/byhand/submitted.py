@@ -7,7 +7,7 @@ has, from the ledger's history or from the plan of its run.
 
 from typing import Final
 
-from wfledger.core.documents import Task, TaskSpec
+from wfledger.core.documents import Run, Task, TaskSpec
 from wfledger.core.records import canonical_json, parse
 from wfledger.core.statuses import Status
 from wfledger.errors import InvalidDocumentError, NotFoundError
@@ -56,21 +56,31 @@ def _beside(task: Task) -> TaskSpec | None:
 
 
 def _planned(workspace: Workspace, task: Task) -> TaskSpec | None:
-    """Return the spec as the plan of its run gives it, if that has the frozen digest."""
+    """Return the spec as the plan of its run gives it, if that has the frozen digest.
+
+    How strictly the plan was checked is not kept; controllers remember it in what they hold.
+    """
+    run = workspace.ledger.run(task.run)
+    found = (
+        None if run.plan is None else _compiled(workspace, run, task, lenient=lenient)
+        for lenient in (True, False)
+    )
+    return next(
+        (spec for spec in found if spec is not None and spec.digest() == task.spec_sha256), None
+    )
+
+
+def _compiled(workspace: Workspace, run: Run, task: Task, *, lenient: bool) -> TaskSpec | None:
     from wfledger.run.plantexts import check_plan
 
-    run = workspace.ledger.run(task.run)
-    if run.plan is None:
-        return None
-    source = run.plan_source or "plan"
-    plan = check_plan(run.plan.encode(), source, lenient=True, clock=workspace.clock).plan
+    text, source = (run.plan or "").encode(), run.plan_source or "plan"
+    plan = check_plan(text, source, lenient=lenient, clock=workspace.clock).plan
     tasks = plan.tasks if plan else ()
     ids = {one.node: f"{run.id}.{one.node}" for one in tasks}
-    for item in tasks:
-        if ids[item.node] == task.id:
-            found = as_submitted(item.spec, ids, task.spec.role, workspace.fleet())
-            return found if found.digest() == task.spec_sha256 else None
-    return None
+    spec = next((one.spec for one in tasks if ids[one.node] == task.id), None)
+    if spec is None:
+        return None
+    return as_submitted(spec, ids, task.spec.role, workspace.fleet())
 
 
 def _paths(task: Task) -> list[str]:
