@@ -122,8 +122,9 @@ def _end(scene: Scene) -> Move:
     stop = scene.state.facts["stop"]
     if stop["reason"] == "condition":
         return _decide(scene, stop["said"])
+    more = f"; `wfledger accept {scene.task.id}` goes on with what there is"
     return Stop(
-        "undone", stop["said"], facts={"stop": stop["reason"], "rounds": scene.state.step}
+        "undone", stop["said"] + more, facts={"stop": stop["reason"], "rounds": scene.state.step}
     )
 
 
