@@ -141,6 +141,17 @@ def test_example_of_nodes_runs_to_its_end(repo: Path, name: str) -> None:
         assert git(repo, "show", f"{branch}:greeting.txt") == "Hello, and welcome."
 
 
+@pytest.mark.long
+def test_example_of_a_script_mends_what_its_scouts_have_found(repo: Path) -> None:
+    assert run_cli("init", cwd=repo).status == 0
+    script = str(EXAMPLES / "scripts/sweep.workflow.js")
+    given = ("--args", json.dumps({"areas": ["api", "store"]}))
+    done = run_cli("run", "--yes", script, *given, "--workers", "2", "--json", cwd=repo)
+    assert done.status == 0, done.err
+    names = git(repo, "ls-tree", "-r", "--name-only", f"wf/{json.loads(done.out)['run']}")
+    assert {"api.txt", "store.txt"} <= set(names.splitlines())
+
+
 def test_demo_example_is_the_plan_that_the_demo_runs() -> None:
     shipped = ROOT / "wfledger/cli/demo_files/plan.yaml"
     assert (EXAMPLES / "demo/plan.yaml").read_bytes() == shipped.read_bytes()

@@ -1,7 +1,7 @@
 """Plans of nodes drawn from a seed, whose workers are commands with results that never differ."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -39,7 +39,7 @@ class Maker:
         return {"kind": kind, "spec": {"id": f"{kind[:2]}{self._count}", **spec}}
 
     def _node(self, depth: int, known: Sequence[str]) -> Node:
-        kinds = [self._leaf] if depth == 0 else [
+        kinds: list[Callable[[int, Sequence[str]], Node]] = [self._leaf] if depth == 0 else [
             self._leaf, self._chain, self._group, self._loop, self._cond, self._expand, self._choice,
         ]  # fmt: skip
         return self._random.choice(kinds)(depth - 1, known)
