@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.plans.nodes.trees import (
@@ -66,6 +66,7 @@ def meet(one: Document, two: Document) -> bool:
 
 @pytest.mark.long
 @pytest.mark.requirement("WFL-NODE-036")
+@settings(max_examples=40)
 @given(tree=documents())
 def test_each_pair_of_children_that_meets_is_told_once(tree: Document) -> None:
     errors = check(spec(tree)).errors
