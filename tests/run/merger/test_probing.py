@@ -15,6 +15,7 @@ from wfledger.core.documents import Check
 from wfledger.core.policy import Policy
 from wfledger.run.merger import probing
 from wfledger.run.merger.landing import Blocked, Deferred, Done
+from wfledger.run.processes import aside
 from wfledger.run.processes.process import tagged
 
 FILES: dict[str, Content] = {
@@ -145,7 +146,7 @@ def test_probe_that_cannot_be_started_leaves_the_task_in_merging(
     workspace = make_workspace(tmp_path, {"src/a.py": "A = 1\n"})
     files = {"src/t.txt": FILES["src/t.txt"]}
     task = put_merging(workspace, "one", files, verify=(_regex("src/t.txt", "total"),))
-    monkeypatch.setattr(probing, "_START", "raise SystemExit('no machine')")
+    monkeypatch.setattr(aside, "_START", "raise SystemExit('no machine')")
     landing = land(workspace, task)
     assert isinstance(landing, Deferred)
     assert "could not be looked into" in landing.reason
