@@ -13,7 +13,6 @@ from tests.support.repos import git
 from tests.support.workspaces import BRANCH, Content, link, make_workspace, put_merging
 from wfledger.core.documents import Check
 from wfledger.core.policy import Policy
-from wfledger.run.merger import probing
 from wfledger.run.merger.landing import Blocked, Deferred, Done
 from wfledger.run.processes import aside
 from wfledger.run.processes.process import tagged
