@@ -97,7 +97,8 @@ def reused_in(workspace: Workspace, run: Run) -> int:
     if not run.reuses:
         return 0
     done = workspace.ledger.tasks(Status.DONE, run=run.id)
-    return sum(1 for task in done if task.attempts and task.attempts[-1].worker == REUSE)
+    work = (task for task in done if task.attempts and task.spec.verifies is None)
+    return sum(1 for task in work if task.attempts[-1].worker == REUSE)
 
 
 def worked_for(workspace: Workspace, result: Result) -> Result:

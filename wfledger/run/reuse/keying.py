@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from wfledger.core.control import Delivered
-from wfledger.core.documents import Result, Run, Task, TaskSpec
+from wfledger.core.documents import Result, Run, Task, TaskSpec, Verifies
 from wfledger.core.keys import (
     Fed,
     Surroundings,
@@ -161,10 +161,22 @@ class Keyer:
 
     def _fed(self, task: Task, name: str, *, handed: bool) -> Fed:
         shown = relative(self.name(name), self.name(task.id))
+        about = task.spec.verifies
+        if about is not None and about.task == name:
+            return self._judged(shown, about)
         found = self._settled(name)
         if found is None:
             return Fed(shown)
         return self.fed(shown, found[0].task, found[1], handed=handed)
+
+    def _judged(self, shown: str, about: Verifies) -> Fed:
+        """Return the result that a verifier is shown, of a task that is not done yet."""
+        result = self._workspace.ledger.result(about.task, about.attempt)
+        if result is None or result.key is None:
+            raise UnkeyedError(f"the result of {about.task} has no key")
+        # Sums of what was delivered are noted when it has passed, and would not be there yet.
+        said = said_digest(result.but(artifacts=()), run=run_of(about.task))
+        return Fed(shown, result.key, said=said)
 
     def fed(self, shown: str, task: Task, result: Result, *, handed: bool) -> Fed:
         """Return what a task that is done means to one that knows it as *shown*.
