@@ -41,7 +41,7 @@ class Picture:
     """Facts about a plan."""
 
     tasks: int
-    #: Tasks that start an agent.
+    #: Tasks that start an agent; of a tree of nodes with every round and item, at most.
     agents: int
     writers: int
     #: Tasks of the longest chain.
@@ -90,7 +90,7 @@ def draw(plan: Plan) -> Picture:
     width = max(widths.values(), default=0)
     return Picture(
         tasks=len(plan.tasks),
-        agents=sum(part.kind == "agent" for part in found.parts),
+        agents=plan.launch.agents if plan.launch else sum(p.kind == "agent" for p in found.parts),
         writers=sum(task.spec.writes and task.spec.control is None for task in plan.every),
         depth=len(steps),
         width=width,

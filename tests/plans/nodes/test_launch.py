@@ -5,6 +5,7 @@ import pytest
 from tests.plans.nodes.trees import Document, chain, leaf, loop, node, parallel, reduce, spec
 from wfledger.plans.checking import check
 from wfledger.plans.nodes.launch import Launch
+from wfledger.plans.picture import draw
 
 
 def expand(name: str, count: int | None, template: Document | None) -> Document:
@@ -76,3 +77,13 @@ def test_limits_are_reached_and_not_passed() -> None:
     assert kinds == ["too_many_agents"]
     assert [one.kind for one in launch(nested(5)).problems()] == ["recursion_too_deep"]
     assert launch(nested(5)).problems(max_depth=6) == ()
+
+
+def test_agents_are_counted_with_rounds_and_items_and_commands_are_none() -> None:
+    asked = {"kind": "leaf", "spec": {"id": "a", "prompt": "p", "best_of": 2}}
+    done = {"kind": "leaf", "spec": {"id": "b", "command": "true"}}
+    loop = {"id": "l", "condition": "1 < 2", "max_iterations": 3, "children": [asked, done]}
+    said = {"kind": "reduce", "spec": {"id": "r", "inputs": ["l"], "prompt": "p"}}
+    plan = check({"goal": "g", "nodes": [{"kind": "loop_until", "spec": loop}, said]}).plan
+    assert plan is not None
+    assert draw(plan).agents == 7

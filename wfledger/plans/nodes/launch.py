@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from wfledger.plans.nodes.model import Expand, Group, Leaf, Loop, Node, inside
+from wfledger.plans.nodes.model import Expand, Group, Leaf, Loop, Node, Reduce, inside
 from wfledger.plans.problems import Problem, join
 
 #: Agents and levels of branches that a plan may start without being told.
@@ -20,6 +20,8 @@ class Launch:
 
     total: int
     depth: int
+    #: Of all that may be started, reductions included, what a role of the fleet does.
+    agents: int = 0
     #: Loops and expands without a bound, in declared order.
     unbounded: tuple[Problem, ...] = ()
 
@@ -49,12 +51,13 @@ class Launch:
 
 def launch_of(nodes: Sequence[Node]) -> Launch:
     """Count what *nodes* would start: rounds and items as often as their bound (WFL-NODE-070)."""
-    total, depth = 0, 0
+    total, depth, agents = 0, 0, 0
     unbounded: list[Problem] = []
     # A node, how often it is started, how deep it stands.
     pending: list[tuple[Node, int, int]] = [(node, 1, 1) for node in reversed(nodes)]
     while pending:
         node, times, level = pending.pop()
+        agents = min(agents + times * _agents(node), _MOST)
         if isinstance(node, Leaf):
             total = min(total + times * (node.best_of or 1), _MOST)
             depth = max(depth, level)
@@ -65,7 +68,13 @@ def launch_of(nodes: Sequence[Node]) -> Launch:
         times = min(times * _repeated(node), _MOST)
         level += isinstance(node, Group)
         pending.extend((child, times, level) for child in reversed(inside(node)))
-    return Launch(total, depth, tuple(unbounded))
+    return Launch(total, depth, agents, tuple(unbounded))
+
+
+def _agents(node: Node) -> int:
+    if isinstance(node, Leaf):
+        return (node.best_of or 1) if node.terms.starts_agent else 0
+    return int(isinstance(node, Reduce) and node.terms.starts_agent and not node.is_neutral)
 
 
 def _repeated(node: Node) -> int:
