@@ -6,7 +6,7 @@ or a piece of code would be an order. Those places are refused, whatever the val
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 _INTERPRETERS: Final = re.compile(
@@ -43,26 +43,31 @@ def word_problem(before: Sequence[str]) -> str | None:
         return "would be the name of the program"
     if before[0] in _ORDERS:
         return f"would be an order to `{before[0]}`"
-    for place, word in enumerate(before):
-        flags = before[place + 1 :]
-        only_flags = all(flag.startswith("-") or flag == "eval" for flag in flags)
-        if _INTERPRETERS.match(word) and only_flags and any(_CODE.match(flag) for flag in flags):
-            return "would be code; hand it over as a word of its own behind the code"
+    place = len(before) - 1
+    while place > 0 and (before[place].startswith("-") or before[place] == "eval"):
+        place -= 1
+    if _INTERPRETERS.match(before[place]) and any(map(_CODE.match, before[place + 1 :])):
+        return "would be code; hand it over as a word of its own behind the code"
     return None
 
 
-def line_problem(line: str, start: int) -> str | None:
-    """Return why no value may stand at *start* of a shell line; None where it may."""
+def line_problems(line: str, starts: Iterable[int]) -> list[str | None]:
+    """Return for each of *starts*, in rising order, why no value may stand there; None: it may."""
     for mark, name in _ODD:
         if mark in line:
-            return f"stands in a line with {name}, where no value can be quoted safely"
+            why = f"stands in a line with {name}, where no value can be quoted safely"
+            return [why for _ in starts]
     reader = _Line(line)
+    return [_problem_at(reader, start) for start in starts]
+
+
+def _problem_at(reader: "_Line", start: int) -> str | None:
     while reader.place < start:
         reader.step()
     if reader.place > start:
         return "is escaped by a backslash"
     shut = reader.shut()
-    if shut is not None or (_ASSIGNED.match(reader.word) and not reader.words):
+    if shut is not None or (not reader.words and _ASSIGNED.match(reader.word)):
         return shut
     return word_problem(reader.words)
 
@@ -77,6 +82,9 @@ class _Line:
         self.comment = False
         self.word = ""
         self.words: list[str] = []
+        #: Where a `${` without an end stands, and from where on none was looked for.
+        self._opened = -1
+        self._known = 0
         #: Whether the word to come is the target of a redirection.
         self._is_target = False
 
@@ -86,10 +94,16 @@ class _Line:
             return "stands within quotes; write it outside, it is quoted as one word"
         if self.comment:
             return "stands in a comment"
-        opened = self._line.rfind("${", 0, self.place)
-        if opened >= 0 and "}" not in self._line[opened : self.place]:
-            return "stands within ${…}"
-        return None
+        return "stands within ${…}" if self._is_open() else None
+
+    def _is_open(self) -> bool:
+        """Whether a `${` has no end so far; each part of the line is looked at once."""
+        at = self._line.rfind("${", self._known, self.place)
+        self._opened = at if at >= 0 else self._opened
+        if self._opened >= 0 and self._line.find("}", self._opened, self.place) >= 0:
+            self._opened = -1
+        self._known = max(0, self.place - 1)
+        return self._opened >= 0
 
     def step(self) -> None:
         """Read one character, or an escaped one."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 from wfledger.core import scopes
 from wfledger.core.records import Command
 from wfledger.errors import InvalidPatternError, PlanError
-from wfledger.plans.nodes.commandtext import line_problem, quoted, word_problem
+from wfledger.plans.nodes.commandtext import line_problems, quoted, word_problem
 from wfledger.plans.nodes.model import Loop, Node, inside, kind_of
 from wfledger.plans.problems import Findings, Problem, join, quote
 
@@ -151,8 +151,9 @@ class _Checker(_Walk):
     findings: Findings
 
     def text(self, text: str, sort: str, pointer: str) -> str:
-        for found in _MARK.finditer(text):
-            self._judge(found, _place_problem(text, found.start(), sort), pointer)
+        marks = list(_MARK.finditer(text))
+        for found, problem in zip(marks, _place_problems(text, marks, sort), strict=True):
+            self._judge(found, problem, pointer)
         return text
 
     def word(self, words: Sequence[Any], place: int, pointer: str) -> Any:
@@ -171,12 +172,11 @@ class _Checker(_Walk):
             self.findings.error("invalid_placeholder", message, pointer)
 
 
-def _place_problem(text: str, start: int, sort: str) -> str | None:
+def _place_problems(text: str, marks: Sequence[re.Match[str]], sort: str) -> list[str | None]:
     if sort == "line":
-        return line_problem(text, start)
-    if sort == "name":
-        return "stands where no value may: only texts, words of commands and paths are filled in"
-    return None
+        return line_problems(text, (found.start() for found in marks))
+    why = "stands where no value may: only texts, words of commands and paths are filled in"
+    return [why if sort == "name" else None for _ in marks]
 
 
 def _word_problem(words: Sequence[Any], place: int) -> str | None:
@@ -192,10 +192,8 @@ class _Filler(_Walk):
 
     def text(self, text: str, sort: str, pointer: str) -> str:
         parts, last = [], 0
-        for found in _MARK.finditer(text):
-            if found[1] not in self.values:
-                continue
-            problem = _place_problem(text, found.start(), sort)
+        marks = [found for found in _MARK.finditer(text) if found[1] in self.values]
+        for found, problem in zip(marks, _place_problems(text, marks, sort), strict=True):
             if problem is not None:
                 self._refuse("invalid_placeholder", f"{quote(found[0])} {problem}", pointer)
             parts += [text[last : found.start()], self._shown(found, sort, pointer)]
