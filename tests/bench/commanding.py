@@ -45,6 +45,20 @@ def plan(path: Path, tasks: int, *, chained: bool = False) -> Path:
     return path
 
 
+def tree(path: Path, nodes: int) -> Path:
+    """Write a plan of *nodes* nodes: branches of nine commands each that do nothing."""
+    branches = [
+        {"kind": "branch_set", "spec": {"id": f"b{branch}", "parallel": True, "children": [
+            {"kind": "leaf", "spec": {
+                "id": f"n{branch}-{number}", "command": "true", "mode": "read_write",
+                "file_scope": [f"out/{branch}/{number}"],
+            }} for number in range(9)
+        ]}} for branch in range(nodes // 10)
+    ]  # fmt: skip
+    path.write_text(json.dumps({"goal": "measure", "nodes": branches}))
+    return path
+
+
 def filled_ledger(folder: Path, tasks: int) -> Path:
     """Create a repository whose ledger holds *tasks* tasks that may start."""
     repo = repository(folder / "repo")

@@ -27,4 +27,20 @@ def table(sizes: Sizes, folder: Path) -> Table:
         found.add(Row(name, seconds, "s", f"{1000 * seconds / tasks:.2f} ms each"))
         if tasks in _SECONDS:
             found.ratios.append(Ratio(name, None, "<=", _SECONDS[tasks]))
+    if commanding.is_there():
+        _nodes(found, sizes.plan, folder)
     return found
+
+
+def _nodes(found: Table, nodes: int, folder: Path) -> None:
+    """Measure a tree of nodes, compiled and submitted by one call."""
+    name = f"{nodes} nodes"
+    repo = commanding.repository(folder / name)
+    commanding.wfledger(repo, "init")
+    plan = str(commanding.tree(folder / f"{nodes}-nodes.json", nodes))
+    start = time.monotonic()
+    commanding.wfledger(repo, "run", "--yes", plan, "--detach")
+    seconds = time.monotonic() - start
+    found.add(Row(name, seconds, "s", f"{1000 * seconds / nodes:.2f} ms each"))
+    if nodes in _SECONDS:
+        found.ratios.append(Ratio(name, None, "<=", _SECONDS[nodes]))
