@@ -377,5 +377,20 @@ def test_overlap_of_the_original_is_kept_for_what_is_outside_the_grammar(
     assert upstream(left, right) is expected
 
 
+@pytest.mark.requirement("WFL-PLAN-015")
+@pytest.mark.parametrize("lenient", [False, True])
+@pytest.mark.parametrize("shape", ["phases", "nodes"])
+def test_white_space_around_a_pattern_is_no_part_of_it(shape: str, lenient: bool) -> None:
+    writers: list[dict[str, object]] = [
+        {"id": name, "prompt": "p", "mode": "read_write", "file_scope": [text]}
+        for name, text in (("a", " src\u00a0"), ("b", "src/a"))
+    ]
+    nodes = [{"kind": "leaf", "spec": one} for one in writers]
+    group = {"kind": "branch_set", "spec": {"id": "g", "parallel": True, "children": nodes}}
+    phase = {"name": "p", "parallel": True, "tasks": writers}
+    found = check({"goal": "g", shape: [phase if shape == "phases" else group]}, lenient=lenient)
+    assert [error.kind for error in found.errors] == ["overlapping_parallel_write_scope"]
+
+
 def test_checked_plan_is_absent_with_errors() -> None:
     assert check(config()) == Checked(check(config()).errors, (), None)

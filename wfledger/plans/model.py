@@ -11,7 +11,7 @@ from wfledger.plans.checks import read_gate
 from wfledger.plans.fields import Field, Given, Site
 from wfledger.plans.problems import Findings, Problem, quote
 from wfledger.plans.terms import TERMS, Terms, split
-from wfledger.plans.words import read_label
+from wfledger.plans.words import read_label, read_pattern
 
 AGENT_TYPES: Final = (
     "general", "explore", "plan", "review", "implementer", "verifier", "tool_agent",
@@ -102,7 +102,7 @@ TASK: Final[fields.Shape] = {
     "agent_type": Field(fields.choice(*AGENT_TYPES)),
     "mode": Field(fields.choice("read_only", "read_write")),
     "isolation": Field(fields.choice("auto", "shared", "worktree", "clone")),
-    "file_scope": Field(fields.many(fields.text, "pattern")),
+    "file_scope": Field(fields.many(read_pattern, "pattern")),
     "depends_on_results": Field(fields.many(fields.text, "entry")),
     "max_steps": Field(fields.whole(32), optional=True),
     "timeout_secs": Field(fields.whole(64), optional=True),

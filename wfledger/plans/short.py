@@ -27,7 +27,7 @@ from wfledger.plans.terms import (
     split,
     tool_contradictions,
 )
-from wfledger.plans.words import is_blank, read_label
+from wfledger.plans.words import is_blank, read_label, read_pattern
 from wfledger.plans.writing import Writer, hint_scopes, read_scope
 
 _OTHER_NAMES: Final[Mapping[str, str]] = {
@@ -80,7 +80,7 @@ TASK: Final[fields.Shape] = {
     "id": Field(fields.text, required=True),
     "prompt": Field(fields.text, optional=True),
     "agent_type": Field(fields.choice(*AGENT_TYPES), optional=True),
-    "write": Field(fields.many(fields.text, "pattern")),
+    "write": Field(fields.many(read_pattern, "pattern")),
     "after": Field(fields.many(fields.text, "entry")),
     "inputs": Field(fields.many(fields.text, "entry")),
     "on_failure": Field(fields.choice(*ON_FAILURE), optional=True),

@@ -47,6 +47,12 @@ def read_filled(value: object, site: Site) -> Any:
     return result
 
 
+def read_pattern(value: object, site: Site) -> Any:
+    """Read a pattern of a write scope, without the white space around it (WFL-PLAN-015)."""
+    result = fields.text(value, site)
+    return result if result is BAD else strip(result)
+
+
 def read_label(value: object, site: Site) -> Any:
     """Read a short name for people and fleets."""
     result = fields.text(value, site)

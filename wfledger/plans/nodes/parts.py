@@ -11,7 +11,7 @@ from wfledger.core.routes import ModelPolicy
 from wfledger.plans import budgets, fields
 from wfledger.plans.fields import BAD, Field, Site
 from wfledger.plans.nodes.model import Bounds, Judge, Permissions
-from wfledger.plans.words import read_command, read_filled, read_label
+from wfledger.plans.words import read_command, read_filled, read_label, read_pattern
 
 #: Judges of one review.
 JUDGES: Final = 9
@@ -50,7 +50,7 @@ _PERMISSIONS: Final[fields.Shape] = {
     "allow_network": Field(fields.flag),
     "allowed_tools": Field(fields.many(fields.text, "tool")),
     "deny_all_tools": Field(fields.flag),
-    "file_scope": Field(fields.many(fields.text, "pattern")),
+    "file_scope": Field(fields.many(read_pattern, "pattern")),
 }
 
 

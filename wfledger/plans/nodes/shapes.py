@@ -41,7 +41,7 @@ from wfledger.plans.nodes.parts import (
 )
 from wfledger.plans.problems import Findings, Problem, join, quote
 from wfledger.plans.terms import TERMS, split
-from wfledger.plans.words import read_label, strip
+from wfledger.plans.words import read_label, read_pattern, strip
 
 
 @dataclass(eq=False)
@@ -90,7 +90,7 @@ SHAPES: Final[Mapping[str, fields.Shape]] = {
         "agent_type": Field(fields.choice(*AGENT_TYPES)),
         "mode": Field(fields.choice("read_only", "read_write")),
         "isolation": Field(fields.choice("auto", "shared", "worktree", "clone")),
-        "file_scope": Field(fields.many(fields.text, "pattern")),
+        "file_scope": Field(fields.many(read_pattern, "pattern")),
         "depends_on_results": _NAMES,
         "permissions": Field(read_permissions),
         "best_of": Field(fields.ranged(2, 16), optional=True),
