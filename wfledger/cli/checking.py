@@ -38,7 +38,7 @@ def check(app: App, *, files: tuple[Path, ...], lenient: bool, as_json: bool) ->
     """Say everything that is wrong with plans, at once.
 
     Plans are YAML, JSON, TOML, `.workflow.js`, `.workflow.ts`, `.star`, and Fleet task documents.
-    In a repository with a ledger that includes prompts that nobody of its fleet would do.
+    In a repository with a ledger it warns of prompts that nobody of its fleet would do.
 
     Exit status 0: all can be run. 7: one has errors.
     """
@@ -79,10 +79,9 @@ def _looked_at(app: App, file: Path, *, several: bool, lenient: bool) -> _Looked
     source = read_source(file, start=app.start)
     checked = checked_source(source, app.clock, lenient=lenient).placed()
     staff = _staff(app, checked.plan) if checked.plan is not None else ()
-    checked = replace(
-        checked, errors=(*checked.errors, *_unstaffed(staff)),
-        warnings=(*checked.warnings, *launch_problems(checked.plan)),
-    )
+    # Whether a document is sound does not depend on where it is checked: `run` refuses the rest.
+    of_place = (*_unstaffed(staff), *launch_problems(checked.plan))
+    checked = replace(checked, warnings=(*checked.warnings, *of_place))
     return _Looked(source.name, checked, staff, named=several)
 
 

@@ -9,7 +9,7 @@ export default workflow({
       "branch": {
         "id": "look",
         "children": [
-          {"agent": {"id": "correctness", "prompt": "Read src/token.py and say what is wrong. Do not await answers.", "agent_type": "review"}},
+          {"agent": {"id": "correctness", "prompt": "Read src/token.py and say what is wrong. Wait for no answer.", "agent_type": "review"}},
           {"agent": {"id": "security", "prompt": "Read src/token.py (and what may import it) as an attacker would.", "agent_type": "review"}},
           {"agent": {"id": "tests", "prompt": "Say which branches of src/token.py no test takes.", "agent_type": "verifier"}}
         ]
