@@ -209,3 +209,14 @@ def test_what_is_no_expression_is_refused_with_what_would_be_one() -> None:
         assert problem.kind == "invalid_expression"
         assert problem.pointer == "/nodes/0/spec/condition"
         assert "`command`" in problem.message
+
+
+@pytest.mark.requirement("WFL-NODE-025")
+def test_lenient_waits_for_a_node_beside_it_in_a_parallel_branch_and_says_so() -> None:
+    document = spec(parallel("b", leaf("y", depends_on_results=["x"]), leaf("x")))
+    assert [one.kind for one in check(document).errors] == ["unavailable_result"]
+    checked = check(document, lenient=True)
+    assert [one.kind for one in checked.warnings] == ["added_edge"]
+    assert checked.plan is not None
+    waits = {task.node: task.spec.after for task in checked.plan.tasks}
+    assert waits["y"] == ("x",)

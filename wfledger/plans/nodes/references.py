@@ -109,6 +109,15 @@ def why_never(tree: Tree, by: int, to: int, *, chained: bool) -> str | None:
     return _why_beside(tree, meet.holder, meet.left, meet.right, chained=chained)
 
 
+def is_beside(tree: Tree, by: int, to: int) -> bool:
+    """Whether two nodes stand in different children of a parallel branch_set, and nothing else."""
+    meet = tree.meet(by, to)
+    if ROOT in {meet.holder, meet.left, meet.right}:
+        return False
+    holder = tree.nodes[meet.holder]
+    return isinstance(holder, Group) and holder.parallel
+
+
 def _why_beside(tree: Tree, holder: int, left: int, right: int, *, chained: bool) -> str | None:
     """Return why what is in *left* cannot have a result of what is in *right*, beside it."""
     if holder == ROOT:

@@ -203,6 +203,11 @@ class _Second:
         if why is None:
             self._edges.append(Edge(reference, to))
             return
+        if self._findings.lenient and references.is_beside(self._tree, reference.by, to):
+            self._edges.append(Edge(reference, to))
+            message = f"{names}, which is {why}: it waits for it all the same"
+            self._findings.warn("added_edge", message, reference.pointer)
+            return
         message = f"{names}, which is {why}: its result is never there in time"
         self._findings.strictly("unavailable_result", message, reference.pointer)
         self._dropped.append(reference)
