@@ -41,7 +41,7 @@ def test_consumer_goes_on_without_what_is_skipped(terminal: Terminal, how: str) 
     assert outcome["verdict"] == "degraded"
     assert json.loads(git(terminal.root, "show", f"wf/{run}:src/missing")) == [f"{run}.bad"]
     inputs = git(terminal.root, "show", f"wf/{run}:src/inputs").split()
-    assert sorted(inputs) == sorted(["missing.json", f"{run}.good.json"])
+    assert sorted(inputs) == sorted(["manifest.json", "missing.json", f"{run}.good.json"])
     assert terminal.task(f"{run}.two").missing == (f"{run}.bad",)
 
 

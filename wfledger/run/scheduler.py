@@ -36,7 +36,6 @@ from wfledger.run.looks.view import Cache, View
 from wfledger.run.merger.verifiers import end_unwanted, is_wanted
 from wfledger.run.money.caps import Cap, capped
 from wfledger.run.pausing import pause_of
-from wfledger.run.reuse.taking import Reuser, may_take, take
 from wfledger.run.stuck import waiting_on_person
 from wfledger.run.workers.routing import Router
 from wfledger.run.workspace import Workspace
@@ -44,6 +43,7 @@ from wfledger.store.transaction import Transaction
 
 if TYPE_CHECKING:
     from wfledger.run.byhand.adopting import Adopter
+    from wfledger.run.reuse.taking import Reuser
 
 _BY: Final = "scheduler"
 _HOT: Final = (Status.PENDING, Status.IN_PROGRESS, Status.MERGING)
@@ -79,7 +79,6 @@ class Scheduler:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._cache = Cache()
-        self._reuser = Reuser(workspace)
         self._deliveries = Deliveries(workspace.ledger)
 
     @cached_property
@@ -87,6 +86,12 @@ class Scheduler:
         from wfledger.run.byhand.adopting import Adopter  # verbs that only look open no git
 
         return Adopter(self._workspace)
+
+    @cached_property
+    def _reuser(self) -> "Reuser":
+        from wfledger.run.reuse.taking import Reuser  # verbs that only look open no git
+
+        return Reuser(self._workspace)
 
     def take_in(self) -> tuple[tuple[str, str], ...]:
         """Take in what was done by files since the last look (WFL-CLAIM-053); see `Adopter`."""
@@ -128,7 +133,9 @@ class Scheduler:
                 view=hot, runs=runs,
             )  # fmt: skip
             pause = pause_of(self._workspace)
-            one.paused, one.reuser = pause is not None, self._reuser
+            one.paused = pause is not None
+            if any(run.reuses for run in runs):
+                one.reuser = self._reuser
             one.deliveries = self._deliveries
             one.deliveries.look_again()
             adopt_edits(self._workspace, changes)
@@ -369,8 +376,10 @@ class _Pass:
 
     def _is_reusing(self, task: Task, found: Readiness) -> bool:
         """Give *task* an earlier result, if there is one; whether it does not go on offer now."""
-        if self.reuser is None or not self._runs[task.run].reuses or not may_take(task):
+        if self.reuser is None or not self._runs[task.run].reuses:
             return False
+        from wfledger.run.reuse.taking import take
+
         offer = self.reuser.decide(task, found, self.deliveries.for_task(task))
         if offer is False:
             return False

@@ -193,7 +193,8 @@ def test_consumer_gets_the_envelopes_of_its_inputs_and_no_others(tmp_path: Path)
     wanted = {"after": tuple(f"{RUN}.{n}" for n in ("one", "two", "gone")), "inputs": (f"{RUN}.one",)}
     run_task(workspace, f"cp -r $WFLEDGER_INPUTS {tmp_path}/inputs", **wanted)
     given = {path.name: json.loads(path.read_bytes()) for path in (tmp_path / "inputs").iterdir()}
-    assert set(given) == {f"{RUN}.one.json", "missing.json"}
+    assert set(given) == {f"{RUN}.one.json", "missing.json", "manifest.json"}
+    assert [one["task"] for one in given["manifest.json"]["results"]] == [f"{RUN}.one"]
     assert given[f"{RUN}.one.json"]["outputs"] == {"n": 1}
     assert given["missing.json"] == [f"{RUN}.gone"]
 

@@ -108,6 +108,8 @@ class Reuser:
 
         What was found for other handoffs than it is to be given now does not count.
         """
+        if not may_take(task):
+            return False
         known = self._looked.get(task.id)
         if known is None or known[0] != found.missing:
             return True
