@@ -36,19 +36,17 @@ def workflow(*nodes: str, **fields: Any) -> str:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("lenient", [False, True])
-def test_what_would_act_counts_wherever_it_stands(needle: str, name: str, lenient: bool) -> None:
+def test_what_would_act_counts_in_code_and_not_in_prose(
+    needle: str, name: str, lenient: bool
+) -> None:
     (problem,) = checked(f"{needle}\n{workflow()}", lenient=lenient).errors
     assert problem.kind == "unsupported_construct"
     assert f"`{name}`" in problem.message
     assert problem.line == 1
-    assert "not even in" not in problem.message
-    told = json.dumps({"agent": {"id": "a", "prompt": f"please {needle} now"}})
-    for text in (f"// {needle}\n{workflow()}", f"/* {needle} */\n{workflow()}", workflow(told)):
-        (problem,) = checked(text, lenient=lenient).errors
-        assert problem.kind == "unsupported_construct"
-        assert (
-            f"`{name}` is not supported in it, not even in a string or a comment" in problem.message
-        )
+    prose = needle.replace('"', "'")
+    assert verdict(f"// {needle}\n/* {needle} */\n{workflow()}", lenient=lenient) == "ok"
+    told = json.dumps({"agent": {"id": "a", "prompt": f"please {prose} now"}})
+    assert verdict(workflow(told), lenient=lenient) == "ok"
 
 
 @pytest.mark.requirement("WFL-FRONT-010")
@@ -67,30 +65,15 @@ def test_everything_that_would_act_is_named_in_the_order_of_the_original() -> No
         ("Workflow({})", "missing_workflow_call", "missing_workflow_call"),
         ("workflow(x)", "invalid_workflow_object", "invalid_workflow_object"),
         ('workflow({"goal": "g"', "invalid_workflow_object", "invalid_workflow_object"),
-        ("// workflow (draft)\n" + workflow(), *["invalid_workflow_object"] * 2),
-        ("// the workflow\n" + workflow(), *["ok"] * 2),
-        ('const kind = "workflow (1)";\n' + workflow(), *["invalid_workflow_object"] * 2),
-        (f"// {workflow()}", *["ok"] * 2),
-        ('workflow({"goal": "} \\" }", "nodes": []} // }', *["ok"] * 2),
-        ('workflow({"goal": \'}\', "nodes": []})', *["invalid_json"] * 2),
-        ("workflow({ // don't\n})", *["invalid_workflow_object"] * 2),
-        ("workflow({ // } \n})", *["invalid_json"] * 2),
+        ("// workflow (draft)\n" + workflow(), "ok", "ok"),
+        ('const kind = "workflow (1)";\n' + workflow(), "ok", "ok"),
+        (f"// {workflow()}", "missing_workflow_call", "ok"),
         (f"export default my{workflow()} satisfies X; workflow(1", "ok", "ok"),
     ],
 )
-def test_call_is_the_first_word_in_the_text(text: str, strict: str, lenient: str) -> None:
+def test_call_is_found_in_code(text: str, strict: str, lenient: str) -> None:
     assert verdict(text) == strict
     assert verdict(text, lenient=True) == lenient
-
-
-@pytest.mark.requirement("WFL-FRONT-011")
-def test_call_in_a_comment_is_told() -> None:
-    (warned,) = [
-        one for one in checked(f"\n// {workflow()}").warnings if one.kind == "commented_call"
-    ]
-    assert (warned.line, warned.column) == (2, 4)
-    (error,) = checked("// workflow (draft)\n" + workflow()).errors
-    assert "stands in a comment or a string" in error.message
 
 
 @pytest.mark.requirement("WFL-FRONT-012")

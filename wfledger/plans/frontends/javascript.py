@@ -1,11 +1,10 @@
 """Declarative JavaScript and TypeScript: `workflow({…})`, one object of strict JSON (spec 94.2).
 
 Nothing is executed: the text is searched for what would act, then for the call, and the object in
-it is read as JSON. It is a scan of characters, as the original's, so that both read one file alike:
-comments and prose count as well, and what is wrong there is told with the way around it.
+it is read as JSON. Words that would act count in code only, not in strings and comments, where the
+original refused prose such as "await the result".
 """
 
-import re
 from dataclasses import replace
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from wfledger.plans.frontends import wrappers
 from wfledger.plans.frontends.fronts import Front
 from wfledger.plans.frontends.scripttext import code_of
 from wfledger.plans.problems import Findings, Problem
-from wfledger.plans.words import is_blank, strip
+from wfledger.plans.words import is_blank
 
 #: What a plan may not hold, in the order in which it is looked for, and what messages call it.
 _BANNED: Final = (
@@ -26,10 +25,6 @@ _BANNED: Final = (
     ("async ", "async"), ("await ", "await"), ("eval(", "eval"), ("new Function", "new Function"),
 )  # fmt: skip
 _WORD: Final = "workflow"
-#: A brace, a string with its escapes, or the quote of a string that is not closed.
-_PART: Final = re.compile(
-    r"""[{}]|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|`(?:[^`\\]|\\.)*+`|["'`]""", re.DOTALL
-)
 #: The rules of nodes that the original has, all of which it calls by one name.
 _OF_NODES: Final = frozenset(
     {
@@ -41,9 +36,13 @@ _OF_NODES: Final = frozenset(
 
 def read(text: str, source: str, findings: Findings) -> Front | None:
     """Read a declarative file; what is wrong goes to *findings*, and then nothing is returned."""
-    if _refuse_banned(text, findings):
+    code = code_of(text)
+    if _refuse_banned(text, code, findings):
         return None
-    span = _object_span(text, findings)
+    if findings.lenient and _WORD not in code:
+        # The original takes the call wherever it stands, even in a comment.
+        code = text
+    span = _object_span(code, text, findings)
     if span is None:
         return None
     start, end = span
@@ -63,65 +62,46 @@ def unreadable(error: PlanError, kind: str) -> Problem:
     return Problem(kind, error.message, "", error.facts.get("line"), error.facts.get("column"))
 
 
-def _refuse_banned(text: str, findings: Findings) -> bool:
+def _refuse_banned(text: str, code: str, findings: Findings) -> bool:
     seen: set[str] = set()
-    code = ""
     for needle, name in _BANNED:
-        offset = text.find(needle)
-        if offset < 0 or name in seen:
-            continue
-        seen.add(name)
-        code = code or code_of(text)
-        message = f"a plan is read and not executed: `{name}` is not supported in it"
-        if needle not in code:
-            message += (
-                f", not even in a string or a comment; say it without `{needle.strip()}`,"
-                " or write the plan as JSON"
-            )
-        problem = Problem("unsupported_construct", message, "")
-        findings.rules.append(problem.at(reading.place_of(text, offset)))
+        offset = code.find(needle)
+        if offset >= 0 and name not in seen:
+            seen.add(name)
+            message = f"a plan is read and not executed: `{name}` is not supported in it"
+            problem = Problem("unsupported_construct", message, "")
+            findings.rules.append(problem.at(reading.place_of(text, offset)))
     return bool(seen)
 
 
-def _object_span(text: str, findings: Findings) -> tuple[int, int] | None:
+def _object_span(code: str, text: str, findings: Findings) -> tuple[int, int] | None:
     """Return where the object of the first call begins and ends."""
-    found = text.find(_WORD)
-    call = text.find("(", found) if found >= 0 else -1
-    rest = strip(text[call + 1 :]) if call >= 0 else ""
+    found = code.find(_WORD)
+    call = code.find("(", found) if found >= 0 else -1
+    rest = code[call + 1 :].lstrip() if call >= 0 else ""
     if not rest:
         message = "there is no call `workflow({…})` in this file"
         problem = Problem("missing_workflow_call", message, "")
         findings.rules.append(problem.at(reading.place_of(text, max(found, 0))))
         return None
-    start = text.index(rest[0], call + 1)
-    end = _closing(text, start) if rest[0] == "{" else None
-    commented = code_of(text)[found] == " "
+    start = len(code) - len(rest)
+    end = _closing(code, start) if rest[0] == "{" else None
     if end is None:
         what = "is not closed" if rest[0] == "{" else "is to be an object, written out in place"
-        message = f"what `workflow(` is called with {what}"
-        if commented:
-            message += "; the first `workflow` in this file stands in a comment or a string"
-        problem = Problem("invalid_workflow_object", message, "")
+        problem = Problem("invalid_workflow_object", f"what `workflow(` is called with {what}", "")
         findings.rules.append(problem.at(reading.place_of(text, start)))
         return None
-    if commented:
-        message = "the first `workflow` in this file, whose object is read, stands in no code"
-        problem = Problem("commented_call", message, "")
-        findings.warnings.append(problem.at(reading.place_of(text, found)))
     return start, end
 
 
-def _closing(text: str, start: int) -> int | None:
+def _closing(code: str, start: int) -> int | None:
     """Return the offset behind the brace that closes the one at *start*."""
     depth = 0
-    for part in _PART.finditer(text, start):
-        found = part.group()
-        if found in {"{", "}"}:
-            depth += 1 if found == "{" else -1
+    for offset in range(start, len(code)):
+        if code[offset] in "{}":
+            depth += 1 if code[offset] == "{" else -1
             if depth == 0:
-                return part.end()
-        elif len(found) == 1:
-            return None
+                return offset + 1
     return None
 
 
