@@ -6,7 +6,7 @@ import pytest
 
 from wfledger.core.documents import TaskSpec
 from wfledger.plans.frontends.script_options import OptionError, read
-from wfledger.plans.frontends.scriptplan import compiled
+from wfledger.plans.frontends.scriptcalls import compiled
 
 
 def spec_of(**options: Any) -> TaskSpec:

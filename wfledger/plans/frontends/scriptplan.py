@@ -15,7 +15,6 @@ from wfledger.errors import UsageError
 from wfledger.plans.compiling import CompiledTask, Plan
 from wfledger.plans.frontends import scripts, scripttext
 from wfledger.plans.frontends.fronts import Front
-from wfledger.plans.frontends.script_options import Asked, OptionError
 from wfledger.plans.places import Place
 from wfledger.plans.problems import Findings, Problem
 
@@ -64,21 +63,6 @@ def _parse(text: str, findings: Findings) -> None:
     if problem is not None:
         said, place = problem
         findings.rules.append(Problem("syntax_error", said, "").at(place))
-
-
-def compiled(asked: Asked) -> TaskSpec:
-    """Return what a call of a script stands for, checked like any task of a plan.
-
-    Raises `OptionError` with what is wrong first.
-    """
-    from wfledger.plans import checking  # which reads scripts as well
-
-    checked = checking.check({"goal": "a script", "tasks": [{"id": "task", **asked.task}]})
-    if checked.plan is None:
-        problem = checked.errors[0]
-        raise OptionError(f"task(): {problem.message} [{problem.kind}]")
-    spec = checked.plan.tasks[0].spec
-    return spec.but(on_failure="skip_continue", depth=asked.depth, plays=asked.plays)
 
 
 def _name_of(source: str) -> str:

@@ -23,7 +23,7 @@ from wfledger.core.records import canonical, canonical_json
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
 from wfledger.errors import NotFoundError
-from wfledger.plans.frontends import scriptplan
+from wfledger.plans.frontends import scriptcalls
 from wfledger.plans.frontends.routing import JAVASCRIPT
 from wfledger.plans.frontends.script_options import OptionError
 from wfledger.plans.frontends.scripts import (
@@ -269,7 +269,7 @@ def _start(course: _Course, told: Played, state: ControlState) -> Start | Note:
     owner, tasks, refused = course.scene.task, [], []
     for one in told.begins:
         try:
-            spec = scriptplan.compiled(one.asked).but(priority=owner.spec.priority)
+            spec = scriptcalls.compiled(one.asked).but(priority=owner.spec.priority)
         except OptionError as error:
             refused.append(f"{one.number} {_REFUSED} 0 {_short(str(error))}")
         else:
