@@ -81,8 +81,8 @@ def _json(text: str) -> _Placed:
         elif part in ",:":
             continue
         elif stack and stack[-1].wants_key:
-            stack[-1].key = json.loads(part)
-            yield join(stack[-1].pointer, json.loads(part)), match.start()
+            stack[-1].key = name = json.loads(part) if "\\" in part else part[1:-1]
+            yield join(stack[-1].pointer, name), match.start()
         else:
             in_list = bool(stack) and not stack[-1].is_object
             pointer = stack[-1].next() if stack else ""

@@ -34,9 +34,16 @@ class Problem:
 
 def join(pointer: str, *parts: str | int) -> str:
     """Return *pointer* extended by *parts*, escaped."""
-    escaped = "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+    for part in parts:
+        pointer = f"{pointer}/{part if isinstance(part, int) else _escaped(part)}"
+    if pointer.isascii():
+        return pointer
     # A document that was not read from text may hold what no text can.
-    return f"{pointer}/{escaped}".encode("utf-8", "backslashreplace").decode("utf-8")
+    return pointer.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _escaped(part: str) -> str:
+    return part.replace("~", "~0").replace("/", "~1") if "~" in part or "/" in part else part
 
 
 def quote(name: str) -> str:
