@@ -52,3 +52,13 @@ def test_run_is_found_by_id_before_name_and_by_its_newest_name(workspace: Worksp
 def test_tasks_of_a_run_that_tasks_are_added_to(workspace: Workspace) -> None:
     add_task(workspace, "later")
     assert task_ids(workspace, workspace.ledger.run("r1")) == ("r1.build", "r1.later")
+
+
+def test_last_is_the_newest_run_of_a_plan_unless_one_is_called_so(workspace: Workspace) -> None:
+    with pytest.raises(NotFoundError):
+        find_run(workspace, "last")
+    with workspace.ledger.transaction("test") as changes:
+        changes.put_run(workspace.ledger.run("r1").but(plan="{}"), why="test")
+    assert find_run(workspace, "last").id == "r1"
+    named(workspace, "r2", "last")
+    assert find_run(workspace, "last").id == "r2"

@@ -1,9 +1,14 @@
 """What people mean by the name of a task or of a run."""
 
+from typing import Final
+
 from wfledger.core.documents import Run
 from wfledger.core.statuses import Status
 from wfledger.errors import NotFoundError
 from wfledger.run.workspace import Workspace
+
+#: Stands for the newest run of a plan, where no run is called so.
+LAST: Final = "last"
 
 
 def resolve(workspace: Workspace, name: str) -> str:
@@ -28,10 +33,14 @@ def _exists(workspace: Workspace, name: str) -> bool:
 
 
 def find_run(workspace: Workspace, name: str) -> Run:
-    """Return the run with that id, or the newest of that name; raises `NotFoundError`."""
+    """Return the run with that id, or the newest of that name, or the `last` one of a plan.
+
+    Raises `NotFoundError`.
+    """
     runs = workspace.ledger.runs()
     found = [run for run in runs if run.id == name]
     found = found or [run for run in runs if run.name == name and name]
+    found = found or [run for run in runs if run.plan is not None and name == LAST]
     if found:
         return found[-1]
     raise NotFoundError(f"there is no run {name}", hint="wfledger status", run=name)

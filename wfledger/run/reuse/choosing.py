@@ -7,15 +7,13 @@ from typing import Final
 from wfledger.core.documents import Run
 from wfledger.core.statuses import Status
 from wfledger.errors import NotFoundError, UsageError
-from wfledger.run.looks.naming import find_run
+from wfledger.run.looks.naming import LAST, find_run
 from wfledger.run.reuse.forecast import Forecast, forecast
 from wfledger.run.submit import Submission
 from wfledger.run.workspace import Workspace
 
 #: Tasks of an earlier run that a hint is worth reading.
 _HINTED: Final = 1000
-#: Stands for the newest run of the same plan that has results.
-LAST: Final = "last"
 
 
 @dataclass(frozen=True)
