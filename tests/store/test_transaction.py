@@ -52,6 +52,15 @@ def test_id_that_a_task_has_is_not_given_again(ledger: Ledger, status: Status) -
         changes.add(make_task("r.a"))
 
 
+@pytest.mark.parametrize("status", Status)
+def test_id_of_a_file_that_is_no_task_is_not_given_either(ledger: Ledger, status: Status) -> None:
+    path = ledger.layout.task(status, "r.new")
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"{")
+    with ledger.transaction("test") as changes, pytest.raises(TransitionError, match="taken"):
+        changes.add(make_task("r.new"))
+
+
 @pytest.mark.parametrize("actor", list(Actor))
 @pytest.mark.parametrize("source", list(Status))
 def test_only_the_arrows_of_the_table_and_their_actors_move_a_task(

@@ -101,11 +101,16 @@ def canonical(document: Record) -> bytes:
 
     Null and empty optional fields are left out, so a file shows only what is.
     """
+    return canonical_json(plain(document))
+
+
+def plain(document: Record) -> dict[str, Any]:
+    """Return what `canonical` writes, as JSON has it."""
     data = document.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     schema = getattr(document, "schema_", None)
     if schema is not None:
         data["schema"] = schema
-    return canonical_json(data)
+    return data
 
 
 def canonical_json(data: Any) -> bytes:

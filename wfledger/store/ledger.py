@@ -139,6 +139,18 @@ class Ledger:
                     continue
         return None
 
+    def is_taken(self, task_id: str) -> bool:
+        """Whether a file has the name of the task, whatever it holds; nothing is opened.
+
+        Exact under the ledger lock: a claimer, who takes none, moves from a folder that is looked
+        at before the one he moves to.
+        """
+        layout = self.layout
+        return any(
+            os.path.lexists(f"{layout.root}/{layout.relative(status, task_id)}")
+            for status in _LOOK
+        )
+
     def get(self, task_id: str) -> Entry:
         """Return the task wherever it is, or raise `NotFoundError`."""
         entry = self.find(task_id)

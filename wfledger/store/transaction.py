@@ -16,7 +16,7 @@ from wfledger import faults
 from wfledger.clock import Clock, iso
 from wfledger.core import bounds
 from wfledger.core.documents import Result, Run, Task
-from wfledger.core.records import canonical
+from wfledger.core.records import canonical, plain
 from wfledger.core.statuses import Actor, Status, check
 from wfledger.errors import (
     InvalidDocumentError,
@@ -65,6 +65,9 @@ class Holder(Protocol):
     def find(self, task_id: str) -> Entry | None:
         """Return a task or None."""
 
+    def is_taken(self, task_id: str) -> bool:
+        """Whether a file has the name of a task."""
+
     def claim_record(self, task_id: str, attempt: int) -> ClaimRecord | None:
         """Return who recorded the claim of an attempt."""
 
@@ -89,7 +92,7 @@ class Transaction:
         """Put a new task into waiting/; raises `TransitionError` when a task has the id."""
         layout, ledger = self.ledger.layout, self.ledger
         raw = _bytes_of(task)
-        if ledger.find(task.id) is not None:
+        if ledger.is_taken(task.id):
             raise TransitionError(f"the id {task.id} is taken", task=task.id)
         path = layout.task(Status.WAITING, task.id)
         self._make_inner(path)
@@ -386,7 +389,7 @@ class Transaction:
             {
                 "kind": "task", "task": task.id, "attempt": task.attempt, "seq": task.seq,
                 "from": source.value if source else None, "to": target.value,
-                "why": why, "content": json.loads(canonical(task)),
+                "why": why, "content": plain(task),
             }
         )
 

@@ -4,7 +4,6 @@ What a worker says of it is not asked: who contributed, who is missing, which fi
 and which contradict each other is computed from the envelopes (spec 92, "Putting together").
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +11,7 @@ from typing import Any, Final
 from wfledger.core import bounds, findings
 from wfledger.core.control import Synthesis
 from wfledger.core.documents import Result, Task
-from wfledger.core.records import canonical, canonical_json
+from wfledger.core.records import canonical, canonical_json, plain
 from wfledger.run.attempts.handed import Handed, handed
 from wfledger.run.workspace import Workspace
 
@@ -60,7 +59,7 @@ def _document(found: Handed) -> Mapping[str, Any]:
         "missing": list(whole.missing),
         "findings": list(whole.findings),
         "envelopes": {
-            name: json.loads(canonical(result))
+            name: plain(result)
             for name, result in _contributing(found).items()
         },
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from wfledger.core.documents import Task
-from wfledger.core.records import canonical
+from wfledger.core.records import plain
 from wfledger.core.statuses import Status
 from wfledger.errors import UsageError
 from wfledger.run.workspace import Workspace
@@ -48,7 +48,7 @@ def write(workspace: Workspace, path: Path, *, run: str | None, replace: bool) -
 
 def _line(workspace: Workspace, entry: Entry) -> bytes:
     task = entry.task
-    data: dict[str, Any] = json.loads(canonical(task))
+    data: dict[str, Any] = plain(task)
     results = _results(workspace, task)
     data |= {
         "schema": SCHEMA, "status": entry.status.value, "results": results,
