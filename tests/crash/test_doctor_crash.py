@@ -16,8 +16,6 @@ KILLED = (
     "a-repository", "both", "landed", "folder", "diverted", "ledger-path", "task", "declared",
     "machine-garbled", "branch-empty",
 )  # fmt: skip
-#: Deaths at each so many points: the longest repair passes ninety, the same thirty over and over.
-STRIDES = {"a-repository": 3}
 
 
 def _relocate(folder: Path) -> None:
@@ -53,8 +51,11 @@ def test_repair_comes_to_the_same_end_wherever_it_is_killed(tmp_path: Path, name
         found = statuses(open_workspace(root))
         assert found == dict(sorted((STATUSES | moved).items()))
 
-    stride = STRIDES.get(name, 1)
-    assert crashing.die_everywhere(tmp_path / "deaths", prepare, act, verify, stride=stride) > 0
+    # The longest repair passes ninety points, the same thirty over and over.
+    deaths = crashing.die_everywhere(
+        tmp_path / "deaths", prepare, act, verify, passes=crashing.first_and_last
+    )
+    assert deaths > 0
 
 
 @pytest.mark.long

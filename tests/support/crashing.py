@@ -24,31 +24,54 @@ def die_everywhere(
     act: Callable[[Path], object],
     verify: Callable[[Path], None],
     *,
-    stride: int = 1,
+    passes: Callable[[list[int]], list[int]] = list,
 ) -> int:
     """Call *act* once for each fault point that it passes, dying there, and *verify* each time.
 
-    Each death gets a folder of its own that *prepare* has filled. With a *stride* only each so many
-    points are died at. Returns how many deaths there were.
+    Each death gets a folder of its own that *prepare* has filled. *passes* may take fewer of the
+    passes of a point, which are given as numbers. Returns how many deaths there were.
     """
     model = folder / "model"
     model.mkdir(parents=True)
     prepare(model)
+    case = folder / "case-0"
+    shutil.copytree(model, case, symlinks=True)
+    found = _passed(case, act)
+    verify(case)
+    shutil.rmtree(case)
     deaths = 0
-    while True:
-        case = folder / f"case-{deaths}"
+    for number in sorted(number for numbers in found.values() for number in passes(numbers)):
+        case = folder / f"case-{number}"
         shutil.copytree(model, case, symlinks=True)
-        point = die_at(case, act, deaths * stride + 1)
-        if point is None:
-            verify(case)
-            return deaths
-        deaths += 1
+        point = die_at(case, act, number)
+        deaths += point is not None
         try:
             verify(case)
         except BaseException as error:
-            error.add_note(f"after a death at {point}, number {deaths}, in {case}")
+            error.add_note(f"after a death at {point}, number {number}, in {case}")
             raise
         shutil.rmtree(case)
+    return deaths
+
+
+def first_and_last(numbers: list[int]) -> list[int]:
+    """Return the first pass of a point and its last: of what is done over and over."""
+    return sorted({numbers[0], numbers[-1]})
+
+
+def _passed(folder: Path, act: Callable[[Path], object]) -> dict[str, list[int]]:
+    """Call *act* in a child; return which of the points that it passed have which name."""
+    trace = folder / "trace"
+    child = os.fork()
+    if child == 0:
+        _be_the_child(folder, act, f"trace:*:{trace}")
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, "the function raised; see above"
+    found: dict[str, list[int]] = {}
+    for number, name in enumerate(trace.read_text().split() if trace.exists() else [], start=1):
+        found.setdefault(name, []).append(number)
+    trace.unlink(missing_ok=True)
+    return found
 
 
 def die_at(folder: Path, act: Callable[[Path], object], number: int) -> str | None:

@@ -242,10 +242,10 @@ class Ticking(Listener):
 def test_simulated_week_leaves_disk_refs_descriptors_and_memory_bounded(
     tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The bounds are made small, so that a week's hundred tasks reach them many times over.
+    # The bounds are made small, so that a week's tasks reach them many times over.
     from wfledger.run.upkeep import housekeeping
 
-    for name, value in (("_LOOSE", 400), ("_LOOSE_REFS", 20), ("_PACKS", 3)):
+    for name, value in (("_LOOSE", 270), ("_LOOSE_REFS", 14), ("_PACKS", 3)):
         monkeypatch.setattr(housekeeping, name, value)
     day = Retention(logs_s=DAY, log_bytes=100_000, refs_s=DAY)
     workspace = make_workspace(
@@ -253,8 +253,8 @@ def test_simulated_week_leaves_disk_refs_descriptors_and_memory_bounded(
     )
     seen = []
     for hour in range(7 * 24):
-        if hour % 2 == 0:
-            flaky = "test $WFLEDGER_ATTEMPT -gt 1 || exit 1; " if hour % 10 == 0 else ""
+        if hour % 3 == 0:
+            flaky = "test $WFLEDGER_ATTEMPT -gt 1 || exit 1; " if hour % 15 == 0 else ""
             add_task(
                 workspace, f"t{hour}", command=f"{flaky}echo {hour} > src/file",
                 write=("src/file",), retry={"on": ("task",), "backoff_s": 0.01, "backoff_max_s": 1},
