@@ -208,6 +208,12 @@ def test_what_is_accepted_and_not_enforced_is_told() -> None:
     assert told(spec(leaf("a", model_policy={"provider": "house"})))
     assert len(told(spec(parallel("p", leaf("a"), budget={"max_steps": 3, "max_parallel": 2})))) == 2
     assert told(spec(leaf("a"), promotion_policy={"require_teacher_review": True}))
+    assert told(spec(leaf("a"), promotion_policy={"strategy": "best_score"}))
+    other = {"provider": "house"}
+    assert told(spec(leaf("a"), model_policy=other))
+    assert told(spec(leaf("a"), model_policy={"fallback_models": ["house/x"]}))
+    assert told(spec(parallel("p", leaf("a"), model_policy=other)))
+    assert not told(spec(leaf("a", model_policy={"model": "m"}), model_policy=other))
     assert not told(spec(leaf("a", budget={"max_steps": 3}), budget={"max_parallel": 2}))
 
 

@@ -98,6 +98,11 @@ def test_of_rivals_one_lands_so_that_they_may_write_the_same(strategy: str) -> N
         return spec(parallel("p", *rivals), review)
 
     assert kinds(made("a", "b")) == []
+    inherited = made("a", "b")
+    inherited["promotion_policy"] = inherited["nodes"][1]["spec"].pop("promotion_policy")
+    assert kinds(inherited) == []
+    inherited["nodes"][1]["spec"]["promotion_policy"] = {}
+    assert kinds(inherited) == [MEETS]
     assert kinds(made("p")) == []
     assert kinds(made("a", "b", picks=False)) == [MEETS]
     assert kinds(made("a")) == [MEETS]

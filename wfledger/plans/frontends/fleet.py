@@ -151,7 +151,7 @@ class _Rules:
         for problem in site.late:
             if problem.kind == "not_enforced":
                 self._findings.warnings.append(problem)
-            elif problem.kind in {"unsupported_field", "unknown_field"}:
+            elif problem.kind in {"unsupported_field", "unknown_field", "invalid_bound"}:
                 self._findings.strictly(problem.kind, problem.message, problem.pointer)
             else:
                 self._findings.extend((problem,))

@@ -117,7 +117,9 @@ def _artifact(value: object, site: Site) -> Any:
 
 
 def _host(value: object, site: Site) -> Any:
-    kind = value.get("kind") if isinstance(value, dict) else value
+    kind = value
+    if isinstance(value, dict):
+        kind = value.get("kind", value.get("type", next(iter(value), None)))
     if kind == "local":
         return BAD
     return site.refuse("is not supported: tasks run on this machine", kind="unsupported_field")

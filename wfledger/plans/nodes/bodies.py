@@ -5,7 +5,7 @@ read and judged by the rules that planned nodes are, within what surrounds them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from wfledger.core import bounds
@@ -88,6 +88,7 @@ def _compiled(
     _raise(findings)
     if doc is None:
         raise AssertionError("an object is read, or says what is wrong")
+    doc = replace(doc, promotion=Promotion.model_validate(args.get("promotion", {})))
     resolved = rules.resolve(
         doc, findings, around=around, outer=frozenset(control.outer), chained=chained
     )
@@ -96,7 +97,7 @@ def _compiled(
         raise AssertionError("what has no error is resolved")
     setting = Setting(
         findings, resolved.narrowed, on_failure=around.on_failure,
-        promotion=Promotion.model_validate(args.get("promotion", {})),
+        promotion=doc.promotion,
         outer=control.outer, values=known,
     )  # fmt: skip
     compiled = compile_level(resolved.doc.nodes, setting, chained=chained)

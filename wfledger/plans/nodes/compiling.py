@@ -176,8 +176,7 @@ class _Builder:
             self._put(node, specs.reduce_spec(node, allowed), inputs)
 
     def _review(self, node: Review) -> None:
-        own = "promotion_policy" in node.names
-        policy = node.promotion if own else self._setting.promotion
+        policy = node.policy(self._setting.promotion)
         members = self._candidates(node) if policy.strategy in PICKING else ()
         members = members or self._tasks(node.candidates)
         control = specs.review_control(node, policy, members)

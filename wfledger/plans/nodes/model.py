@@ -170,10 +170,9 @@ class Review(NodeBase):
     promotion: Promotion = field(default_factory=Promotion)
     judge: Judge = Judge()
 
-    @property
-    def picks(self) -> bool:
-        """Whether one candidate lands and the others are kept."""
-        return self.promotion.strategy in PICKING
+    def policy(self, outer: Promotion) -> Promotion:
+        """Return its own policy, or *outer*, that of the plan, where it names none."""
+        return self.promotion if "promotion_policy" in self.names else outer
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

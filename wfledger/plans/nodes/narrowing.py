@@ -5,7 +5,7 @@ the plan through branch_sets to leaves. What the plan as a whole may use is kept
 bounds what nodes say, and is not repeated for each.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
@@ -15,7 +15,17 @@ from wfledger.core.routes import ModelPolicy
 from wfledger.core.usage import Budget
 from wfledger.plans.nodes import authority
 from wfledger.plans.nodes.authority import Access, Limit
-from wfledger.plans.nodes.model import Bounds, Group, Leaf, Loop, Node, Permissions, Reduce, SpecDoc
+from wfledger.plans.nodes.model import (
+    Bounds,
+    Group,
+    Leaf,
+    Loop,
+    Node,
+    Permissions,
+    Reduce,
+    SpecDoc,
+    walk,
+)  # fmt: skip
 from wfledger.plans.nodes.tree import ROOT, Tree
 from wfledger.plans.problems import Problem, join, quote
 from wfledger.plans.writing import treated
@@ -255,11 +265,14 @@ def not_enforced(doc: SpecDoc, tree: Tree, narrowed: Narrowed) -> list[Problem]:
     """Return a warning for each field that is accepted and does not do all that it says."""
     found = _of_bounds("the plan", doc.budget, whole=True)
     found += _of_network("the plan", doc.permissions)
+    found += _of_policy("the plan", doc.policy, "/model_policy", doc.nodes, narrowed)
     for node in tree.nodes:
         if isinstance(node, Group | Leaf):
             found += _of_network(node.label, node.permissions)
         if isinstance(node, Group):
             found += _of_bounds(node.label, node.budget)
+            where = join(node.pointer, "model_policy")
+            found += _of_policy(node.label, node.policy, where, (node,), narrowed)
             if node.budget.names - {"max_parallel"}:
                 message = f"the budget of {node.label} holds for each leaf inside, not for all"
                 found.append(Problem("not_enforced", message, node.budget.pointer))
@@ -293,6 +306,21 @@ def _of_bounds(label: str, given: Bounds, *, whole: bool = False) -> list[Proble
             message = f"the budget of {label} is taken for {most:g} ({name})"
             found.append(Problem("shortened", message, given.pointer))
     return found
+
+
+def _of_policy(
+    label: str, given: ModelPolicy, pointer: str, nodes: Sequence[Node], narrowed: Narrowed
+) -> list[Problem]:
+    """Say of a policy around nodes that it names no model, where a node inside has none either."""
+    if given.model is not None or not (given.provider is not None or given.fallback_models):
+        return []
+    for node in walk(nodes):
+        granted = narrowed.allowed.get(node)
+        starts = isinstance(node, Leaf | Reduce) and node.terms.starts_agent
+        if starts and granted is not None and granted.model is None:
+            message = f"the model policy of {label} names no model, nor does {node.label}"
+            return [Problem("not_enforced", message, pointer)]
+    return []
 
 
 def _of_isolation(node: Leaf) -> list[Problem]:

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from wfledger.core import bounds, scopes
+from wfledger.core.control import Promotion
 from wfledger.errors import InvalidPatternError
 from wfledger.plans import conditions, fields
 from wfledger.plans.nodes import narrowing, references
@@ -52,7 +53,7 @@ def resolve(
     _declaration_rules(tree, narrowed, findings)
     if findings.parse:
         return None
-    scoping = Scoping(tree, narrowed, findings)
+    scoping = Scoping(tree, narrowed, findings, doc.promotion)
     dropped = _Second(tree, scoping, findings, outer=frozenset(outer), chained=chained).walk()
     findings.warnings.extend(narrowing.not_enforced(doc, tree, narrowed))
     clean = without(doc, tree, dropped)
@@ -97,11 +98,14 @@ def _document_rules(doc: SpecDoc, said: list[Problem], findings: Findings) -> No
         findings.strictly(problem.kind, problem.message, problem.pointer)
     _pattern_rules(doc.permissions, "the plan", findings)
     _gate_rules(doc, findings)
-    if doc.promotion.require_teacher_review and not any(
-        isinstance(node, Review) for node in walk(doc.nodes)
-    ):
+    if any(isinstance(node, Review) for node in walk(doc.nodes)):
+        return
+    if doc.promotion.require_teacher_review:
         message = "`promotion_policy` demands a teacher review, and no node is one"
         findings.warn("not_enforced", message, "/promotion_policy/require_teacher_review")
+    elif doc.promotion != Promotion():
+        message = "`promotion_policy` promotes nothing: no node is a teacher_review"
+        findings.warn("not_enforced", message, "/promotion_policy")
 
 
 def _pattern_rules(given: Permissions, label: str, findings: Findings) -> None:

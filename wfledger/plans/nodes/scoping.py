@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, product
 
+from wfledger.core.control import Promotion
 from wfledger.core.scopes import Pattern, collide
 from wfledger.plans.checks import uncovered
 from wfledger.plans.nodes.compiling import contenders
-from wfledger.plans.nodes.model import Group, Leaf, Node, Review
+from wfledger.plans.nodes.model import PICKING, Group, Leaf, Node, Review
 from wfledger.plans.nodes.narrowing import Narrowed
 from wfledger.plans.nodes.placeholders import mentions
 from wfledger.plans.nodes.tree import ROOT, Tree
@@ -35,7 +36,9 @@ class _Part:
 class Scoping:
     """The write scopes of a tree, reported as its nodes are walked in declared order."""
 
-    def __init__(self, tree: Tree, narrowed: Narrowed, findings: Findings) -> None:
+    def __init__(
+        self, tree: Tree, narrowed: Narrowed, findings: Findings, promotion: Promotion
+    ) -> None:
         self._tree = tree
         self._narrowed = narrowed
         self._findings = findings
@@ -46,7 +49,7 @@ class Scoping:
             if isinstance(node, Leaf) and narrowed.allowed[node].access.writes
         ]  # fmt: skip
         self._beside = _beside(tree)
-        self._picked = _picked(tree)
+        self._picked = _picked(tree, promotion)
         #: Parallel branch_sets that were entered and not left: the number after the last inside.
         self._open: list[int] = []
 
@@ -174,11 +177,14 @@ def _beside(tree: Tree) -> list[bool]:
     return found
 
 
-def _picked(tree: Tree) -> Mapping[int, tuple[int, int]]:
-    """Return for each leaf that may not land the review that picks one, and its place there."""
+def _picked(tree: Tree, promotion: Promotion) -> Mapping[int, tuple[int, int]]:
+    """Return for each leaf that may not land the review that picks one, and its place there.
+
+    *promotion* is the policy of reviews that name none.
+    """
     found: dict[int, tuple[int, int]] = {}
     for number, node in enumerate(tree.nodes):
-        if not (isinstance(node, Review) and node.picks):
+        if not isinstance(node, Review) or node.policy(promotion).strategy not in PICKING:
             continue
         named = [tree.nodes[tree.ids[name]] for name in node.candidates if name in tree.ids]
         for place, rival in enumerate(one for whole in named for one in contenders(whole)):
