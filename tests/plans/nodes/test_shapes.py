@@ -55,7 +55,7 @@ def test_defaults_are_those_of_the_original() -> None:
     assert (a.mode, a.isolation, a.agent_type, a.file_scope) == ("read_only", "auto", "general", ())
     assert not b.parallel
     assert c.condition == Condition(expression="x")
-    assert not t.picks
+    assert t.policy(t.promotion).strategy == "all"
     assert t.promotion.promotion_gate.min_score_delta == 1
     assert doc.on_failure == "skip_continue"
     assert [kind_of(one) for one in walk(doc.nodes)] == [
