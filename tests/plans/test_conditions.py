@@ -29,6 +29,9 @@ from wfledger.plans.expressions import LENGTH
         ("a.b.c[0].d", {"a"}),
         ("{'k': b}['k'] == 1e5 + 0xffu + .5e1 + 1u", {"b"}),
         ("type(a) == int && true in [null]", {"a"}),
+        # Names of types and functions are nodes where a type or a function makes no sense.
+        ("list", {"list"}),
+        ("map.outputs.items.size() > 1 || size", {"map", "size"}),
     ],
 )  # fmt: skip
 def test_nodes_that_an_expression_names_are_known_before_it_is_worked_out(

@@ -7,6 +7,7 @@ from typing import Any
 from wfledger.errors import PlanError
 from wfledger.plans import short
 from wfledger.plans.compiling import Plan, compile_plan
+from wfledger.plans.fitting import refuse_too_large
 from wfledger.plans.frontends import routing
 from wfledger.plans.frontends.fronts import Evaluate, Places
 from wfledger.plans.frontends.javascript import unreadable
@@ -90,6 +91,13 @@ def check_text(
 
 
 def _plan_of(document: object, findings: Findings) -> Plan | None:
+    plan = _compiled(document, findings)
+    if plan is not None:
+        refuse_too_large(plan, findings)
+    return plan
+
+
+def _compiled(document: object, findings: Findings) -> Plan | None:
     if isinstance(document, ScriptDoc):
         return compile_script(document, findings)
     if _refuse_shape(document, findings):

@@ -252,8 +252,8 @@ def _read_name(found: _Read, tokens: list[_Token], at: int, scopes: list[_Scope]
         return
     elif name == "results":
         _read_results(found, tokens, at)
-    elif name not in VARIABLES | _TYPES:
-        found.names.add(name)
+    elif name not in VARIABLES | _TYPES or (name in _TYPES and (len(tokens) == 1 or after == ".")):
+        found.names.add(name)  # a type alone, or a part of one, would be nothing that is asked for
 
 
 def _read_results(found: _Read, tokens: list[_Token], at: int) -> None:

@@ -162,6 +162,13 @@ def test_body_that_no_task_can_keep_is_refused() -> None:
     assert kinds(spec(loop("l", *body))) == ["too_large"]
 
 
+@pytest.mark.requirement("WFL-NODE-048")
+def test_task_that_no_document_can_hold_is_refused_with_its_plan() -> None:
+    assert kinds(spec(leaf("n", prompt="x" * 250_000))) == ["too_large"]
+    names = [f"{number:04}{'n' * 50}" for number in range(2500)]
+    assert kinds(spec(*map(leaf, names), reduce("r", *names))) == ["too_large"]
+
+
 @pytest.mark.requirement("WFL-NODE-056")
 def test_everything_that_may_be_begun_is_known_with_its_widest_scope() -> None:
     plan = compiled(
