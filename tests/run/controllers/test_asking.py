@@ -1,6 +1,7 @@
 """Asking: expressions, probes and judges answer, and where they do not a person does."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.support.workspaces import RUN, add_task, make_workspace
 from wfledger.clock import iso
 from wfledger.core.control import Condition, Control
 from wfledger.core.documents import Task, TaskSpec
+from wfledger.run.attempts.orphans import sweep_orphans
 from wfledger.run.controllers import asking
 from wfledger.run.controllers.moves import Scene, Stop
 from wfledger.run.controllers.recorded import list_of, truth_of
@@ -150,6 +152,19 @@ def test_expression_that_burns_harms_nobody_and_is_no_answer(tmp_path: Path) -> 
         assert stop.code == "expression"
         assert re.search(why, stop.reason)
         assert list(workspace.ledger.layout.tmp.iterdir()) == []
+
+
+@pytest.mark.requirement("WFL-EXPR-031")
+@pytest.mark.long
+def test_two_who_ask_the_same_at_once_and_a_sweep_leave_each_other_alone(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    add_task(workspace, "loop", command="true")
+    one = asks(workspace, "round == 2")
+    with ThreadPoolExecutor() as pool:
+        found = [pool.submit(asking.answer, one, 2, {}, round=2) for _ in range(4)]
+        while not all(asked.done() for asked in found):
+            assert sweep_orphans(workspace) == 0
+    assert [asked.result() for asked in found] == [True] * 4
 
 
 @pytest.mark.requirement("WFL-EXPR-021")

@@ -126,7 +126,7 @@ def _work_out(
     known = {**scene.control.outer, **nodes}
     seen = {**_around(scene), **values}
     variables = variables_for(scene.workspace, scene.run, text, nodes=known, values=seen)
-    return work_out(scene.workspace, scene.task, text, variables)
+    return work_out(scene.workspace, text, variables)
 
 
 def _around(scene: Scene) -> dict[str, Any]:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from wfledger.core.documents import Task
 from wfledger.errors import EnvironmentFailedError
-from wfledger.run.attempts.commanding import tag_for, tail_of
+from wfledger.run.attempts.commanding import tail_of
 from wfledger.run.processes import aside
 from wfledger.run.workspace import Workspace
 
@@ -35,20 +34,18 @@ class Trouble:
     reason: str
 
 
-def work_out(
-    workspace: Workspace, task: Task, text: str, variables: Mapping[str, Any]
-) -> Worth | Trouble:
-    """Return what *text*, an expression of the controller *task*, comes to.
+def work_out(workspace: Workspace, text: str, variables: Mapping[str, Any]) -> Worth | Trouble:
+    """Return what *text*, an expression, comes to.
 
     Raises `EnvironmentFailedError` when the process cannot be started, which says nothing about
     the expression.
     """
     layout = workspace.ledger.layout
     asked = {"text": text, "variables": variables, "cpu_s": _CPU_S, "memory": _MEMORY}
-    name = f"{layout.attempt_name(task.id, task.attempt)}.asks"
+    name = f"asks-{workspace.clock.short_id()}"  # others may ask the same at this moment
     errand = aside.Errand(
         module=_MODULE, question=json.dumps(asked).encode(), folder=layout.tmp,
-        log=layout.tmp / f"{name}.log", tag=tag_for(workspace, name), wall_s=_WALL_S,
+        log=layout.tmp / f"{name}.log", tag=name, wall_s=_WALL_S,
     )  # fmt: skip
     said = aside.ask(errand, stop=threading.Event(), clock=workspace.clock)
     try:

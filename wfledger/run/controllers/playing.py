@@ -6,11 +6,10 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Final
 
-from wfledger.core.documents import Task
 from wfledger.errors import BusyError, EnvironmentFailedError
 from wfledger.plans.frontends.script_options import Asked
 from wfledger.plans.frontends.scripts import HEAP_BYTES, Begins, Past, Played, Script
-from wfledger.run.attempts.commanding import tag_for, tail_of
+from wfledger.run.attempts.commanding import tail_of
 from wfledger.run.processes import aside
 from wfledger.run.workspace import Workspace
 from wfledger.store.locks import LiveLock
@@ -25,18 +24,18 @@ _WALL_S: Final = 60.0
 _MEMORY: Final = 2**29
 
 
-def play(workspace: Workspace, task: Task, script: Script, past: Past) -> Played:
-    """Run the script of the controller *task* from its start, up to where it waits.
+def play(workspace: Workspace, script: Script, past: Past) -> Played:
+    """Run *script* from its start, up to where it waits.
 
     Raises `BusyError` where as many run already as may, `EnvironmentFailedError` when the process
     cannot be started, which says nothing about the script.
     """
     place = _place(workspace)
     layout = workspace.ledger.layout
-    name = f"{layout.attempt_name(task.id, task.attempt)}.plays"
+    name = f"plays-{workspace.clock.short_id()}"  # others may run the same at this moment
     errand = aside.Errand(
         module=_MODULE, question=_question(script, past), folder=layout.tmp,
-        log=layout.tmp / f"{name}.log", tag=tag_for(workspace, name), wall_s=_WALL_S,
+        log=layout.tmp / f"{name}.log", tag=name, wall_s=_WALL_S,
     )  # fmt: skip
     try:
         said = aside.ask(errand, stop=threading.Event(), clock=workspace.clock)

@@ -69,7 +69,7 @@ def go_on(scene: Scene) -> Move:
     course = _Course(scene)
     if course.changed is not None:
         return Stop("replay_diverged", course.changed, command=_again(scene))
-    told = playing.play(scene.workspace, scene.task, course.script, course.past)
+    told = playing.play(scene.workspace, course.script, course.past)
     return _fitting(scene, _next(course, told))
 
 

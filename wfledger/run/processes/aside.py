@@ -21,6 +21,13 @@ from wfledger.run.processes.process import Ended, Job, ProcessLimits, run_job
 #: How long processes that are left of one are given to end.
 GRACE_S: Final = 2.0
 _LOG_BYTES: Final = 2**16
+#: Signals that say nothing of the question: somebody else has ended the process. What it allows
+#: itself ends it by SIGXCPU, or not at all.
+_FROM_OUTSIDE: Final = frozenset(
+    {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM}
+)
+#: How often a process is started for one question, where others end it.
+_TRIES: Final = 3
 _ROOT: Final = str(Path(__file__).parents[3])
 #: The folder of the package stands after the standard library's: it may be anything's home.
 _START: Final = (
@@ -55,11 +62,27 @@ class Said:
     @property
     def is_out_of_time(self) -> bool:
         """Whether it was ended because it computed for too long."""
-        return self.ended.signal in {signal.SIGXCPU, signal.SIGKILL}
+        return self.ended.signal == signal.SIGXCPU
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether somebody else has ended it, within its limits and unasked."""
+        return self.ended.reason == "exited" and self.ended.signal in _FROM_OUTSIDE
 
 
 def ask(errand: Errand, *, stop: threading.Event, clock: Clock) -> Said:
-    """Run *errand* to its end and return what it came to; its processes are gone then."""
+    """Run *errand* to its end and return what it came to; its processes are gone then.
+
+    Where somebody else ends the process, the same is asked again.
+    """
+    for _ in range(_TRIES - 1):
+        said = _ask(errand, stop=stop, clock=clock)
+        if not said.is_cut_off or stop.is_set():
+            return said
+    return _ask(errand, stop=stop, clock=clock)
+
+
+def _ask(errand: Errand, *, stop: threading.Event, clock: Clock) -> Said:
     with ExitStack() as files:
         question = files.enter_context(tempfile.TemporaryFile())
         answer = files.enter_context(tempfile.TemporaryFile())
