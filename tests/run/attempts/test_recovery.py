@@ -14,6 +14,7 @@ from wfledger.run.attempts import worktrees
 from wfledger.run.attempts.recovery import recover_lost, sweep_worktrees
 from wfledger.run.workspace import Workspace
 from wfledger.store.locks import LiveLock
+from wfledger.vcs import refs
 
 ID = f"{RUN}.a"
 KEPT = f"refs/wfledger/keep/{ID}/1"
@@ -122,6 +123,24 @@ def test_worktree_that_its_runtime_died_removing_is_swept_and_the_work_untouched
     assert workspace.ledger.names(Status.MERGING) == [ID]
     assert sweep_worktrees(open_workspace(workspace.main)) == 1
     assert git(workspace.main, "rev-parse", KEPT) == kept
+    assert leftovers(workspace) == NOTHING_LEFT
+
+
+@pytest.mark.long
+def test_run_goes_on_beside_the_lock_of_a_git_that_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refs, "_ROUNDS", 1)
+    workspace = make_workspace(tmp_path, {"a.txt": "a\n"})
+    add_task(workspace, "a", command="echo x > a.txt", write=("a.txt",))
+    dead = processes.start(drive_there, workspace.main, env=kill_at("worktree.remove.marked"))
+    assert dead.wait() < 0
+    lock = workspace.main / f".git/refs/heads/wf-try/{ID}/1.lock"
+    lock.touch()
+    assert drive_there(workspace.main) == 0
+    assert statuses(workspace) == {ID: "done"}
+    lock.unlink()
+    assert sweep_worktrees(open_workspace(workspace.main)) == 1
     assert leftovers(workspace) == NOTHING_LEFT
 
 

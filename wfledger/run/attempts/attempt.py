@@ -9,6 +9,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from wfledger import faults
@@ -16,7 +17,13 @@ from wfledger.core.documents import Result, Task
 from wfledger.core.records import canonical
 from wfledger.core.routes import Routed
 from wfledger.core.states import State
-from wfledger.errors import BusyError, PausedError, StaleError, WfledgerError
+from wfledger.errors import (
+    BusyError,
+    EnvironmentFailedError,
+    PausedError,
+    StaleError,
+    WfledgerError,
+)
 from wfledger.run.attempts import phases, worktrees
 from wfledger.run.attempts.claims import Claim
 from wfledger.run.attempts.closing import close, failure
@@ -277,3 +284,14 @@ def clear_away(workspace: Workspace, place: Place) -> None:
     """Remove a worktree whose work is kept, and its desk. Repeating it is harmless."""
     shutil.rmtree(workspace.state / f"{place.name}.desk", ignore_errors=True)
     worktrees.discard(workspace, place)
+
+
+def clear_if_able(workspace: Workspace, place: Place) -> bool:
+    """Remove a worktree whose attempt is over; where it stays, whoever sweeps next tries again.
+
+    A git that was killed leaves locks on refs, which hold this up for a while and nothing else.
+    """
+    with suppress(EnvironmentFailedError, BusyError, OSError):
+        clear_away(workspace, place)
+        return True
+    return False

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from wfledger.core.documents import Failure, Result, Task
 from wfledger.errors import EnvironmentFailedError, StaleError, WfledgerError
 from wfledger.run.attempts import worktrees
-from wfledger.run.attempts.attempt import clear_away
+from wfledger.run.attempts.attempt import clear_if_able
 from wfledger.run.attempts.claims import Claim, held_entry, release
 from wfledger.run.attempts.closing import as_said, close, failure
 from wfledger.run.attempts.envelope import parse_envelope
@@ -174,7 +174,7 @@ def _ending(
         held(workspace, task_id, token)
         raise
     for place in filter(None, cleared):
-        clear_away(workspace, place)
+        clear_if_able(workspace, place)
 
 
 def with_work(

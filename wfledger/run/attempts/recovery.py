@@ -4,8 +4,6 @@ Before a task may be offered again on this machine every process of the old atte
 work is under a ref (WFL-REC-012). One process recovers an attempt at a time, by a lock.
 """
 
-from contextlib import suppress
-
 from wfledger import faults
 from wfledger.core.documents import Hold, Result, Task
 from wfledger.core.statuses import Actor, Status
@@ -17,7 +15,7 @@ from wfledger.errors import (
     WfledgerError,
 )
 from wfledger.run.attempts import worktrees
-from wfledger.run.attempts.attempt import Report, clear_away
+from wfledger.run.attempts.attempt import Report, clear_if_able
 from wfledger.run.attempts.claims import closed
 from wfledger.run.attempts.closing import close, failure
 from wfledger.run.attempts.commanding import tag_for
@@ -171,7 +169,7 @@ def _hand_on(workspace: Workspace, task: Task, owner: Owner, name: str) -> bool:
         return False  # it was ended meanwhile
     is_kept = result.failure is not None and result.failure.failure_class == "lost"
     if place is not None and is_kept and not inhabited(place.folder):
-        clear_away(workspace, place)
+        clear_if_able(workspace, place)
     return True
 
 
@@ -206,9 +204,7 @@ def sweep_worktrees(workspace: Workspace) -> int:
         if not _is_swept(workspace, place.name) or inhabited(place.folder):
             continue  # who still works in one whose lease ran out must not find it gone
         if _is_kept(workspace, place, task_id, attempt):
-            with suppress(EnvironmentFailedError, OSError):  # what stays, `doctor` names
-                clear_away(workspace, place)
-                count += 1
+            count += clear_if_able(workspace, place)  # what stays, `doctor` names
     return count
 
 

@@ -12,7 +12,7 @@ from wfledger.core.documents import Result, Task
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import BusyError, StaleError, TransitionError
 from wfledger.run.attempts import worktrees
-from wfledger.run.attempts.attempt import clear_away
+from wfledger.run.attempts.attempt import clear_if_able
 from wfledger.run.attempts.closing import close, failure
 from wfledger.run.attempts.commanding import tag_for
 from wfledger.run.attempts.keeping import keep_what_is_left, with_kept
@@ -87,7 +87,7 @@ def end_from_here(workspace: Workspace, task: Task, reason: str) -> None:
         result = result.but(confined=worktrees.confined(workspace, place, task))
     close(workspace, result, by="person", actor=Actor.FINDER)
     if place is not None:
-        clear_away(workspace, place)
+        clear_if_able(workspace, place)
 
 
 def stop_run(workspace: Workspace, run_id: str, *, reason: str = "") -> list[str]:
