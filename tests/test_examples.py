@@ -181,7 +181,7 @@ def test_demo_refuses_a_folder_that_is_not_empty(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "full").iterdir()) == ["file"]
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("plan", sorted(EXAMPLES.glob("*/plan.*")), ids=lambda p: p.parent.name)
 def test_example_plans_check(plan: Path, tmp_path: Path) -> None:
     assert run_cli("check", str(plan), cwd=tmp_path).status == 0

@@ -116,6 +116,7 @@ def test_without_a_ledger_every_verb_says_so_and_makes_nothing(tmp_path: Path, v
     assert contents(root) == before
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.requirement("WFL-CLI-001")
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if "r.a" in verb])
 def test_verbs_refuse_a_task_that_is_not_there(tmp_path: Path, verb: str) -> None:
@@ -333,7 +334,7 @@ CASES = [("plan.json", name) for name in DOCUMENTS] + [("plan.yaml", name) for n
 
 @pytest.mark.requirement("WFL-CLI-001")
 @pytest.mark.requirement("WFL-CLI-003")
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("file", "name"), CASES)
 def test_plan_that_is_none_is_refused_and_leaves_nothing(
     tmp_path: Path, file: str, name: str
@@ -361,6 +362,7 @@ def test_what_is_no_file_is_no_plan(tmp_path: Path) -> None:
         assert done.status in {2, 7}, (path, done)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("raw", [b"{", b"[]", b'{"status": 3}', b"[" * 100_000, b"x" * 2_000_000])
 def test_result_that_is_none_is_not_handed_in(tmp_path: Path, raw: bytes) -> None:
     root = make_repo(tmp_path / "repo", FILES)
@@ -408,7 +410,7 @@ STRAYS: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(24)
 @pytest.mark.parametrize("status", ["waiting", "pending", "blocked"])
 @pytest.mark.parametrize("kind", STRAYS)
 def test_stray_among_the_tasks_disturbs_nobody_and_is_named(
@@ -429,6 +431,7 @@ def test_stray_among_the_tasks_disturbs_nobody_and_is_named(
     assert any("stray" in str(finding["subject"]) for finding in found["findings"]), found
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("pattern", ["../x", ".wfledger", "a\\b"])
 def test_task_put_in_by_hand_with_a_scope_that_is_none_stops_no_other(
     tmp_path: Path, pattern: str

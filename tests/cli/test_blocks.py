@@ -59,7 +59,7 @@ RUN_INTO: Mapping[str, tuple[dict[str, Any], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("code", RUN_INTO)
 def test_command_of_a_block_moves_its_task(terminal: Terminal, code: str) -> None:
     fields, verb = RUN_INTO[code]
@@ -70,6 +70,7 @@ def test_command_of_a_block_moves_its_task(terminal: Terminal, code: str) -> Non
     assert terminal.task(f"{run}.one").block is None
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("path", ["-x", "back\\slash"])
 def test_path_that_no_pattern_can_name_is_mended_by_hand(terminal: Terminal, path: str) -> None:
     run = terminal.run(
@@ -142,7 +143,7 @@ def target_rewound(terminal: Terminal) -> str:
     return task_id
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(
     ("make", "code", "verb"),
     [

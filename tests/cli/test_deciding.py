@@ -210,6 +210,7 @@ def test_widen_of_unfinished_work_tries_again_and_lands_nothing_half(terminal: T
     assert terminal.task(f"{run}.one").attempt == 2
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("pattern", ["../x", "/etc", "a\\b"])
 def test_widen_by_what_is_no_pattern_changes_nothing(terminal: Terminal, pattern: str) -> None:
     run = terminal.run({"id": "one", "command": "echo 1 > x", "write": ["src"]}, status=10)

@@ -132,6 +132,7 @@ USER_GIT = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", USER_GIT)
 def test_user_git_beside_a_ledger_harms_nothing(ws: Workspace, name: str) -> None:
     commit(ws.main, {"src/app.py": "VALUE = 2\n"})

@@ -26,6 +26,7 @@ def test_held_consumer_waits_for_a_person(terminal: Terminal) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("how", ["blocked", "cancelled"])
 def test_consumer_goes_on_without_what_is_skipped(terminal: Terminal, how: str) -> None:
     line = 'cp "$WFLEDGER_INPUTS/missing.json" src/missing && ls "$WFLEDGER_INPUTS" > src/inputs'

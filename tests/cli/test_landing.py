@@ -71,6 +71,7 @@ def test_conflict_moves_nothing(terminal: Terminal) -> None:
     assert (terminal.root / "src/app.py").read_text() == "mine\n"
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.requirement("WFL-LAND-042")
 @pytest.mark.parametrize(
     ("files", "named"),

@@ -116,6 +116,7 @@ def test_completed_work_lands_in_the_foreground(terminal: Terminal) -> None:
     assert not held.folder.exists()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("files", "fields", "status", "code", "said"),
     [
@@ -280,6 +281,7 @@ def test_task_can_be_given_back_when_its_worktree_is_gone(terminal: Terminal) ->
 VERBS = ["heartbeat", "complete", "complete --queue", "fail --reason x", "release"]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("when", ["wrong token", "no token", "handed on", "over", "done"])
 def test_zombie_gets_4_at_every_verb_and_changes_nothing(terminal: Terminal, when: str) -> None:
     held = writer(terminal)

@@ -71,6 +71,7 @@ def test_lease_of_a_claimer_is_over_only_when_he_has_not_renewed(zombie: Zombie)
     assert observe(zombie.workspace, zombie.clock, LEASE_S + 1) == 1
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.requirement("WFL-CLAIM-020")
 @pytest.mark.requirement("WFL-CLAIM-024")
 @pytest.mark.parametrize("verb", ["heartbeat", "complete", "fail --reason no", "release"])
@@ -92,6 +93,7 @@ def test_zombie_is_refused_with_a_sentence_and_its_late_work_is_kept(
     assert files_at(root, kept)["src/app.py"] == "A = 'early'"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.requirement("WFL-CLAIM-024")
 @pytest.mark.parametrize("verb", ["complete", "fail --reason no", "release"])
 def test_late_work_in_a_worktree_that_was_left_is_kept_under_another_name(

@@ -50,6 +50,7 @@ def test_implementation_answers_as_the_vector_says(case: dict[str, Any]) -> None
     assert vectors.agrees(case["when"], case["then"], vectors.answer(case["when"]))
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "case", [case for _, case in CASES if case["when"]["op"] == "read"], ids=lambda case: case["id"]
 )

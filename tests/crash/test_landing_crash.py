@@ -120,7 +120,7 @@ def test_every_point_of_a_landing_is_crashed_at() -> None:
 
 @pytest.mark.requirement("WFL-LAND-010")
 @pytest.mark.requirement("WFL-LAND-021")
-@pytest.mark.sampled(24)
+@pytest.mark.sampled(48)
 @pytest.mark.parametrize(("scene", "point"), CASES)
 def test_landing_killed_at_a_point_of_its_own_is_made_good(
     tmp_path: Path, scene: Scene, point: str
@@ -131,7 +131,7 @@ def test_landing_killed_at_a_point_of_its_own_is_made_good(
 
 
 @pytest.mark.requirement("WFL-REC-001")
-@pytest.mark.sampled(24)
+@pytest.mark.sampled(48)
 @pytest.mark.parametrize(("scene", "point"), CASES)
 def test_landing_that_fails_at_a_point_of_its_own_is_put_off_and_made_good(
     tmp_path: Path, scene: Scene, point: str

@@ -179,6 +179,7 @@ def test_need_that_nobody_meets_waits_with_the_reason(tmp_path: Path) -> None:
 ON_FAILURE = {"hold": (10, "waiting"), "skip_continue": (9, "done"), "abort": (1, "cancelled")}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.requirement("WFL-STATUS-028")
 @pytest.mark.requirement("WFL-CLI-006")
 @pytest.mark.parametrize("kind", ON_FAILURE)

@@ -64,6 +64,7 @@ def sources() -> tuple[Source, ...]:
     return tuple(found)
 
 
+@cache
 def imports_of(source: Source) -> list[Import]:
     """Return every import in *source*, also those inside functions."""
     top = set(map(id, source.tree.body))

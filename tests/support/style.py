@@ -77,7 +77,7 @@ def _definitions(
     node: ast.AST, prefix: str, *, public: bool
 ) -> Iterator[tuple[str, _Definition, bool]]:
     """Yield (dotted name, definition, whether it is public) for everything inside *node*."""
-    for child in ast.iter_child_nodes(node):
+    for child in _statements(node):
         if not isinstance(child, (*_FUNCTIONS, ast.ClassDef)):
             yield from _definitions(child, prefix, public=public)
             continue
@@ -87,6 +87,12 @@ def _definitions(
         yield prefix + child.name, child, shown and not special
         inside = shown and isinstance(child, ast.ClassDef)
         yield from _definitions(child, f"{prefix}{child.name}.", public=inside)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what stands directly in a statement; expressions hold neither blocks nor definitions."""
+    for name in ("body", "handlers", "orelse", "finalbody", "cases"):
+        yield from getattr(node, name, ())
 
 
 def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, where: str) -> Function:
@@ -109,8 +115,8 @@ def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, where: str) -> Funct
 
 def _depth(node: ast.AST, level: int = 0) -> int:
     deepest = level
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, (*_FUNCTIONS, ast.ClassDef, ast.Lambda)):
+    for child in _statements(node):
+        if isinstance(child, (*_FUNCTIONS, ast.ClassDef)):
             continue
         # "elif" is an If alone in orelse; it is no deeper than the If it belongs to.
         chained = isinstance(node, ast.If) and isinstance(child, ast.If) and [child] == node.orelse

@@ -129,6 +129,7 @@ def test_rivals_build_upon_each_other(repo: Path, history: History) -> None:
     assert _refs(history) == {history.tip()}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("point", "there"), [("objects", False), ("moved", True)])
 def test_a_crash_in_a_commit_leaves_all_or_nothing(
     repo: Path, history: History, point: str, there: bool

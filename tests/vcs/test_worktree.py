@@ -122,6 +122,7 @@ def _remove_in_child(repo: str, path: str) -> None:
     remove(Repository.discover(Path(repo)), Path(path))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("point", ["branch", "registered", "filled"])
 def test_a_crash_while_adding_is_made_good(repo: Path, path: Path, base: str, point: str) -> None:
     faults = {"WFLEDGER_FAULTS": f"kill:worktree.add.{point}"}
@@ -131,6 +132,7 @@ def test_a_crash_while_adding_is_made_good(repo: Path, path: Path, base: str, po
     assert _is_whole(repo, path, base)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("point", ["marked", "emptied"])
 def test_a_crash_while_removing_is_made_good(repo: Path, path: Path, base: str, point: str) -> None:
     _add(repo, path, base)

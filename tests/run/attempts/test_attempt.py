@@ -101,7 +101,7 @@ BAD_RESULTS = {
 
 
 @pytest.mark.requirement("WFL-RESULT-005")
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("kind", BAD_RESULTS)
 def test_result_file_that_is_none_fails_the_attempt_with_a_reason(
     tmp_path: Path, kind: str
@@ -280,6 +280,7 @@ def test_limit_ends_a_worker_with_its_class_and_its_work_kept(tmp_path: Path, ki
     assert files_at(workspace.main, KEPT)["src/a.txt"] == "half"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("command", ["exit 3", "exit 75", "kill -9 $$"])
 def test_work_of_an_attempt_that_failed_is_kept(tmp_path: Path, command: str) -> None:
     workspace = make_workspace(tmp_path, FILES)
@@ -300,6 +301,7 @@ def test_program_that_is_not_there_is_trouble_of_the_environment(tmp_path: Path)
 # -- trouble of the machine ------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "point", ["worktree.remove.marked", "worktree.removed", "history.commit.objects", "commit.rotated"]
 )
@@ -327,6 +329,7 @@ def test_work_that_cannot_be_kept_stays_in_its_worktree_until_it_is(
     assert files_at(workspace.main, KEPT)["src/a.txt"] == "1"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("point", ["engine.claimed", "attempt.placed", "attempt.kept"])
 def test_ledger_that_cannot_be_written_ends_the_run_which_goes_on_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str

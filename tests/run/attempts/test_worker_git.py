@@ -44,7 +44,7 @@ GIT_PLAY: Mapping[str, tuple[str, dict[str, str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("play", GIT_PLAY)
 def test_files_as_they_are_count_whatever_was_done_with_git(tmp_path: Path, play: str) -> None:
     workspace = make_workspace(tmp_path, FILES)
@@ -78,6 +78,7 @@ DELETES = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("how", DELETES)
 def test_worktree_that_its_worker_deleted_fails_the_attempt_and_keeps_its_commits(
     tmp_path: Path, how: str
@@ -127,7 +128,7 @@ REFUSED = {
 }  # fmt: skip
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_no_branch_should_hold_never_lands(tmp_path: Path, kind: str) -> None:
     workspace = make_workspace(tmp_path, FILES)

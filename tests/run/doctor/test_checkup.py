@@ -93,7 +93,7 @@ def test_setting_that_does_nothing_is_named(ws: Workspace) -> None:
 
 
 @pytest.mark.requirement("WFL-REC-022")
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("name", PLANTS)
 def test_departure_is_found_repaired_and_gone(ws: Workspace, name: str) -> None:
     plant = PLANTS[name]

@@ -178,6 +178,7 @@ def test_gate_of_a_merger_that_died_is_ended_before_the_next_runs(tmp_path: Path
     assert_landed_once(workspace, task)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", ["gate", "verify"])
 def test_verdicts_that_are_remembered_are_bounded(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch

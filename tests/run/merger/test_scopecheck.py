@@ -79,7 +79,7 @@ def _said(landing: Blocked) -> set[str]:
 
 @pytest.mark.requirement("WFL-LAND-004")
 @pytest.mark.requirement("WFL-RESULT-025")
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("case", REFUSED)
 def test_result_is_blocked_with_every_violation(workspace: Workspace, case: str) -> None:
     files, expected = REFUSED[case]
