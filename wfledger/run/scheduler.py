@@ -263,8 +263,11 @@ class _Pass:
 
     def _unwanted(self, task: Task, gone: Collection[str]) -> str | None:
         """Return why nobody waits for *task* any longer, or None; *gone* are controllers."""
+        run = self._runs.get(task.run)
+        # What has failed says why the run aborts.
+        tells = task.block is not None and run is not None and run.state == "aborted"
         for above in (task.spec.parent, task.spec.candidate_of):
-            if above in gone:
+            if above in gone and not tells:
                 return f"{above} was cancelled"
         if task.spec.verifies is None or is_wanted(self._workspace, task):
             return None

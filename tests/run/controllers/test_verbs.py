@@ -21,6 +21,7 @@ from wfledger.run.looks.board import Board
 from wfledger.run.looks.explain import explain
 from wfledger.run.looks.overview import overview
 from wfledger.run.pausing import set_paused
+from wfledger.run.replay.replaying import replay
 from wfledger.run.ticking import tick_once
 from wfledger.run.workspace import Workspace
 
@@ -64,6 +65,37 @@ def test_what_a_cancelled_controller_has_started_is_cancelled(tmp_path: Path) ->
     step(workspace)
     assert set(statuses(workspace).values()) == {"cancelled"}
     assert drive(workspace).verdict.state == "failed"
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-REUSE-030")
+def test_controller_that_was_given_up_is_replayed_as_far_as_it_came(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    controller(
+        workspace, "loop", kind="loop_until", bound=3, condition="false",
+        body=(sequence("all", leaf("bad", "false", on_failure="hold"), leaf("two", "true")),),
+    )  # fmt: skip
+    drive(workspace)
+    assert replay(workspace, workspace.ledger.run(RUN)).divergences == ()
+    people.cancel(workspace, LOOP)
+    step(workspace)
+    told = replay(workspace, workspace.ledger.run(RUN))
+    assert (told.decisions, told.divergences) == (1, ())
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-CTRL-017")
+def test_what_aborted_a_run_stays_to_be_seen(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    controller(
+        workspace, "loop", kind="loop_until", bound=3, condition="false",
+        body=(leaf("bad", "false", on_failure="abort"), leaf("two", "true")),
+    )  # fmt: skip
+    assert drive(workspace).verdict.state == "failed"
+    step(workspace)
+    assert statuses(workspace) == {
+        LOOP: "cancelled", f"{LOOP}.1.bad": "blocked", f"{LOOP}.1.two": "cancelled",
+    }  # fmt: skip
 
 
 def test_group_takes_its_members_along(tmp_path: Path) -> None:

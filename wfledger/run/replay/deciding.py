@@ -77,7 +77,7 @@ class Replay:
         now = self.task.but(control=None, answers=(), missing=())
         for _ in range(_STEPS):
             waited = (*now.spec.after, *(now.control.on if now.control else ()))
-            if not self._reach(waited):
+            if not self._reach(waited) or self._was_cut_off(now):
                 return self.done
             move = self._ask(now)
             self.done.decisions += 1
@@ -104,6 +104,18 @@ class Replay:
                 return False
             self.clock.reach(moment)
         return True
+
+    def _was_cut_off(self, now: Task) -> bool:
+        """Whether it came as far as *now* and was given up: what would have come next is unknown.
+
+        That is no decision of its own, by whoever it was.
+        """
+        block = self.task.block
+        given_up = block is not None and block.code == "dependency_cancelled"
+        if self.status is not Status.CANCELLED and not given_up:
+            return False
+        recorded, state = (one.control or ControlState() for one in (self.task, now))
+        return recorded.step == state.step and _decided(recorded) == _decided(state)
 
     def _ask(self, now: Task) -> Move:
         names = (*now.spec.after, *(now.control.on if now.control else ()))
@@ -203,6 +215,11 @@ class Replay:
         self.done.divergences.append(
             Divergence(self.task.id, kind, message, _plain(recorded), _plain(now))
         )
+
+
+def _decided(state: ControlState) -> dict[str, Any]:
+    """Return what was recorded but for what people have a part in."""
+    return {name: _plain(value) for name, value in state.facts.items() if name not in _OF_PEOPLE}
 
 
 def _work(spec: TaskSpec) -> tuple[str, frozenset[str], frozenset[str]]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from wfledger.clock import Clock, parse_iso
+from wfledger.core.graph import Standing
 from wfledger.core.statuses import Status
 from wfledger.run.money.spending import Spending, Used
 from wfledger.run.workspace import Workspace
@@ -93,6 +94,6 @@ def settled_at(workspace: Workspace, name: str) -> str | None:
     task = entry.task
     if entry.status is Status.DONE and task.landed is not None:
         return task.landed.at
-    if entry.status in {Status.BLOCKED, Status.CANCELLED}:
+    if Standing.of(task, entry.status).failed_for_good:
         return task.attempts[-1].ended if task.attempts else task.created
     return None
