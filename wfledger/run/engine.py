@@ -32,6 +32,7 @@ from wfledger.run.attempts.requests import requested
 from wfledger.run.beating import Heart
 from wfledger.run.commit import commit_journal
 from wfledger.run.controllers.driving import step_through
+from wfledger.run.controllers.patience import Patience
 from wfledger.run.looks.notifying import Notifier
 from wfledger.run.looks.view import View, run_verdict
 from wfledger.run.merger.landings import Landings
@@ -112,6 +113,7 @@ class Engine:
         self._slots = Slots(workspace, self.slots, heart=self._heart)
         self._shut = breakers.Sight(workspace, report)
         self._scheduler = Scheduler(workspace)
+        self._patience = Patience(workspace.clock)
         self._running: dict[str, _Running] = {}
         #: Set when there may be something to do before the next tick is due.
         self.wake = threading.Event()
@@ -190,7 +192,9 @@ class Engine:
 
     def _step_through(self) -> Step:
         look = partial(self._scheduler.step, slots=self._slots.count, only=self.run_id)
-        return step_through(self.workspace, look, self._report, asks=not self.draining)
+        return step_through(
+            self.workspace, look, self._report, asks=not self.draining, patience=self._patience
+        )
 
     def _land_due(self) -> None:
         self._landings.start(self._scheduler.tasks(Status.MERGING, run=self.run_id))

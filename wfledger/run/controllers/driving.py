@@ -17,6 +17,7 @@ from wfledger.core.graph import Readiness
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import (
     BusyError,
+    EnvironmentFailedError,
     InvalidDocumentError,
     NotFoundError,
     PausedError,
@@ -28,6 +29,7 @@ from wfledger.run.attempts.keeping import Kept, with_kept
 from wfledger.run.controllers.admitting import admitted
 from wfledger.run.controllers.moves import Decide, Move, Note, Scene, Start, Stop, Wait
 from wfledger.run.controllers.parts import as_it_is
+from wfledger.run.controllers.patience import Patience
 from wfledger.run.refnames import keep_ref
 from wfledger.run.reuse.keying import Keyer
 from wfledger.run.scheduler import Step
@@ -67,31 +69,38 @@ Report = Callable[[str, str], None]
 
 
 def step_through(
-    workspace: Workspace, look: Callable[[], Step], report: Report, *, asks: bool = True
+    workspace: Workspace, look: Callable[[], Step], report: Report, *, asks: bool = True,
+    patience: Patience | None = None,
 ) -> Step:
     """Step until no controller has anything left to decide, for one may wait for another.
 
-    Without *asks* none is asked, since whoever steps begins nothing more.
+    Without *asks* none is asked, since whoever steps begins nothing more; see `advance` for
+    *patience*.
     """
+    patience = patience or Patience(workspace.clock)
     for _ in range(_ROUNDS):
         step = look()
         for name, sentence in step.adopted:
             report(name, sentence)
         due = step.controls if asks else []
-        if not advance(workspace, due, report) and not step.reusing:
+        if not advance(workspace, due, report, patience) and not step.reusing:
             break
     return step
 
 
 def advance(
-    workspace: Workspace, due: Sequence[tuple[Task, Readiness]], report: Report
+    workspace: Workspace, due: Sequence[tuple[Task, Readiness]], report: Report,
+    patience: Patience,
 ) -> bool:
     """Let each controller of *due* take its next step; returns whether anything has changed.
 
-    Durable on return.
+    Durable on return. One that this machine cannot ask now is reported and asked later, the others
+    go on; raises `EnvironmentFailedError` where that has happened with it again and again.
     """
     changed = False
     for task, found in due:
+        if not patience.allows(task.id):
+            continue
         scene = Scene(workspace, workspace.ledger.run(task.run), task, found.missing)
         try:
             move, tasks = _next_of(scene)
@@ -100,6 +109,12 @@ def advance(
             _apply(scene, move, tasks)
         except (StaleError, BusyError, PausedError):
             continue  # somebody else has gone on with it, or nothing may start now
+        except EnvironmentFailedError as error:
+            if not patience.wait(task.id):
+                raise
+            report(task.id, f"it is asked again later: {error.message}")
+            continue
+        patience.forget(task.id)
         changed = True
         if isinstance(move, Decide | Stop):
             report(task.id, move.sentence if isinstance(move, Decide) else move.reason)

@@ -14,7 +14,7 @@ from wfledger.run.workspace import Workspace
 _MODULE: Final = "wfledger.run.controllers.evaluator"
 #: Seconds of computing, and of waiting on a machine that has no time for it.
 _CPU_S: Final = 2
-_WALL_S: Final = 60.0
+_WALL_S: Final = 10.0
 #: Bytes of memory that it may ask the system for.
 _MEMORY: Final = 2**29
 

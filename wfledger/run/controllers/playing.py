@@ -19,7 +19,7 @@ _MODULE: Final = "wfledger.run.controllers.player"
 AT_ONCE: Final = 4
 #: Seconds of computing, and of waiting on a machine that has no time for it.
 _CPU_S: Final = 10
-_WALL_S: Final = 60.0
+_WALL_S: Final = 20.0
 #: Bytes of memory that the process may ask the system for, the heap of the script among them.
 _MEMORY: Final = 2**29
 
