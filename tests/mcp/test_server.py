@@ -70,14 +70,14 @@ def test_agent_takes_a_task_mends_what_is_refused_and_lands_it(terminal: Termina
             assert refused["reasons"][0]["paths"] == ["stray.txt"]
             write(folder, {"stray.txt": None, "src/app.py": "A = 2\n"})
             assert (await one("wf_complete", check_only=True))["checked"] == "passed"
-            done = await one("wf_complete", summary="A is two")
+            done = await one("wf_complete", summary="A is two", findings=[{"title": "it was one"}])
             assert (done["landing"], done["claim"], done["status"]) == ("done", "over", "done")
 
     drive(script)
     assert files_at(terminal.root, f"wf/{run}")["src/app.py"] == "A = 2"
     result = terminal.workspace.ledger.result(f"{run}.one", 1)
     assert result is not None
-    assert result.summary == "A is two"
+    assert (result.summary, result.findings) == ("A is two", ({"title": "it was one"},))
 
 
 @pytest.mark.long

@@ -8,7 +8,7 @@ envelope says when the agent has ended; closing it here would pull the worktree 
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from wfledger.core.records import canonical_json
 from wfledger.errors import EnvironmentFailedError, UsageError
@@ -19,13 +19,16 @@ from wfledger.run.liveness import has_runtime
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 
+#: What of an envelope an agent says by the fields of the call.
+_SAID: Final = ("summary", "status", "outputs", "findings", "handoffs")
+
 
 def complete(
     session: Session, workspace: Workspace, held: Kept, args: Mapping[str, Any], *,
     waiter: handing.Foreground,
 ) -> dict[str, Any]:  # fmt: skip
     """Check the work of *held*, hand it in and land it; returns what came of that."""
-    fields = {key: args[key] for key in ("summary", "status", "outputs") if key in args}
+    fields = {key: args[key] for key in _SAID if key in args}
     envelope = canonical_json({"status": "succeeded", **fields})
     by_runtime = has_runtime(workspace, workspace.ledger.get(held.task).task)
     checked = _checked(workspace, held, envelope, waiter, by_runtime=by_runtime)

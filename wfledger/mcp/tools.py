@@ -241,10 +241,13 @@ _ALL: Final = (
     Tool(
         wf_complete,
         "Hand in your work: checks scope and verification, then lands it. If reasons come back, "
-        "mend them and call again: the claim is kept. no_change needs a summary that says why.",
+        "mend them and call again: the claim is kept. no_change needs a summary that says why. "
+        "A review says outputs.verdict (passed or failed) or outputs.score. findings: "
+        "[{title, severity, path, line}]; handoffs: [{to_role, kind, payload}].",
         {
             "summary": _TEXT, "status": {"type": "string", "enum": ["succeeded", "no_change"]},
-            "outputs": {"type": "object"}, "check_only": {"type": "boolean"}, **_MINE,
+            "outputs": {"type": "object"}, "findings": {"type": "array"},
+            "handoffs": {"type": "array"}, "check_only": {"type": "boolean"}, **_MINE,
         },
     ),
     Tool(

@@ -15,7 +15,7 @@ from wfledger.errors import NotFoundError, StaleError, WfledgerError
 from wfledger.run.attempts import worktrees
 from wfledger.run.attempts.claims import held_entry
 from wfledger.run.attempts.expanding import children_of
-from wfledger.run.attempts.handed import landed_result
+from wfledger.run.attempts.handed import gather
 from wfledger.run.attempts.tenure import deadline_of
 from wfledger.run.hooks import claimed
 from wfledger.run.liveness import has_runtime
@@ -166,8 +166,9 @@ def _gates(workspace: Workspace, task: Task) -> list[str]:
 
 
 def _inputs(workspace: Workspace, producers: Sequence[str]) -> dict[str, str]:
-    results = {name: landed_result(workspace, name) for name in producers}
-    return {name: one.summary or "done" for name, one in results.items() if one is not None}
+    """Return what those before have said; of a controller also what it holds together has."""
+    results = gather(workspace, producers).results
+    return {name: one.summary or "done" for name, one in results.items()}
 
 
 def _attempt(one: Attempt) -> str:
