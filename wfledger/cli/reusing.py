@@ -73,6 +73,7 @@ def begun(
 
 def _say_spared(workspace: "Workspace", submission: "Submission") -> None:
     """Say how many results of the newest run of the same plan could be taken."""
+    from wfledger.core.documents import Run
     from wfledger.run.reuse.choosing import suggestion
     from wfledger.run.submit import target_branch
 
@@ -81,7 +82,10 @@ def _say_spared(workspace: "Workspace", submission: "Submission") -> None:
     except RepositoryError:  # submitting says so
         return
     found = suggestion(workspace, submission, base=start) if start is not None else None
-    if found is not None:
+    if isinstance(found, Run):
+        say(f"run {found.id} of the same plan has results; what could be taken: "
+            f"wfledger plan {submission.source} --diff {found.id}", err=True)  # fmt: skip
+    elif found is not None:
         run = found.runs[0]
         say(f"{found.reused} of {plural(found.work, 'result')} of run {run} could be taken: "
             f"--reuse {run}", err=True)  # fmt: skip

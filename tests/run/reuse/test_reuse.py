@@ -225,6 +225,7 @@ def test_run_starts_where_the_earlier_one_did_and_says_what_another_base_costs(
     first = run(repo, path)
     hinted = wf(repo, "run", path, "--yes", "--detach")
     assert f"1 of 1 result of run {first['run']} could be taken" in hinted.err
+    assert "--diff" not in hinted.err
     (repo / "src/app.py").write_text("VALUE = 2\n")
     git(repo, "commit", "-qam", "two")
     start_ = git(repo, "rev-parse", "main~1")

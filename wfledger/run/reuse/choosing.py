@@ -12,8 +12,8 @@ from wfledger.run.reuse.forecast import Forecast, forecast
 from wfledger.run.submit import Submission
 from wfledger.run.workspace import Workspace
 
-#: Tasks of an earlier run that a hint is worth reading.
-_HINTED: Final = 1000
+#: Tasks of an earlier run that are looked up for a hint; of a thousand it takes seconds.
+_HINTED: Final = 200
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,19 @@ def _cost(workspace: Workspace, runs: Sequence[Run], base: str) -> str | None:
     )
 
 
-def suggestion(workspace: Workspace, submission: Submission, *, base: str) -> Forecast | None:
+def suggestion(
+    workspace: Workspace, submission: Submission, *, base: str
+) -> Forecast | Run | None:
     """Return what the newest run of the same plan could spare, if that is anything.
 
-    A run that started from other files is not looked at, since this one is to start from *base*,
-    nor one of so many tasks that it would hold the start up; `plan --diff` looks at any.
+    A run that started from other files is not looked at, since this one is to start from *base*.
+    Of one of so many tasks that looking them up would hold the start up, the run itself is
+    returned; `plan --diff` looks at any.
     """
     run, repo = last_of(workspace, submission), workspace.repo
-    if run is None or len(run.tasks) > _HINTED or repo.tree_of(run.base) != repo.tree_of(base):
+    if run is None or repo.tree_of(run.base) != repo.tree_of(base):
         return None
+    if len(run.tasks) > _HINTED:
+        return run
     found = forecast(workspace, submission.plan, [run], base=base, role=submission.role)
     return found if found.reused else None
