@@ -32,7 +32,7 @@ ORDER: Final = ("target", "history", "git", "ledger", "sync", "trust", "provider
 #: filelock polls; this is the hand-off latency that a waiter pays (reliability: 0.05 costs 30 ms).
 POLL_S: Final = 0.001
 #: How long a live lock is tried before its holder counts as alive.
-_LOOK_S: Final = 0.02
+_LOOK_S: Final = 0.2
 _FIRST_PAUSE_S: Final = 0.000_05
 _CLOCK: Final = SystemClock()
 
