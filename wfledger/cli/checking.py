@@ -18,7 +18,7 @@ from wfledger.plans.checking import Checked
 from wfledger.plans.compiling import Plan
 from wfledger.plans.expand import expand_checked
 from wfledger.plans.picture import Picture, draw
-from wfledger.plans.problems import Problem
+from wfledger.plans.problems import REPORTED, Problem
 
 if TYPE_CHECKING:
     from wfledger.run.staffing import Staffed
@@ -80,8 +80,11 @@ def _looked_at(app: App, file: Path, *, several: bool, lenient: bool) -> _Looked
     checked = checked_source(source, app.clock, lenient=lenient).placed()
     staff = _staff(app, checked.plan) if checked.plan is not None else ()
     # Whether a document is sound does not depend on where it is checked: `run` refuses the rest.
-    of_place = (*_unstaffed(staff), *launch_problems(checked.plan))
-    checked = replace(checked, warnings=(*checked.warnings, *of_place))
+    of_place = (*launch_problems(checked.plan), *_unstaffed(staff))
+    left = max(0, len(of_place) - REPORTED)
+    checked = replace(
+        checked, warnings=(*checked.warnings, *of_place[:REPORTED]), omitted=checked.omitted + left
+    )
     return _Looked(source.name, checked, staff, named=several)
 
 

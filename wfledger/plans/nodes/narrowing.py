@@ -5,7 +5,7 @@ the plan through branch_sets to leaves. What the plan as a whole may use is kept
 bounds what nodes say, and is not repeated for each.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
@@ -153,11 +153,6 @@ class Allowed:
         """Tools of a model worker; None: those of its role."""
         return self.access.tools
 
-    @property
-    def network(self) -> bool | None:
-        """Whether its worker may reach the network; None: as its role says."""
-        return self.access.network
-
 
 @dataclass(frozen=True)
 class Narrowed:
@@ -169,6 +164,11 @@ class Narrowed:
     around: Mapping[Node, Around]
     #: What a node asks for and does not get, for the place where it stands in the order.
     problems: Mapping[Node, tuple[Problem, ...]]
+
+    def network(self, node: Node) -> bool | None:
+        """Whether the worker of *node*, and what it starts, may reach the network, if that is said."""
+        allowed = self.allowed.get(node)
+        return self.around[node].limit.network if allowed is None else allowed.access.network
 
 
 def of_plan(doc: SpecDoc) -> tuple[Around, list[Problem]]:
@@ -265,14 +265,14 @@ def not_enforced(doc: SpecDoc, tree: Tree, narrowed: Narrowed) -> list[Problem]:
     """Return a warning for each field that is accepted and does not do all that it says."""
     found = _of_bounds("the plan", doc.budget, whole=True)
     found += _of_network("the plan", doc.permissions)
-    found += _of_policy("the plan", doc.policy, "/model_policy", doc.nodes, narrowed)
+    found += _of_policy("the plan", doc.policy, "/model_policy", _prompted(doc.nodes, narrowed))
     for node in tree.nodes:
         if isinstance(node, Group | Leaf):
             found += _of_network(node.label, node.permissions)
         if isinstance(node, Group):
             found += _of_bounds(node.label, node.budget)
             where = join(node.pointer, "model_policy")
-            found += _of_policy(node.label, node.policy, where, (node,), narrowed)
+            found += _of_policy(node.label, node.policy, where, _prompted((node,), narrowed))
             if node.budget.names - {"max_parallel"}:
                 message = f"the budget of {node.label} holds for each leaf inside, not for all"
                 found.append(Problem("not_enforced", message, node.budget.pointer))
@@ -289,8 +289,10 @@ def _of_network(label: str, given: Permissions) -> list[Problem]:
     if "allow_network" not in given.names:
         return []
     message = (
-        f"`allow_network` of {label} is not enforced: a worker reaches the network if its role in "
-        "fleet.toml does"
+        f"`allow_network` of {label} grants nothing: its role in fleet.toml says who reaches the "
+        "network" if given.allow_network else
+        f'`allow_network` of {label} holds where fleet.toml says sandbox = "bwrap", and not for '
+        "an agent's program, which reaches its model"
     )
     return [Problem("not_enforced", message, join(given.pointer, "allow_network"))]
 
@@ -309,18 +311,22 @@ def _of_bounds(label: str, given: Bounds, *, whole: bool = False) -> list[Proble
 
 
 def _of_policy(
-    label: str, given: ModelPolicy, pointer: str, nodes: Sequence[Node], narrowed: Narrowed
+    label: str, given: ModelPolicy, pointer: str, allowed: Iterable[Allowed | None]
 ) -> list[Problem]:
-    """Say of a policy around nodes that it names no model, where a node inside has none either."""
+    """Say of a policy that it names no model, where one of the prompts inside has none either."""
     if given.model is not None or not (given.provider is not None or given.fallback_models):
         return []
+    if all(granted is None or granted.model is not None for granted in allowed):
+        return []
+    message = f"the model policy of {label} names no model: of what names none, its role's runs"
+    return [Problem("not_enforced", message, pointer)]
+
+
+def _prompted(nodes: Sequence[Node], narrowed: Narrowed) -> Iterator[Allowed | None]:
+    """Yield what each prompt inside of *nodes* may use."""
     for node in walk(nodes):
-        granted = narrowed.allowed.get(node)
-        starts = isinstance(node, Leaf | Reduce) and node.terms.starts_agent
-        if starts and granted is not None and granted.model is None:
-            message = f"the model policy of {label} names no model, nor does {node.label}"
-            return [Problem("not_enforced", message, pointer)]
-    return []
+        if isinstance(node, Leaf | Reduce) and node.terms.starts_agent:
+            yield narrowed.allowed.get(node)
 
 
 def _of_isolation(node: Leaf) -> list[Problem]:
