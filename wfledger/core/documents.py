@@ -125,6 +125,8 @@ class TaskSpec(Record):
     allow_no_change: bool = False
     #: `clone`: its worker gets a repository of its own, whatever fleet.toml says.
     isolation: Literal["clone"] | None = None
+    #: False: none is given to it where a sandbox can keep it away; absent: as its role has it.
+    network: Literal[False] | None = None
     #: Names of environment variables that the worker is given besides the standing list.
     env: tuple[str, ...] = ()
     limits: Limits = Limits()

@@ -21,7 +21,7 @@ VERSION: Final = "wf1"
 #: Fields of a spec that count as they are.
 COUNTED: Final = (
     "command", "prompt", "manual", "agent_type", "max_steps", "model", "allow_no_change", "probe",
-    "reduces", "sent_back",
+    "reduces", "sent_back", "network",
 )  # fmt: skip
 #: Fields that count as sets: their order says nothing.
 COUNTED_SETS: Final = ("requires", "tools", "write", "needs", "env", "deliverables")

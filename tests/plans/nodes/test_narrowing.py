@@ -18,6 +18,7 @@ from tests.plans.nodes.trees import (
 )
 from wfledger.core.routes import ModelPolicy
 from wfledger.core.usage import Budget
+from wfledger.plans.checking import check
 from wfledger.plans.nodes.model import walk
 from wfledger.plans.nodes.narrowing import Allowed, Around, read_around
 from wfledger.plans.nodes.rules import Resolved, resolve
@@ -55,7 +56,7 @@ def test_permissions_of_what_is_around_a_leaf_hold_for_it() -> None:
     assert found["w"].tools == ("read", "edit")
     assert found["w"].write == ("src/a",)
     assert found["free"].tools is None
-    assert {one.network for one in found.values()} == {False}
+    assert {one.access.network for one in found.values()} == {False}
 
 
 @pytest.mark.requirement("WFL-NODE-030")
@@ -194,6 +195,18 @@ def test_checks_of_the_plan_are_for_leaves_that_write_and_have_none() -> None:
     commands = {name: [check.command for check in one.verify] for name, one in found.items()}
     assert commands == {"a": [], "b": ["pytest"], "c": ["other"], "d": []}
     assert {one.on_failure for one in found.values()} == {"abort"}
+
+
+@pytest.mark.requirement("WFL-NODE-038")
+def test_what_no_network_surrounds_and_what_that_starts_has_none() -> None:
+    closed = {"allow_network": False}
+    inner = leaf("y", best_of=2, judge={"command": "true"})
+    asks = node("cond", "c", condition={"command": "true"}, then_nodes=[leaf("x"), inner], else_nodes=[])
+    checked = check(spec(parallel("p", leaf("a"), asks, permissions=closed), leaf("b")))
+    assert checked.plan is not None, checked.errors
+    every = {task.node: task.spec.network for task in checked.plan.every}
+    assert {name for name, network in every.items() if network is None} == {"b"}
+    assert {"a", "c", "c.asks", "c.then.x", "c.then.y.try1"} <= set(every)
 
 
 @pytest.mark.requirement("WFL-NODE-034")

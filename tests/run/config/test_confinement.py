@@ -33,6 +33,15 @@ def test_role_says_what_differs_from_the_defaults() -> None:
     assert fleet.confinement_for(PROMPT.but(role="nobody")) == fleet.confinement
 
 
+@pytest.mark.requirement("WFL-NODE-038")
+def test_task_without_network_has_none_where_a_sandbox_can_keep_it_away() -> None:
+    boxed = read('sandbox = "bwrap"')
+    for spec in (COMMAND, PROMPT.but(role="a")):
+        assert boxed.confinement_for(spec).network
+        assert not boxed.confinement_for(spec.but(network=False)).network
+        assert read().confinement_for(spec.but(network=False)) == Confinement()
+
+
 def test_role_may_leave_the_sandbox_of_the_defaults() -> None:
     fleet = read('sandbox = "bwrap"\nnetwork = false', 'sandbox = "none"')
     assert fleet.confinement_for(PROMPT) == Confinement(isolation="clone")

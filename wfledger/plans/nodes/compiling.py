@@ -148,6 +148,8 @@ class _Builder:
         own = self._compiled.name_of(node)
         name = name or own
         given = f"{node.id}{name.removeprefix(own)}"
+        if self._setting.narrowed.network(node) is False:
+            spec = spec.but(network=False)
         self._compiled.tasks[name] = CompiledTask(name, given, spec, kind_of(node))
 
     def _controller(self, control: Control, on_failure: str | None = None) -> TaskSpec:

@@ -166,7 +166,7 @@ class Narrowed:
     problems: Mapping[Node, tuple[Problem, ...]]
 
     def network(self, node: Node) -> bool | None:
-        """Whether the worker of *node*, and what it starts, may reach the network, if that is said."""
+        """Whether *node* and what it starts may reach the network; None: as their roles say."""
         allowed = self.allowed.get(node)
         return self.around[node].limit.network if allowed is None else allowed.access.network
 

@@ -135,6 +135,7 @@ def _asked(task: CompiledTask, after: Sequence[str]) -> Iterator[CompiledTask]:
             command=one.command, prompt=None if one.command is not None else one.prompt or "",
             role=one.role, probe=one.command is not None, agent_type="verifier",
             on_failure="skip_continue", parent=task.node, after=tuple(after),
+            network=task.spec.network,
         )  # fmt: skip
         yield CompiledTask(f"{task.node}.{label}", f"{task.given} {label}", spec, label)
 

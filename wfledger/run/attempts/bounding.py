@@ -25,6 +25,8 @@ def bounded(
     """Return a child's spec with what it has from its parent, and where it exceeds that one."""
     if not can_descend(mine):
         return spec, [f"nothing is started below {parent.id}: its depth is {mine.depth}"]
+    if parent.spec.network is False:
+        spec = spec.but(network=False)
     asked = authority_of(grounds, spec)
     tools = _granted(grounds, spec, mine)
     program = tools is None and not spec.manual and spec.control is None

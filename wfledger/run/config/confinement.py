@@ -51,6 +51,10 @@ class Confinement:
             raise ValueError("nobody has decided yet how it is kept apart")
         return self.sandbox
 
+    def without_network(self) -> "Confinement":
+        """Return the same with no network, where a sandbox can keep it away."""
+        return replace(self, network=False) if self.sandbox == "bwrap" else self
+
     def noted(self, isolation: Isolation) -> Confined:
         """Return what goes into the result of an attempt that was run so, in such a place."""
         return Confined(sandbox=self.settled, network=self.network, isolation=isolation)

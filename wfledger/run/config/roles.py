@@ -123,10 +123,13 @@ class Fleet:
     def confinement_for(self, spec: TaskSpec) -> Confinement:
         """Return how the worker of a task is kept apart; as the defaults say without its role."""
         wanted = spec.role or self.default_role
-        found = self.confinement
+        found, is_agent = self.confinement, False
         if spec.command is None:
             roles = [role for role in self.roles if role.name == wanted]
             found = roles[0].confinement if roles else found
+            is_agent = bool(roles) and roles[0].adapter is not None
+        if spec.network is False and not is_agent:  # an agent reaches its model
+            found = found.without_network()
         return replace(found, isolation="clone") if spec.isolation == "clone" else found
 
     def role(self, name: str | None) -> Role:

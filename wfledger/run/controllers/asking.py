@@ -54,7 +54,7 @@ def questions(
         "title": f"whether {scene.task.id} is answered yes", "agent_type": "verifier",
         "after": inputs, "inputs": inputs, "limits": Limits(wall_s=condition.timeout_s),
         "on_failure": "skip_continue", "priority": scene.task.spec.priority,
-        "env": scene.task.spec.env,
+        "env": scene.task.spec.env, "network": scene.task.spec.network,
     }  # fmt: skip
     values = _around(scene)
     if scene.control.kind == "loop_until":

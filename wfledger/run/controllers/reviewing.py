@@ -79,7 +79,7 @@ def _judge(scene: Scene, judge: Condition, number: int) -> TaskSpec:
         role=judge.role if prompt is not None else None, agent_type="verifier",
         after=task.spec.after or members, inputs=task.spec.inputs or members,
         limits=Limits(wall_s=judge.timeout_s), on_failure="skip_continue",
-        priority=task.spec.priority, env=task.spec.env,
+        priority=task.spec.priority, env=task.spec.env, network=task.spec.network,
     )  # fmt: skip
 
 

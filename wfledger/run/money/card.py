@@ -106,7 +106,9 @@ def card_for(plan: Plan, around: Circumstances) -> Card:
     agents = list(_agents(specs, around))
     workers = _workers(agents)
     boxed = around.fleet.confinement
-    starts = any(spec.command is not None for spec in specs)
+    reaches = any(
+        spec.command is not None and around.fleet.confinement_for(spec).network for spec in specs
+    )  # fmt: skip
     secrets = _secrets(specs, agents, around)
     asked = [
         Asked(one.prices, one.budget) for one in agents if one.confinement.network
@@ -119,7 +121,7 @@ def card_for(plan: Plan, around: Circumstances) -> Card:
         commands=_listed(text_of(spec.command) for spec in specs if spec.command is not None),
         checks=_listed(_checks(plan, specs, around)),
         sandbox=boxed.sandbox,
-        network=any(one.network for one in workers) or (starts and boxed.network),
+        network=any(one.network for one in workers) or reaches,
         secrets=secrets,
         unset=tuple(name for name in secrets if not _is_here(name)),
         cost=estimate(asked, plan.budget),

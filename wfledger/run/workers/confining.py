@@ -34,7 +34,8 @@ def confinement_of(fleet: Fleet, spec: TaskSpec) -> Confinement:
     if role is None or role.argv:
         return wanted
     if role.adapter is None:
-        return _of_model(fleet, spec, role)
+        found = _of_model(fleet, spec, role)
+        return found.without_network() if spec.network is False else found
     adapter = adapter_of(fleet, role)
     found = _decided(wanted, adapter)
     if found.sandbox == "own" and not adapter.shuts_itself_in:
