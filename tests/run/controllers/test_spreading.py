@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.controllers import controller, decided, leaf, look, sequence
-from tests.support.engines import drive, meet, note, noted
+from tests.support.engines import drive, meet, note, noted, statuses
 from tests.support.workspaces import RUN, add_task, make_workspace
 from wfledger.core.statuses import Status
+from wfledger.run import people
+from wfledger.run.replay.replaying import replay
 
 EXPAND = f"{RUN}.each"
 _LIST = """printf '{"status":"succeeded","outputs":{"items":["a b","c","d"]}}' > $WFLEDGER_RESULT_FILE"""
@@ -84,3 +86,26 @@ def test_many_items_are_waited_for_in_groups(tmp_path: Path) -> None:
     assert len(state.on) == 2
     begun = (*workspace.ledger.names(Status.WAITING), *workspace.ledger.names(Status.PENDING))
     assert len(begun) == 501 + 2 + 1
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-CTRL-018")
+def test_item_that_does_not_fit_is_named_and_another_list_can_be_given(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    controller(
+        workspace, "each", kind="expand", source="['fine', '..']", bound=9,
+        body=(leaf("one", "true", mode="read_write", file_scope=["src/{{item}}.txt"]),),
+    )  # fmt: skip
+    look(workspace)
+    block = workspace.ledger.get(EXPAND).task.block
+    assert block is not None
+    assert (block.code, block.facts["index"]) == ("expression", 1)
+    assert block.reason.startswith('item 1, "..", does not fit the template: ')
+    assert set(statuses(workspace)) == {EXPAND}
+    people.retry(workspace, EXPAND)
+    look(workspace)
+    assert workspace.ledger.get(EXPAND).task.block is not None
+    people.answer(workspace, EXPAND, '["fine", "too"]')
+    look(workspace)
+    assert set(statuses(workspace)) == {EXPAND, f"{EXPAND}.0.one", f"{EXPAND}.1.one"}
+    assert replay(workspace, workspace.ledger.run(RUN)).divergences == ()

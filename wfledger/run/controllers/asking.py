@@ -19,12 +19,15 @@ from wfledger.core.text import clean_line
 from wfledger.core.verification import is_pass
 from wfledger.plans.nodes.placeholders import fill_command, fill_text
 from wfledger.run.controllers.evaluating import Trouble, Worth, work_out
+from wfledger.run.controllers.lifting import LISTED
 from wfledger.run.controllers.moves import Scene, Stop
 from wfledger.run.controllers.recorded import list_of, truth_of, variables_for
 from wfledger.run.controllers.saying import asking, yes_or_no
 from wfledger.run.controllers.saying import said as answered
 
 _SOURCE: Final = "source"
+_LIST: Final = "answer with a JSON list of items"
+_REASON_CHARS: Final = 1000
 _HOW: Final = """## How you answer
 
 Change nothing. Write to the file named by $WFLEDGER_RESULT_FILE:
@@ -109,6 +112,16 @@ def items(scene: Scene, nodes: Mapping[str, str], **values: Any) -> list[Any] | 
     return listed
 
 
+def unfit(scene: Scene, why: str, facts: Mapping[str, Any]) -> Stop:
+    """Return the question to a person for items that cannot be begun: for other ones."""
+    state = asking(scene, _SOURCE)
+    kept = {name: value for name, value in state.facts.items() if name not in LISTED}
+    return Stop(
+        "expression", clean_line(f"{why}; {_LIST}", _REASON_CHARS), facts=facts,
+        command=f"wfledger answer {scene.task.id} '[\"ITEM\"]'", state=state.but(facts=kept),
+    )  # fmt: skip
+
+
 def undecided(scene: Scene, step: str | int, why: str) -> Stop:
     """Return the question to a person for a condition whose judge gave no answer at *step*."""
     return _stop(scene, str(step), "its condition", Trouble("unresolved", why))
@@ -158,10 +171,10 @@ def _verdict(scene: Scene, step: str | int, condition: Condition) -> bool | Stop
 def _stop(scene: Scene, step: str, text: str, trouble: Trouble) -> Stop:
     """Ask a person in place of *text*, which cannot be decided."""
     wanted = "yes" if step != _SOURCE else "'[\"ITEM\"]'"
-    how = "answer yes or no in its place" if step != _SOURCE else "answer with a JSON list of items"
+    how = "answer yes or no in its place" if step != _SOURCE else _LIST
     return Stop(
         code="question" if trouble.kind == "unresolved" else "expression",
-        reason=clean_line(f"`{text}` cannot be decided: {trouble.reason}; {how}", 1000),
+        reason=clean_line(f"`{text}` cannot be decided: {trouble.reason}; {how}", _REASON_CHARS),
         command=f"wfledger answer {scene.task.id} {wanted}",
         state=asking(scene, step),
     )

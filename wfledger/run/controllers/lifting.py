@@ -15,7 +15,7 @@ ASKS_NOTHING: Final = frozenset(
 #: What was asked for and has to be asked again, by someone else: facts of `choosing`.
 _ASKED: Final = ("questioned", "asked")
 #: What a source came to, where nothing was begun with it: facts of `spreading`.
-_LISTED: Final = ("items", "kept", "sha256", "values")
+LISTED: Final = ("items", "kept", "sha256", "values")
 
 
 def retried(workspace: Workspace, task: Task, *, has_more: bool = False) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def retried(workspace: Workspace, task: Task, *, has_more: bool = False) -> dict
         facts["turn"] = state.facts.get("turn", 1) + 1
         state = state.but(on=())
     elif control.kind == "expand" and state.step == 0:
-        facts = {name: value for name, value in facts.items() if name not in _LISTED}
+        facts = {name: value for name, value in facts.items() if name not in LISTED}
     return {"control": state.but(facts=facts)}
 
 

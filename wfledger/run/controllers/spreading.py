@@ -1,6 +1,7 @@
 """`expand`: makes a list when the run is there, and begins its template once for each item."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -8,6 +9,8 @@ from wfledger.core.control import Control
 from wfledger.core.documents import TaskSpec
 from wfledger.core.ids import child_id
 from wfledger.core.records import canonical_json
+from wfledger.core.text import clean_line
+from wfledger.errors import PlanError
 from wfledger.run.controllers import asking
 from wfledger.run.controllers.moves import Decide, Move, Note, Scene, Start, Stop
 from wfledger.run.controllers.parts import noted, sum_up, unfolded
@@ -17,6 +20,9 @@ _KEPT: Final = 65_536
 #: Items that a controller waits for itself; of more it waits for groups of so many, since a task
 #: has a bound (`bounds.TASK_BYTES`).
 _GROUP: Final = 500
+#: Of an item that does not fit, and problems that are shown of it.
+_ITEM_CHARS: Final = 200
+_SHOWN: Final = 10
 
 
 def spread(scene: Scene) -> Move:
@@ -67,15 +73,26 @@ def _begin(scene: Scene) -> Move:
     tasks: list[tuple[str, TaskSpec]] = []
     exits: list[str] = []
     for index, item in enumerate(items):
-        made = unfolded(
-            scene, str(index), scene.control.body, {"item": item, "index": index}
-        )
+        try:
+            made = unfolded(
+                scene, str(index), scene.control.body, {"item": item, "index": index}
+            )
+        except PlanError as error:
+            return _unfit(scene, index, item, error)
         tasks += made.tasks
         exits += made.exits
     groups = _grouped(scene, exits)
     ids = tuple(task_id for task_id, _ in groups) or tuple(exits)
     state = noted(scene).but(step=len(items), on=ids, exits=ids)
     return Start((*tasks, *groups), state, why=f"begins {len(items)} items")
+
+
+def _unfit(scene: Scene, index: int, item: Any, error: PlanError) -> Stop:
+    """Ask a person for another list, since the same one would be refused again."""
+    found = error.facts.get("errors") or error.facts.get("problems") or []
+    shown = clean_line(json.dumps(item, ensure_ascii=False), _ITEM_CHARS)
+    why = f"item {index}, {shown}, does not fit the template: {error.message}"
+    return asking.unfit(scene, why, {"index": index, "errors": found[:_SHOWN]})
 
 
 def _grouped(scene: Scene, exits: Sequence[str]) -> list[tuple[str, TaskSpec]]:
