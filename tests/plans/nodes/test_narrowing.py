@@ -222,6 +222,11 @@ def test_what_is_accepted_and_not_enforced_is_told() -> None:
     assert len(told(spec(parallel("p", leaf("a"), budget={"max_steps": 3, "max_parallel": 2})))) == 2
     assert told(spec(leaf("a"), promotion_policy={"require_teacher_review": True}))
     assert told(spec(leaf("a"), promotion_policy={"strategy": "best_score"}))
+    for said in (
+        {"model_policy": {"model": "m"}}, {"permissions": {"deny_all_tools": True}},
+        {"permissions": {"allowed_tools": ["read_file"]}},
+    ):
+        assert told(spec({"kind": "leaf", "spec": {"id": "a", "command": "true", **said}}))
     other = {"provider": "house"}
     assert told(spec(leaf("a"), model_policy=other))
     assert told(spec(leaf("a"), model_policy={"fallback_models": ["house/x"]}))

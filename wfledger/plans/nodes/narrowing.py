@@ -322,6 +322,17 @@ def _of_policy(
     return [Problem("not_enforced", message, pointer)]
 
 
+def _of_no_agent(node: Leaf | Reduce) -> Iterator[Problem]:
+    """Yield a warning for each thing that is said to an agent where none is started."""
+    why = f"has no effect in {node.label}, which starts no agent"
+    if node.policy != ModelPolicy():
+        yield Problem("not_enforced", f"`model_policy` {why}", join(node.pointer, "model_policy"))
+    given = node.permissions if isinstance(node, Leaf) else Permissions()
+    for name in ("allowed_tools", "deny_all_tools"):
+        if getattr(given, name):
+            yield Problem("not_enforced", f"`{name}` {why}", join(given.pointer, name))
+
+
 def _prompted(nodes: Sequence[Node], narrowed: Narrowed) -> Iterator[Allowed | None]:
     """Yield what each prompt inside of *nodes* may use."""
     for node in walk(nodes):
@@ -342,6 +353,8 @@ def _of_worker(node: Leaf | Reduce, allowed: Allowed) -> list[Problem]:
         names = ", ".join(quote(name) for name in allowed.access.unknown_tools[:5])
         message = f"{node.label} allows tools that wfledger does not know: {names}"
         found.append(Problem("not_enforced", message, node.pointer))
+    if not node.terms.starts_agent:
+        found.extend(_of_no_agent(node))
     named = node.policy.provider is not None or node.policy.fallback_models
     if named and allowed.model is None and node.terms.starts_agent:
         message = f"{node.label} names no model, nor does anything around it: its role's runs"
