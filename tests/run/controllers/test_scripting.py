@@ -19,6 +19,7 @@ from wfledger.core.statuses import Actor, Status
 from wfledger.run.attempts.claims import claim
 from wfledger.run.controllers import playing
 from wfledger.run.controllers.driving import step_through
+from wfledger.run.replay.replaying import replay
 from wfledger.run.scheduler import Scheduler
 from wfledger.run.workspace import Workspace
 from wfledger.store.locks import LiveLock
@@ -104,6 +105,21 @@ const fixed = await pipeline(plan.files,
   (_, name) => task({ label: "test", command: `grep -q fixed ${name}`, returns: "envelope" }));
 return fixed.map((one) => one.status);
 """
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-REUSE-030")
+def test_replay_of_a_script_that_logs_finds_the_same(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    add_script(workspace, """
+        export default async function () {
+          await parallel([() => task({label: "a", command: "exit 3"})]);
+          log("over");
+          return {};
+        }""")  # fmt: skip
+    drive(workspace)
+    assert decided(workspace, SCRIPT).outputs["log"][-1] == "over"
+    assert replay(workspace, workspace.ledger.run(RUN)).divergences == ()
 
 
 @pytest.mark.long

@@ -166,7 +166,8 @@ class Replay:
     # -- the end -----------------------------------------------------------------------------------
 
     def _compare_end(self, now: Task, move: Wait | Decide | Stop) -> None:
-        self._compare_facts(now.control or ControlState())
+        last = None if isinstance(move, Wait) else move.state
+        self._compare_facts(last or now.control or ControlState())
         if isinstance(move, Decide):
             self._compare_decision(move)
         elif isinstance(move, Stop):
