@@ -93,6 +93,15 @@ class Control(Record):
     otherwise: tuple[dict[str, Any], ...] = ()
     #: What body, condition and source name outside of the body: name in the plan -> task.
     outer: dict[str, Id] = Field(default={})
+    #: What surrounds the body and bounds it, as `plans.nodes.narrowing.Around.written` has it.
+    around: dict[str, Any] = Field(default={})
+    #: Values that fill in placeholders of the body, and that its questions see: of the item, or the
+    #: round, that the controller itself is part of.
+    values: dict[str, Any] = Field(default={})
+    #: Whether its plan was checked leniently; so is the body then.
+    lenient: bool = False
+    #: What reviews in the body choose by that say nothing of it.
+    reviews: Promotion | None = None
     #: loop_until: no round begins once the rounds before have used it up.
     budget: Budget | None = None
     time_s: Seconds | None = None

@@ -235,7 +235,7 @@ def test_values_of_the_surroundings_are_seen_by_controllers_inside(tmp_path: Pat
     workspace = make_workspace(tmp_path)
     one = scene(
         workspace, condition=Condition(expression="item.n == 2 && round == 3"),
-        args={"values": {"item": {"n": 2}, "round": 1}},
+        values={"item": {"n": 2}, "round": 1},
     )  # fmt: skip
     assert asking.answer(one, 3, {}, round=3) is True
 
@@ -248,11 +248,11 @@ def test_who_is_asked_is_given_values_and_the_results_that_there_are(tmp_path: P
     add_task(workspace, "tests")
     drive(workspace)
     about = (NODES["tests"], NODES["gone"])
-    values = {"values": {"item": {"name": "it's"}, "round": 7}}
-    probe = scene(workspace, condition=Condition(command="check {{item.name}}"), args=values)
+    values = {"item": {"name": "it's"}, "round": 7}
+    probe = scene(workspace, condition=Condition(command="check {{item.name}}"), values=values)
     ((_, spec),) = asking.questions(probe, 1, about=about)
     assert (spec.command, spec.inputs) == ("check 'it'\"'\"'s'", (NODES["tests"],))
-    judge = scene(workspace, condition=Condition(prompt="Round {{round}}?"), args=values)
+    judge = scene(workspace, condition=Condition(prompt="Round {{round}}?"), values=values)
     ((_, spec),) = asking.questions(judge, 1, about=about)
     assert spec.prompt is not None
     assert spec.prompt.startswith("Round 0?")

@@ -52,9 +52,8 @@ def unfold(
     The ids depend on names alone. Raises `PlanError` with every problem; what stands in the way of
     one node starts none.
     """
-    args = control.args if isinstance(control.args, dict) else {}
-    known = {**args.get("values", {}), **values}
-    findings = Findings(lenient=args.get("lenient") is True)
+    known = {**control.values, **values}
+    findings = Findings(lenient=control.lenient)
     filled = [
         fill_node(node, known, join("/nodes", place), findings.rules)
         for place, node in enumerate(body)
@@ -82,13 +81,12 @@ def _compiled(
     *, known: Mapping[str, Any], chained: bool,
 ) -> Compiled:  # fmt: skip
     """Return the nodes of a body as tasks; raises `PlanError`."""
-    args = control.args if isinstance(control.args, dict) else {}
-    around = read_around(args["around"]) if "around" in args else Around()
+    around = read_around(control.around) if control.around else Around()
     doc = shapes.read_spec({"goal": owner, "nodes": list(filled)}, findings)
     _raise(findings)
     if doc is None:
         raise AssertionError("an object is read, or says what is wrong")
-    doc = replace(doc, promotion=Promotion.model_validate(args.get("promotion", {})))
+    doc = replace(doc, promotion=control.reviews or Promotion())
     resolved = rules.resolve(
         doc, findings, around=around, outer=frozenset(control.outer), chained=chained
     )

@@ -217,7 +217,7 @@ class _Builder:
         outer = {
             name: task for name in outside_of(node) if (task := self._stands(name)) is not None
         }
-        common: dict[str, Any] = {"outer": outer, "args": self._args(node)}
+        common = {"outer": outer, **self._surroundings(node)}
         if isinstance(node, Loop):
             control = specs.loop_control(node, **common)
         elif isinstance(node, Cond):
@@ -226,18 +226,15 @@ class _Builder:
             control = specs.expand_control(node, **common)
         self._put(node, self._controller(control), tuple(dict.fromkeys(outer.values())))
 
-
-    def _args(self, node: Node) -> dict[str, Any]:
+    def _surroundings(self, node: Node) -> dict[str, Any]:
         """Return what `bodies.unfold` needs to know of the surroundings of a body."""
         setting = self._setting
-        args: dict[str, Any] = {
-            "around": setting.narrowed.around[node].written(), "lenient": setting.findings.lenient,
-        }  # fmt: skip
-        if setting.values:
-            args["values"] = dict(setting.values)
-        if setting.promotion != Promotion():
-            args["promotion"] = setting.promotion.model_dump(mode="json", exclude_defaults=True)
-        return args
+        return {
+            "around": setting.narrowed.around[node].written(),
+            "lenient": setting.findings.lenient,
+            "values": dict(setting.values),
+            "reviews": None if setting.promotion == Promotion() else setting.promotion,
+        }
 
 
 def contenders(node: Node) -> list[Node]:

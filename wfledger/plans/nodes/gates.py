@@ -81,7 +81,7 @@ class _Setter:
         self._put(gate, name, specs.gate_control(
             gate, members=tuple(mine), body=tuple(dict(node.raw) for node in again),
             outer={ref: self._compiled.name_of(level[ref]) for ref in wanted if ref in level},
-            args={"around": arounds[0], "lenient": self._setting.findings.lenient},
+            around=arounds[0], lenient=self._setting.findings.lenient,
         ))  # fmt: skip
 
     def _at_start(self, gate: GateDoc, name: str, mine: Sequence[str]) -> None:

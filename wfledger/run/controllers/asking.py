@@ -59,7 +59,7 @@ def questions(
         "on_failure": "skip_continue", "priority": scene.task.spec.priority,
         "env": scene.task.spec.env, "network": scene.task.spec.network,
     }  # fmt: skip
-    values = _around(scene)
+    values = dict(scene.control.values)
     if scene.control.kind == "loop_until":
         values["round"] = scene.state.step
     if condition.command is not None:
@@ -137,15 +137,9 @@ def _work_out(
     scene: Scene, text: str, nodes: Mapping[str, str], values: Mapping[str, Any]
 ) -> Worth | Trouble:
     known = {**scene.control.outer, **nodes}
-    seen = {**_around(scene), **values}
+    seen = {**scene.control.values, **values}
     variables = variables_for(scene.workspace, scene.run, text, nodes=known, values=seen)
     return work_out(scene.workspace, text, variables)
-
-
-def _around(scene: Scene) -> dict[str, Any]:
-    """Return the values of what the controller is part of: an item, or a round."""
-    args = scene.control.args
-    return dict(args.get("values", {})) if isinstance(args, dict) else {}
 
 
 def _verdict(scene: Scene, step: str | int, condition: Condition) -> bool | Stop | None:
