@@ -257,12 +257,7 @@ class _Second:
         flow = Flow(self._tree, self._edges, chained=self._chained)
         circles = flow.circles()
         ahead = [edge.reference for edge in flow.forward()] if circles else []
-        asked = any(reference.field in {"condition", "source"} for reference in ahead)
         for circle in circles:
             message = f"results wait for each other: {references.shown_circle(circle)}"
-            where = circle.edge.reference.pointer
-            if asked:
-                self._findings.error("dependency_cycle", message, where)
-            else:
-                self._findings.strictly("dependency_cycle", message, where)
+            self._findings.strictly("dependency_cycle", message, circle.edge.reference.pointer)
         self._dropped.extend(ahead)
