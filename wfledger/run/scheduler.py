@@ -26,7 +26,7 @@ from wfledger.core.policy import Policy
 from wfledger.core.routes import NoRoute
 from wfledger.core.scopes import parse_all
 from wfledger.core.statuses import Actor, Status
-from wfledger.errors import InvalidPatternError, StaleError, TransitionError
+from wfledger.errors import InvalidPatternError, LedgerDamagedError, StaleError, TransitionError
 from wfledger.run.byhand.editing import adopt_edits
 from wfledger.run.delivering import Deliveries
 from wfledger.run.guard import vouching
@@ -35,7 +35,7 @@ from wfledger.run.liveness import Observations
 from wfledger.run.looks.view import Cache, View
 from wfledger.run.merger.verifiers import end_unwanted, is_wanted
 from wfledger.run.money.caps import Cap, capped
-from wfledger.run.pausing import pause_of
+from wfledger.run.pausing import alarm_of, pause_of
 from wfledger.run.stuck import waiting_on_person
 from wfledger.run.workers.routing import Router
 from wfledger.run.workspace import Workspace
@@ -94,8 +94,17 @@ class Scheduler:
         return Reuser(self._workspace)
 
     def take_in(self) -> tuple[tuple[str, str], ...]:
-        """Take in what was done by files since the last look (WFL-CLAIM-053); see `Adopter`."""
-        return tuple(self._adopter.step())
+        """Take in what was done by files since the last look (WFL-CLAIM-053); see `Adopter`.
+
+        It waits where the history that tells it was moved by a worker (WFL-REC-032).
+        """
+        try:
+            return tuple(self._adopter.step())
+        except LedgerDamagedError:
+            busy = self._workspace.ledger.names(Status.IN_PROGRESS)
+            if alarm_of(self._workspace) is None and not busy:
+                raise
+            return ()
 
     def look(self, runs: Iterable[Run] | None = None) -> View:
         """Return where tasks of the open runs stand."""
@@ -246,8 +255,8 @@ class _Pass:
     def drop_unwanted(self) -> None:
         """Give up what nobody waits for any longer.
 
-        That are verifiers (WFL-RESULT-047), and what a cancelled controller has started
-        (WFL-CTRL-017).
+        That are verifiers (WFL-RESULT-047), what a cancelled controller has started
+        (WFL-CTRL-017), and what one has asked that is done (WFL-CTRL-022).
         """
         cancelled = self._view.tasks[Status.CANCELLED]
         gone = {task.id for task in cancelled if task.spec.control is not None}
@@ -256,9 +265,10 @@ class _Pass:
                 why = self._unwanted(task, gone)
                 if why is None:
                     continue
+                hold = Hold(code="superseded", reason=why) if self._is_decided(task) else None
                 if status is Status.IN_PROGRESS:
                     end_unwanted(self._workspace, task, why)
-                elif self._try_move(task.id, Status.CANCELLED, why=why, block=None, hold=None):
+                elif self._try_move(task.id, Status.CANCELLED, why=why, block=None, hold=hold):
                     self._view.tasks[status].remove(task)
 
     def _unwanted(self, task: Task, gone: Collection[str]) -> str | None:
@@ -269,9 +279,18 @@ class _Pass:
         for above in (task.spec.parent, task.spec.candidate_of):
             if above in gone and not tells:
                 return f"{above} was cancelled"
+        if self._is_decided(task):
+            return f"{task.spec.parent} is decided"
         if task.spec.verifies is None or is_wanted(self._workspace, task):
             return None
         return "its result needs no verdict"
+
+    def _is_decided(self, task: Task) -> bool:
+        """Whether *task* was only asked for a decision that has been made without it."""
+        run, parent = self._runs.get(task.run), task.spec.parent
+        if run is None or parent is None or parent not in self._view.done:
+            return False
+        return task.spec.control is None and task.id in run.aside
 
     def settle(self) -> list[tuple[Task, Readiness]]:
         """Return the waiting tasks whose dependencies are settled; block those that never can."""
