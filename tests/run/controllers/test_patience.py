@@ -15,7 +15,7 @@ from wfledger.run.scheduler import Scheduler
 
 
 @pytest.mark.long
-@pytest.mark.requirement("WFL-CTRL-022")
+@pytest.mark.requirement("WFL-CTRL-023")
 def test_controller_that_cannot_be_asked_holds_nobody_up_and_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

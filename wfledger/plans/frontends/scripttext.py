@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from wfledger.plans import reading
+
 _EXPORTED: Final = re.compile(r"^[ \t]*(export[ \t]+default)\b", re.MULTILINE)
 _DEFAULT_FUNCTION: Final = re.compile(
     r"^[ \t]*export[ \t]+default[ \t]+(?:async\b|function\b|\()", re.MULTILINE
@@ -78,8 +80,7 @@ def as_function(text: str, *, exported: str) -> str:
 
 def place_of(text: str, offset: int) -> Place:
     """Return line and column of *offset*."""
-    before = text[:offset]
-    return Place(before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1)
+    return Place(*reading.place_of(text, offset))
 
 
 def code_of(text: str) -> str:
