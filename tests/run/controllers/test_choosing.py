@@ -9,6 +9,7 @@ from tests.support.engines import drive, note, noted, statuses
 from tests.support.workspaces import RUN, make_workspace
 from wfledger.core.control import Condition
 from wfledger.run import people
+from wfledger.run.replay.replaying import replay
 
 COND = f"{RUN}.cond"
 
@@ -55,6 +56,24 @@ def test_person_answers_a_condition_that_nothing_can_decide(tmp_path: Path) -> N
     people.answer(workspace, COND, "yes")
     look(workspace)
     assert statuses(workspace) == {COND: "waiting", f"{COND}.then.yes": "pending"}
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-CTRL-022")
+def test_what_was_asked_in_vain_waits_for_nobody_once_a_person_has_answered(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    controller(
+        workspace, "cond", kind="cond", condition=Condition(command="exit 127"),
+        body=(leaf("yes", "true"),),
+    )  # fmt: skip
+    assert drive(workspace).verdict.state == "waits"
+    people.answer(workspace, COND, "yes")
+    assert drive(workspace).verdict.state == "succeeded"
+    assert statuses(workspace)[f"{COND}.ask-1.asks"] == "cancelled"
+    hold = workspace.ledger.get(f"{COND}.ask-1.asks").task.hold
+    assert hold is not None
+    assert hold.code == "superseded"
+    assert replay(workspace, workspace.ledger.run(RUN)).divergences == ()
 
 
 @pytest.mark.long
