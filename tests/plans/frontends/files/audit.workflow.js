@@ -1,5 +1,5 @@
 // Three look at the same change, each at something else; one puts their findings together.
-// Only a workflow is described here; nothing of this file is executed.
+// A workflow (and nothing else) is described here: nothing of this file is executed.
 export default workflow({
   "id": "audit",
   "goal": "Audit the way tokens are checked",
@@ -9,8 +9,8 @@ export default workflow({
       "branch": {
         "id": "look",
         "children": [
-          {"agent": {"id": "correctness", "prompt": "Read src/token.py and say what is wrong. Wait for no answer.", "agent_type": "review"}},
-          {"agent": {"id": "security", "prompt": "Read src/token.py (and what may use it) as an attacker would.", "agent_type": "review"}},
+          {"agent": {"id": "correctness", "prompt": "Read src/token.py and say what is wrong. Do not await answers.", "agent_type": "review"}},
+          {"agent": {"id": "security", "prompt": "Read src/token.py (and what may import it) as an attacker would.", "agent_type": "review"}},
           {"agent": {"id": "tests", "prompt": "Say which branches of src/token.py no test takes.", "agent_type": "verifier"}}
         ]
       }
