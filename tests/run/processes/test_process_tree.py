@@ -109,7 +109,7 @@ BOMB = """
 import resource
 if os.getuid() == 0: os.setgroups([]); os.setgid(64242); os.setuid(64242)
 else: sys.exit(0)
-resource.setrlimit(resource.RLIMIT_NPROC, (200, 200))
+resource.setrlimit(resource.RLIMIT_NPROC, (60, 60))
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 said = False
 while True:
