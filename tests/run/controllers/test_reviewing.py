@@ -28,6 +28,7 @@ from wfledger.core.policy import GatePolicy, Policy
 from wfledger.core.statuses import Status
 from wfledger.run import people
 from wfledger.run.attempts import mending
+from wfledger.run.replay.replaying import replay
 from wfledger.run.submit import as_submitted
 from wfledger.run.workspace import Workspace
 
@@ -341,3 +342,14 @@ def test_choice_killed_at_a_point_goes_on_as_it_was_made(
     subjects = git(workspace.main, "log", "--format=%(trailers:key=Wfledger-Task,valueonly)", BRANCH)
     assert subjects.split() == [REVIEW]
     check_ledger(workspace.ledger)
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-REUSE-030")
+def test_replay_finds_the_same_though_the_dead_were_given_up(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path, FILES)
+    failing = "test ${WFLEDGER_TASK##*.} = try2 && " + LINE
+    plan(workspace, DEAD, SECOND, policy=PICKED, command=failing)
+    drive(workspace)
+    assert statuses(workspace)[REVIEW] == "done"
+    assert replay(workspace, workspace.ledger.run(RUN)).divergences == ()

@@ -9,6 +9,7 @@ from wfledger.core import promotion as rules
 from wfledger.core.choice import Ballot, Tally, read_ballot, tally
 from wfledger.core.control import Promotion
 from wfledger.core.documents import Result, Task
+from wfledger.core.graph import Standing
 from wfledger.core.promotion import Contender, Finished, Replay, Score, read_score
 from wfledger.core.statuses import Status
 from wfledger.run.controllers.moves import Scene
@@ -43,7 +44,13 @@ class Candidate:
         if self.result is not None:
             return self.result.status
         is_cancelled = self.entry is not None and self.entry.status is Status.CANCELLED
-        return "cancelled" if is_cancelled else "failed"
+        return "cancelled" if is_cancelled and not self._is_superseded else "failed"
+
+    @property
+    def _is_superseded(self) -> bool:
+        """Whether it had failed, and was given up with the choice."""
+        entry = self.entry
+        return entry is not None and Standing.of(entry.task, entry.status).is_superseded
 
     def finished(self) -> Finished:
         """Return what a proposal is made from."""
@@ -67,8 +74,11 @@ class Candidate:
         """What it says of itself, or why it failed."""
         if self.result is not None:
             return self.result.summary
-        block = self.task.block if self.task is not None else None
-        return block.reason if block is not None else ""
+        if self.task is None:
+            return ""
+        if self._is_superseded and self.task.attempts:
+            return self.task.attempts[-1].message
+        return self.task.block.reason if self.task.block is not None else ""
 
 
 @dataclass(frozen=True)
