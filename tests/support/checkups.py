@@ -84,7 +84,7 @@ def codes(root: Path) -> set[str]:
 def fix(root: Path) -> Repaired:
     """Let the doctor repair, and check what it promises of every repair."""
     repaired = checkup(root).fix(lambda _: None)
-    assert repaired.failed == []
+    assert repaired.failed == [], repaired.failed
     assert [finding for finding in look(root) if finding.repair] == []
     return repaired
 

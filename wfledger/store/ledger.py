@@ -6,6 +6,7 @@ after the lock is let go one wait until the journal is durable: when `transactio
 done in it survives the death of every process and of the machine.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from wfledger.core.policy import LedgerConfig
 from wfledger.core.records import parse
 from wfledger.core.statuses import Status
 from wfledger.errors import (
+    EnvironmentFailedError,
     InvalidDocumentError,
     LedgerDamagedError,
     NotFoundError,
@@ -214,10 +216,14 @@ class Ledger:
         return sorted(found, key=lambda run: (run.created, run.id))
 
     def run(self, run_id: str) -> Run:
-        """Return a run, or raise `NotFoundError`."""
+        """Return a run, or raise `NotFoundError`; what cannot be read now is no missing run."""
         try:
             raw = self._read(self.layout.run(run_id), limit=bounds.RUN_BYTES)
-        except (OSError, ValueError):
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}:
+                raise EnvironmentFailedError(f"the run {run_id} cannot be read: {error}") from error
+            raise NotFoundError(f"there is no run {run_id}", hint="wfledger status") from None
+        except ValueError:
             raise NotFoundError(f"there is no run {run_id}", hint="wfledger status") from None
         run = parse(Run, raw, limit=bounds.RUN_BYTES)
         if run.id != run_id:
