@@ -11,6 +11,9 @@ import pytest
 from tests.support.sealed import ROOT
 from tests.support.style import Function, Module, measure, percentile
 
+#: To read every function of both trees takes seconds.
+pytestmark = pytest.mark.long
+
 CODE, TESTS = "wfledger", "tests"
 
 

@@ -59,6 +59,7 @@ def test_dependencies_may_be_named_in_short(terminal: Terminal) -> None:
     terminal("wfledger add Third --after nothing -- true", status=2)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("options", "status"),
     [

@@ -176,6 +176,7 @@ def test_queued_work_is_landed_by_the_next_tick(terminal: Terminal) -> None:
     assert terminal.status(held.task) == "done"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("envelope", "status", "where"),
     [

@@ -61,6 +61,7 @@ def test_id_of_a_file_that_is_no_task_is_not_given_either(ledger: Ledger, status
         changes.add(make_task("r.new"))
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("actor", list(Actor))
 @pytest.mark.parametrize("source", list(Status))
 def test_only_the_arrows_of_the_table_and_their_actors_move_a_task(

@@ -232,6 +232,7 @@ def test_the_same_alarms_while_an_attempt_runs(workspace: Workspace, act: str) -
         fingerprints.begin(workspace, f"{RUN}.b.1")
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.requirement("WFL-REC-035")
 @pytest.mark.parametrize("act", HARMLESS)
 def test_what_cannot_run_anything_alarms_never(workspace: Workspace, act: str) -> None:

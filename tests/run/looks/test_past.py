@@ -27,6 +27,7 @@ def update(workspace: Workspace, why: str, *, by: str = "test") -> None:
         changes.update("r1.a", why=why, overtaken=1)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("why", WHYS)
 def test_reason_is_read_back_as_it_was_given(workspace: Workspace, why: str) -> None:
     update(workspace, why, by='worker:"x": y')

@@ -61,6 +61,7 @@ def headless():
 """
 
 
+@pytest.mark.sampled(4)
 @linux
 @pytest.mark.parametrize("first", ["exits", "stays"])
 @pytest.mark.parametrize("escape", ESCAPES)
