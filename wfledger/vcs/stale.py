@@ -85,9 +85,17 @@ def _is_open(facts: os.stat_result) -> bool:
     """Whether a process that we can see has the file open; yes where that cannot be told."""
     if not Path("/proc/self/fd").is_dir():
         return True
-    for handle in Path("/proc").glob("[0-9]*/fd/*"):
-        with suppress(OSError):
-            other = handle.stat()
-            if (other.st_dev, other.st_ino) == (facts.st_dev, facts.st_ino):
-                return True
-    return False
+    wanted = (facts.st_dev, facts.st_ino)
+    places = (path / "fd" for path in Path("/proc").iterdir() if path.name.isdigit())
+    return any(wanted in _open_files(place) for place in places)
+
+
+def _open_files(place: Path) -> set[tuple[int, int]]:
+    """Return device and inode of what a process has open; of one that has gone, nothing."""
+    found = set()
+    with suppress(OSError):  # it may go while it is looked at
+        for handle in os.scandir(place):
+            with suppress(OSError):
+                other = handle.stat()
+                found.add((other.st_dev, other.st_ino))
+    return found
