@@ -192,6 +192,14 @@ class ClaimNote(Record):
     since: str
 
 
+class Grant(Record):
+    """To which machine a task was given, where several share the ledger (WFL-HUB-010)."""
+
+    machine: str
+    #: For people; nothing is decided by it.
+    since: str
+
+
 class Hold(Record):
     """Why a waiting task waits, beyond its dependencies and scope."""
 
@@ -298,6 +306,8 @@ class Task(Record):
     spec_sha256: str
     attempts: tuple[Attempt, ...] = ()
     claim: ClaimNote | None = None
+    #: Whose workers may claim it, and who alone moves it on, while it holds its scope.
+    grant: Grant | None = None
     hold: Hold | None = None
     block: Block | None = None
     accepted: Accepted | None = None
@@ -455,5 +465,7 @@ class Run(Record):
     landed: Landed | None = None
     #: Runs whose results are taken where nothing that goes into a task differs (spec 93).
     reuses: tuple[Id, ...] = ()
+    #: The machine that decides what no worker does, where several share the ledger (WFL-HUB-014).
+    home: str | None = None
     #: A `land` that has begun; over when `landed` says so (WFL-LAND-045).
     bringing: Bringing | None = None

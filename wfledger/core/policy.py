@@ -36,6 +36,17 @@ class Backpressure(Record):
     disk_bytes: int | None = Field(default=512 * 2**20, ge=0)
 
 
+class RemotePolicy(Record):
+    """How often machines that share a ledger meet at its remote (WFL-HUB-040)."""
+
+    #: Seconds between two pushes of one machine; null: as few as the server's limit asks for.
+    interval_s: Seconds | None = None
+    #: Pushes of all machines together; null: what the server's operator publishes, if anything.
+    pushes_per_minute: float | None = Field(default=None, gt=0)
+    #: What becomes of running attempts whose machine cannot renew: they end, or are stopped.
+    offline: Literal["finish", "stop"] = "finish"
+
+
 class Policy(Record):
     """What a ledger is run by; edited by hand in ledger.json."""
 
@@ -58,6 +69,7 @@ class Policy(Record):
     allow_symlinks: bool = False
     keep_modes: bool = False
     retention: Retention = Retention()
+    remote: RemotePolicy = RemotePolicy()
     limits: Limits = Limits(wall_s=3600.0, output_bytes=10 * 2**20)
 
 

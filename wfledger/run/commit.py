@@ -31,10 +31,13 @@ _NAMED: Final = 2
 def commit_journal(workspace: Workspace) -> int:
     """Bring everything that the journal holds into the history; returns how many records that was.
 
-    Returns 0 when another process is at it. Raises `GitError` and the like when git fails: the
-    journal is then as it was.
+    Returns 0 when another process is at it, and where the ledger has a remote: its history is then
+    what the remote has confirmed, and who syncs writes it (WFL-HUB-020). Raises `GitError` and the
+    like when git fails: the journal is then as it was.
     """
     total = 0
+    if workspace.is_shared:
+        return total
     # Someone who found the lock taken relies on its holder: look again after letting go.
     while not workspace.ledger.journal.is_empty():
         try:

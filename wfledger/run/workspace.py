@@ -14,6 +14,7 @@ from wfledger.clock import Clock
 from wfledger.core.policy import LedgerConfig, Policy
 from wfledger.core.usage import Budget
 from wfledger.errors import LedgerDamagedError, NoLedgerError
+from wfledger.run.hub.state import Hub, is_shared, read_hub
 from wfledger.run.localnames import FOLDER, LOCAL, POINTER
 from wfledger.run.wholeness import Guard, points_home, require_home
 from wfledger.store.boot import boot_id
@@ -159,6 +160,16 @@ class Workspace:
         from wfledger.run.money.spending import spending_of
 
         return spending_of(self)
+
+    @property
+    def hub(self) -> Hub | None:
+        """The remote through which other machines share the ledger; None: it is ours alone."""
+        return read_hub(self.ledger.layout.local)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines share the ledger."""
+        return is_shared(self.ledger.layout.local)
 
     def config(self) -> LedgerConfig:
         """Return ledger.json as it is now."""

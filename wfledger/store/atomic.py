@@ -64,7 +64,7 @@ def move(source: Path, target: Path) -> None:
     faults.point("atomic.move.after-rename")
 
 
-def _write_temporary(data: bytes, tmp: Path, mode: int) -> Path:
+def _write_temporary(data: bytes, tmp: Path, mode: int, *, durable: bool = False) -> Path:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     while True:
         temporary = tmp / f"{os.getpid()}-{next(_serial)}.tmp"
@@ -75,6 +75,8 @@ def _write_temporary(data: bytes, tmp: Path, mode: int) -> Path:
             continue  # left by a dead process that had our pid, or of another pid namespace
     try:
         write_all(descriptor, data)
+        if durable:
+            os.fsync(descriptor)
     except OSError:
         os.close(descriptor)
         temporary.unlink(missing_ok=True)
@@ -90,12 +92,19 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def replace(path: Path, data: bytes, *, tmp: Path, mode: int = 0o644) -> None:
-    """Make *path* hold exactly *data*, replacing what is there in one step."""
-    temporary = _write_temporary(data, tmp, mode)
+def replace(
+    path: Path, data: bytes, *, tmp: Path, mode: int = 0o644, durable: bool = False
+) -> None:
+    """Make *path* hold exactly *data*, replacing what is there in one step.
+
+    Where it is to be *durable* it outlives a power loss from the return on.
+    """
+    temporary = _write_temporary(data, tmp, mode, durable=durable)
     try:
         faults.point("atomic.replace.before-rename")
         temporary.replace(path)
+        if durable:
+            sync_folder(path.parent)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise

@@ -8,6 +8,7 @@ from typing import Final
 
 from wfledger.core import bounds
 from wfledger.core.documents import Result, Run, Task
+from wfledger.core.hub import shown
 from wfledger.core.policy import LedgerConfig
 from wfledger.core.records import Record, parse
 from wfledger.core.statuses import Status
@@ -69,7 +70,7 @@ class Evidence:
         for status in (*present, *(other for other in Status if other not in present)):
             path = self.layout.relative(status, task_id)
             raw = self.committed(path) if self.committed else None
-            seen = look_at(status, raw)
+            seen = look_at(status, raw, here=self.layout.machine)
             if seen is not None and seen.task is not None and seen.task.id == task_id:
                 return seen
         return None
@@ -107,15 +108,15 @@ class Evidence:
         return self.committed(relative) if self.committed else None
 
 
-def look_at(status: Status, raw: bytes | None) -> Known | None:
-    """Return the task in bytes of the branch."""
+def look_at(status: Status, raw: bytes | None, *, here: str) -> Known | None:
+    """Return the task in bytes of the branch, with the status that it has on the machine *here*."""
     if raw is None:
         return None
     try:
         task = parse(Task, raw)
     except WfledgerError:
         return None
-    return Known(status, task.attempt, task.seq, task)
+    return Known(shown(task, status, here), task.attempt, task.seq, task)
 
 
 def gather(ledger: Ledger, *, committed: Committed | None = None) -> Evidence:

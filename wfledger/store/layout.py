@@ -4,7 +4,9 @@
 machine's own state (`<git common dir>/wfledger/`), which is never committed.
 """
 
+import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -64,6 +66,15 @@ class Layout:
 
     root: Path
     local: Path
+
+    @cached_property
+    def machine(self) -> str:
+        """The id of this machine, as drawn when the ledger came to it; "" before that."""
+        try:
+            facts = json.loads((self.local / "machine.json").read_text("utf-8"))
+            return str(facts["id"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
 
     def folder(self, status: Status) -> Path:
         """Return the folder of *status*."""

@@ -118,6 +118,8 @@ class Transaction:
                 f"{actor.value} may not move {task_id} from {source.value} to {target.value}",
                 task=task_id,
             )
+        if entry.task.grant is not None and not target.holds_scope:
+            changes = {"grant": None, **changes}  # it is nobody's any more (WFL-HUB-010)
         task = entry.task.next(**changes)
         raw = _bytes_of(task)
         goal = self._goal(task, target)

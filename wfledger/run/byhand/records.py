@@ -73,9 +73,10 @@ class Records:
 
     def expect(self, folders: Iterable[Status]) -> None:
         """Read whole folders of the branch at once: one look-up costs as much as its folder."""
+        here = self.workspace.ledger.layout.machine
         for status in folders:
             for path, raw in self.workspace.history.files(status.value, self._tip):
-                seen = look_at(status, raw) if path.endswith(SUFFIX) else None
+                seen = look_at(status, raw, here=here) if path.endswith(SUFFIX) else None
                 if seen is not None and seen.task is not None:
                     self._branch[seen.task.id] = seen
 
@@ -97,7 +98,7 @@ class Records:
             self._branch[task_id] = None
             for status in (near, *(other for other in Status if other is not near)):
                 raw = history.read(layout.relative(status, task_id), self._tip)
-                seen = look_at(status, raw)
+                seen = look_at(status, raw, here=layout.machine)
                 if seen is not None and seen.task is not None and seen.task.id == task_id:
                     self._branch[task_id] = seen
                     break

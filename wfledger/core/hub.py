@@ -1,0 +1,51 @@
+"""Several machines, one remote: how often they meet there, and what each of them shows.
+
+Pure. The remote's ledger ref is the only arbiter; it grants tasks to machines, and the rename
+grants them to workers (spec 97).
+"""
+
+from typing import Final
+
+from wfledger.core.documents import Task
+from wfledger.core.policy import RemotePolicy
+from wfledger.core.statuses import Status
+
+#: Pushes a minute for one repository that operators of forges publish as their recommended most.
+PUBLISHED: Final = {"github.com": 6.0, "gitlab.com": 6.0, "bitbucket.org": 6.0,
+                    "codeberg.org": 6.0, "dev.azure.com": 6.0}  # fmt: skip
+#: Shortest interval, for a server of one's own.
+LEAST_INTERVAL_S: Final = 1.0
+#: A lease is no shorter than so many intervals (WFL-HUB-041).
+INTERVALS_PER_LEASE: Final = 6
+
+
+def pushes_per_minute(policy: RemotePolicy, host: str | None) -> float | None:
+    """Return how many pushes all machines together may make; None: nobody limits them."""
+    return policy.pushes_per_minute or PUBLISHED.get(host or "")
+
+
+def interval_s(policy: RemotePolicy, host: str | None, machines: int) -> float:
+    """Return seconds between two pushes of one of *machines* (WFL-HUB-040)."""
+    wanted = LEAST_INTERVAL_S if policy.interval_s is None else policy.interval_s
+    limit = pushes_per_minute(policy, host)
+    return wanted if limit is None else max(wanted, max(machines, 1) * 60 / limit)
+
+
+def least_lease_s(interval: float) -> float:
+    """Return the shortest lease that is sound with an *interval* between pushes (WFL-HUB-041)."""
+    return INTERVALS_PER_LEASE * interval
+
+
+def shown(task: Task, status: Status, here: str) -> Status:
+    """Return in which folder the machine *here* has a task that is *status* on the remote.
+
+    What is on offer to another machine lies where nobody here can claim it (WFL-HUB-012).
+    """
+    if status is Status.PENDING and task.grant is not None and task.grant.machine != here:
+        return Status.IN_PROGRESS
+    return status
+
+
+def is_elsewhere(task: Task, here: str) -> bool:
+    """Whether another machine than *here* alone may move *task* on, while it holds its scope."""
+    return task.grant is not None and task.grant.machine != here

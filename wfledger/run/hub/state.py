@@ -1,0 +1,129 @@
+"""What this machine knows of its remote: where it is, and how far it has come with it.
+
+`<common dir>/wfledger/hub/remote.json` says that there is one; without it the ledger is this
+machine's alone. `state.json` beside it is written by whoever syncs, durably before each push.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from wfledger.core.records import canonical_json
+from wfledger.errors import LedgerDamagedError
+from wfledger.run.hub.names import Names, Space
+from wfledger.store import atomic
+
+FOLDER: Final = "hub"
+_CONFIG: Final = "remote.json"
+_STATE: Final = "state.json"
+
+
+@dataclass(frozen=True)
+class Hub:
+    """The remote of this machine's ledger."""
+
+    #: The name of the git remote that it was taken from, for people.
+    name: str
+    #: Where it is, as the user's git would reach it.
+    url: str
+    space: Space
+    #: Whether the server moves several refs all or none.
+    atomic: bool
+    #: First commit of the ledger's history, which never changes.
+    root: str
+
+    @property
+    def names(self) -> Names:
+        """What refs are called there."""
+        return Names(self.space)
+
+    @property
+    def host(self) -> str | None:
+        """The server's name; None for a path of this machine."""
+        if "://" in self.url:
+            return urlsplit(self.url).hostname
+        head, colon, _ = self.url.partition(":")
+        return head.rpartition("@")[2] if colon and "/" not in head else None
+
+
+@dataclass(frozen=True)
+class Inflight:
+    """A push that has begun; whether it came through is told by the remote's history alone."""
+
+    #: The tip that it makes, and the one that it expects.
+    commit: str
+    parent: str
+    #: Segments of the journal up to this number are in it.
+    upto: int
+    #: Target refs that it moves: full name -> (from, to).
+    targets: dict[str, tuple[str | None, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class State:
+    """How far this machine has come."""
+
+    #: The confirmed tip that the directory shows, besides what the journal holds.
+    applied: str | None = None
+    inflight: Inflight | None = None
+    #: Why nothing goes on: the remote lost what it had confirmed (`rewound`), and the like.
+    stopped: str | None = None
+    reason: str = ""
+    #: When the remote was last seen and last took a push (UTC, ISO 8601), for people.
+    seen: str | None = None
+    pushed: str | None = None
+    #: What the last meeting ran into, or "".
+    trouble: str = ""
+
+
+def folder(local: Path) -> Path:
+    """Return the folder of what is known of the remote."""
+    return local / FOLDER
+
+
+def is_shared(local: Path) -> bool:
+    """Whether the ledger has a remote; nothing is opened."""
+    return (folder(local) / _CONFIG).exists()
+
+
+def read_hub(local: Path) -> Hub | None:
+    """Return the remote of the ledger; None where it is this machine's alone."""
+    facts = _read(folder(local) / _CONFIG)
+    return None if facts is None else Hub(**facts)
+
+
+def write_hub(local: Path, hub: Hub) -> None:
+    """Make *hub* the remote of the ledger; durable on return."""
+    folder(local).mkdir(exist_ok=True)
+    atomic.replace(folder(local) / _CONFIG, canonical_json(asdict(hub)), tmp=local / "tmp",
+                   durable=True)  # fmt: skip
+
+
+def read_state(local: Path) -> State:
+    """Return how far this machine has come."""
+    facts = _read(folder(local) / _STATE) or {}
+    inflight = facts.pop("inflight", None)
+    if inflight is not None:
+        targets = {ref: (old, new) for ref, (old, new) in inflight.pop("targets", {}).items()}
+        facts["inflight"] = Inflight(**inflight, targets=targets)
+    return State(**facts)
+
+
+def write_state(local: Path, state: State) -> None:
+    """Remember how far this machine has come; durable on return."""
+    raw = canonical_json(asdict(state))
+    atomic.replace(folder(local) / _STATE, raw, tmp=local / "tmp", durable=True)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise LedgerDamagedError(f"{path} cannot be read: {error}", path=str(path)) from None
+    if not isinstance(found, dict):
+        raise LedgerDamagedError(f"{path} cannot be read", path=str(path))
+    return found
