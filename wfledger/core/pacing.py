@@ -1,0 +1,69 @@
+"""When a machine meets its remote next: once an interval, sooner after a change, later in trouble.
+
+Pure. All moments are seconds on one clock that never jumps (`Clock.elapsed`).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+#: Longest pause while the remote is away, unless an interval is longer: so soon it is seen again.
+LONGEST_S: Final = 30.0
+#: Longest pause, in intervals, of who was overtaken by others.
+_OVERTAKEN: Final = 4.0
+#: Shortest time between two meetings, whatever is wanted.
+_SHORTEST_S: Final = 0.2
+#: Who has been waiting for so many seconds pauses half as long.
+_PATIENCE_S: Final = 10.0
+_NEVER: Final = float("-inf")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What has been, as far as it decides what comes next."""
+
+    interval_s: float
+    #: When the last meeting began, and the last one that pushed.
+    met: float = _NEVER
+    pushed: float = _NEVER
+    #: Meetings in a row that failed, and until when none is tried again.
+    failures: int = 0
+    until: float = _NEVER
+
+    def due(self, *, wanted: bool) -> float:
+        """Return when to meet next; *wanted*: something is to go out, or somebody is waiting.
+
+        A push comes no sooner than an interval after the last one (WFL-HUB-040).
+        """
+        since = self.pushed if wanted else max(self.met, self.pushed)
+        return max(since + self.interval_s, self.met + _SHORTEST_S, self.until)
+
+    def after(self, began: float, *, pushed: bool) -> Self:
+        """Return the pace after a meeting that went well."""
+        last = began if pushed else self.pushed
+        return replace(self, met=began, pushed=last, failures=0, until=_NEVER)
+
+    def troubled(self, began: float, pause_s: float, *, pushed: bool) -> Self:
+        """Return the pace after one that failed; *pause_s* counts from when it began."""
+        last = began if pushed else self.pushed
+        return replace(
+            self, met=began, pushed=last, failures=self.failures + 1, until=began + pause_s
+        )
+
+
+def away_s(failures: int, interval_s: float, *, chance: float) -> float:
+    """Return the pause after *failures* in a row to reach the remote; *chance* is in 0..1.
+
+    It doubles up to a bound and differs from machine to machine (WFL-HUB-141).
+    """
+    grown = interval_s * 2.0 ** min(failures - 1, 16)
+    return min(grown, max(LONGEST_S, interval_s)) * (0.75 + chance / 2)
+
+
+def overtaken_s(failures: int, interval_s: float, *, age_s: float, chance: float) -> float:
+    """Return the pause after others came first so many times in a row.
+
+    *age_s*: for how long the oldest of our changes has been waiting. The longer, the shorter the
+    pause: else the quickest among many would come first for ever.
+    """
+    grown = interval_s * min(2.0 ** min(failures - 1, 16), _OVERTAKEN)
+    return grown / (1.0 + max(age_s, 0.0) / _PATIENCE_S) * (0.75 + chance / 2)
