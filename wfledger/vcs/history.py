@@ -87,6 +87,10 @@ class History:
                 return new
         raise BusyError("the ledger's history kept moving; try again")
 
+    def lone(self, files: Mapping[str, bytes], *, message: str, when: datetime) -> str:
+        """Write a commit with *files* and no parent that no ref names, and return it."""
+        return self._write(None, dict(files), message, when)
+
     def read(self, path: str, at: str | None = None) -> bytes | None:
         """Return the file *path* at the commit *at* (default: the tip), None if it is not there."""
         revision = at or self.tip()
@@ -107,6 +111,11 @@ class History:
         if isinstance(folder, pygit2.Tree):
             with translated("read the ledger's history"):
                 yield from _files(folder, f"{prefix}/" if prefix else "")
+
+    def names(self, at: str) -> Iterator[str]:
+        """Yield the path of every file at the commit *at*; no content is read."""
+        with translated("read the ledger's history"):
+            yield from (name for name, _ in _entries(self.repo.lookup(at, pygit2.Tree), ""))
 
     def log(self, *, task: str | None = None, limit: int = 100) -> list[CommitInfo]:
         """Return the newest commits, of those only that name *task* in a trailer of ours."""
@@ -268,12 +277,16 @@ def _rebuilt(
 
 
 def _files(folder: pygit2.Tree, prefix: str) -> Iterator[tuple[str, bytes]]:
+    return ((name, blob.data) for name, blob in _entries(folder, prefix))
+
+
+def _entries(folder: pygit2.Tree, prefix: str) -> Iterator[tuple[str, pygit2.Blob]]:
     for item in folder:
         name = f"{prefix}{item.name}"
         if isinstance(item, pygit2.Tree):
-            yield from _files(item, f"{name}/")
+            yield from _entries(item, f"{name}/")
         elif isinstance(item, pygit2.Blob) and is_file(item.filemode):
-            yield name, item.data
+            yield name, item
 
 
 def _names(info: CommitInfo, task: str) -> bool:

@@ -1,0 +1,67 @@
+"""For how long nothing has been heard of the other machines (spec 97, section 5).
+
+Pure. Only what one could see counts: the time between two fetches that both got through and lie
+close together. After an outage of the remote everybody has been silent for no time at all, however
+long it was. No two clocks are compared.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+#: Clocks of two machines run apart by less.
+_DRIFT: Final = 1.1
+#: A fetch at least so often within a lease is close to the one before, however slow the network.
+_LOOKS_PER_LEASE: Final = 6
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was last heard of one machine, and for how many seconds of sight it has been that."""
+
+    value: str
+    for_s: float
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What fetch after fetch has come to, by one clock."""
+
+    #: When the last fetch that got through began; None: none did.
+    at: float | None = None
+    heard: Mapping[str, Heard] = field(default_factory=dict)
+
+    def silence(self) -> dict[str, float]:
+        """Return for each machine how long it has been silent."""
+        return {machine: heard.for_s for machine, heard in self.heard.items()}
+
+
+def window_s(interval_s: float, lease_s: float) -> float:
+    """Return how far apart two fetches may lie for the time between them to count (WFL-HUB-051)."""
+    return max(2 * interval_s, lease_s / _LOOKS_PER_LEASE)
+
+
+def limit_s(interval_s: float, lease_s: float) -> float:
+    """Return after how much silence a machine is taken for gone (WFL-HUB-053)."""
+    return lease_s * _DRIFT + interval_s
+
+
+def look(
+    before: Sight, *, now: float, window: float, beats: Mapping[str, str],
+    wrote: Collection[str] = (), expected: Iterable[str] = (),
+) -> Sight:  # fmt: skip
+    """Return what is known after a fetch that got through.
+
+    *now* is when it began, *beats* is what it found of each machine, *wrote* who has put commits
+    into the history since the last one. Of a machine that is *expected* and has no heartbeat the
+    time counts from where it was first missed.
+    """
+    gap = now - before.at if before.at is not None else -1.0
+    counts = gap if 0 <= gap <= window else None
+    heard = {}
+    for machine in {*beats, *expected}:
+        value, known = beats.get(machine, ""), before.heard.get(machine)
+        is_same = known is not None and known.value == value and machine not in wrote
+        silent = known.for_s + counts if known and is_same and counts is not None else 0.0
+        heard[machine] = Heard(value, silent)
+    return Sight(now, heard)

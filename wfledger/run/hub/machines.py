@@ -1,0 +1,62 @@
+"""The machines that share the ledger, as this one knows them; needs no network."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from wfledger.core.hub import interval_s
+from wfledger.core.silence import limit_s
+from wfledger.run.hub import beating, silence
+from wfledger.run.hub.beating import Beat
+from wfledger.run.hub.state import Hub
+from wfledger.run.workspace import Workspace
+
+_SHORT: Final = 6
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One machine."""
+
+    id: str
+    #: The host's name, or the id where it has said none.
+    name: str
+    is_here: bool
+    #: For how long it has been silent while this machine could see; 0 for this one.
+    silent_s: float
+    #: Whether that is long enough to take over what it holds.
+    is_gone: bool
+    #: When this machine first saw its last heartbeat (UTC, ISO 8601).
+    seen: str | None = None
+    #: What it says of itself, if anything.
+    beat: Beat | None = None
+
+
+def machines(workspace: Workspace) -> tuple[Peer, ...]:
+    """Return this machine and all others that have been heard of, this one first."""
+    hub = workspace.hub
+    if hub is None:
+        return ()
+    here, others = workspace.machine.id, silence.heard(workspace)
+    dates, limit = silence.changed(workspace), limit_of(workspace, hub, len(others) + 1)
+    own = beating.read(workspace, beating.latest(workspace))
+    found = [Peer(here, own.name if own else here, True, 0.0, False, None, own)]
+    for machine, heard in sorted(others.items()):
+        beat = beating.read(workspace, heard.value)
+        found.append(Peer(
+            machine, beat.name if beat and beat.name else machine, False, heard.for_s,
+            heard.for_s >= limit, dates.get(machine), beat,
+        ))  # fmt: skip
+    return tuple(found)
+
+
+def limit_of(workspace: Workspace, hub: Hub, count: int) -> float:
+    """Return after how much silence one of *count* machines is taken for gone."""
+    policy = workspace.policy()
+    return limit_s(interval_s(policy.remote, hub.host, count), policy.lease_s)
+
+
+def name_of(workspace: Workspace, machine: str) -> str:
+    """Return what people call a machine: its host's name and the start of its id."""
+    heard = silence.heard(workspace).get(machine)
+    beat = beating.read(workspace, heard.value) if heard is not None else None
+    return f"{beat.name} ({machine[:_SHORT]})" if beat is not None and beat.name else machine
