@@ -14,7 +14,8 @@ from wfledger.core.policy import Policy
 from wfledger.core.records import canonical
 from wfledger.core.statuses import Actor, Status
 from wfledger.run.commit import commit_journal
-from wfledger.run.scheduler import Scheduler, Step
+from wfledger.run.scheduler import Scheduler
+from wfledger.run.step import Step
 from wfledger.run.submit import new_task
 from wfledger.run.workspace import Workspace
 

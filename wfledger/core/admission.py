@@ -159,10 +159,13 @@ class Room:
             self.accounts[account] -= 1
         self.take_limits(task)
 
-    def take_limits(self, task: Task) -> None:
-        """Count *task*, which is at work: it is on offer no more."""
-        for _, room, name in self._kinds(task):
-            if name in room:
+    def take_limits(self, task: Task, *, here: bool = True) -> None:
+        """Count *task*, which is at work: it is on offer no more.
+
+        What is not *here* takes nothing of the slots that this machine has for a role.
+        """
+        for kind, room, name in self._kinds(task):
+            if name in room and (here or kind != "role_limit"):
                 room[name] -= 1
 
     def _account(self, task: Task) -> str | NoRoute | None:

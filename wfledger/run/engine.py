@@ -38,15 +38,16 @@ from wfledger.run.looks.view import View, run_verdict
 from wfledger.run.merger.landings import Landings
 from wfledger.run.money import breakers, spending
 from wfledger.run.pausing import alarm_of, withdraw_offers
-from wfledger.run.presence import driving
+from wfledger.run.presence import Crew, driving
 from wfledger.run.pressure import Gauge, Probe, read_machine
 from wfledger.run.processes.descriptors import allow_for
 from wfledger.run.processes.memory import give_back, share
 from wfledger.run.processes.threads import in_thread
-from wfledger.run.scheduler import Scheduler, Step
+from wfledger.run.scheduler import Scheduler
 from wfledger.run.service.instance import is_up
 from wfledger.run.shares import Share, Shares
 from wfledger.run.slots import Slots
+from wfledger.run.step import Step
 from wfledger.run.workspace import Workspace
 from wfledger.store.locks import LiveLock
 
@@ -127,6 +128,8 @@ class Engine:
         self._step = Step(View({status: [] for status in Status}, frozenset()))
         self._trim = _Due(_TRIM_EVERY_S)
         self._has_ended = False
+        #: What is said of us to whoever asks a remote for work; None while nobody drives.
+        self.crew: Crew | None = None
         #: Set by the first Ctrl-C: start nothing more.
         self.draining = False
 
@@ -187,6 +190,9 @@ class Engine:
         self._shut.look()
         self._stop_aborted(self._step)
         self._stop_requested()
+        if self.workspace.is_shared and self.crew is not None:
+            starts = not self.draining and self._gauge.reason() is None
+            self.crew.say(self.slots if starts else 0)
         if not self.draining:
             self._fill()
 
@@ -315,7 +321,7 @@ class Engine:
         Raises `EnvironmentFailedError` when the ledger or its history cannot be written.
         """
         try:
-            with driving(self.workspace, self.run_id):
+            with driving(self.workspace, self.run_id, slots=self.slots) as self.crew:
                 return self._drive(on_pulse)
         except OSError as error:
             raise EnvironmentFailedError(

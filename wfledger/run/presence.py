@@ -1,10 +1,13 @@
 """Who drives what on this machine: each engine says so by a lock that ends with its process.
 
-For people who look: a run that nobody drives starts nothing, and `status` says so.
+For people who look: a run that nobody drives starts nothing, and `status` says so. And for who asks
+a remote for work: how many attempts the engines here run at once (WFL-HUB-111).
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +22,24 @@ EVERY: Final = "*"
 _SETTLE_S: Final = 60.0
 
 
+@dataclass
+class Crew:
+    """What an engine says of itself while it lives."""
+
+    _lock: LiveLock | None
+    #: Attempts that it runs at once; 0 while it begins none.
+    slots: int = -1
+
+    def say(self, slots: int) -> None:
+        """Say how many attempts are run at once from now on."""
+        if slots != self.slots and self._lock is not None:
+            # One short write at the start: a reader sees the old number or the new one.
+            os.pwrite(self._lock.descriptor, b"%7d\n" % slots, 0)
+        self.slots = slots
+
+
 @contextmanager
-def driving(workspace: Workspace, run_id: str | None) -> Iterator[None]:
+def driving(workspace: Workspace, run_id: str | None, *, slots: int) -> Iterator[Crew]:
     """Say while the block lasts that this process drives a run, or with None every run."""
     folder = workspace.ledger.layout.local / "live"
     _clear(workspace, folder)
@@ -28,10 +47,12 @@ def driving(workspace: Workspace, run_id: str | None) -> Iterator[None]:
     try:
         lock = LiveLock(folder / name)
     except (BusyError, OSError):  # nothing but what people see depends on it
-        yield
+        yield Crew(None)
         return
     try:
-        yield
+        crew = Crew(lock)
+        crew.say(slots)
+        yield crew
     finally:
         lock.path.unlink(missing_ok=True)
         lock.release()
@@ -39,13 +60,30 @@ def driving(workspace: Workspace, run_id: str | None) -> Iterator[None]:
 
 def driven(workspace: Workspace) -> frozenset[str]:
     """Return the runs that somebody on this machine drives; `EVERY` where a daemon does."""
-    folder = workspace.ledger.layout.local / "live"
-    return frozenset(_run_of(path) for path in folder.glob(f"{_PREFIX}*") if is_alive(path))
+    return frozenset(_run_of(path) for path in _alive(workspace))
+
+
+def crews(workspace: Workspace) -> dict[str, int]:
+    """Return how many attempts are run at once here, by the run that is driven, or `EVERY`.
+
+    Engines share the slots of their machine: of several for one run the largest counts.
+    """
+    found: dict[str, int] = {}
+    for path in _alive(workspace):
+        with suppress(OSError, ValueError):  # it ends, or begins, at this moment
+            slots = int(path.read_bytes())
+            found[_run_of(path)] = max(found.get(_run_of(path), 0), slots)
+    return found
 
 
 def is_driven(run_id: str, drivers: frozenset[str]) -> bool:
     """Whether one of *drivers* looks after a run."""
     return EVERY in drivers or run_id in drivers
+
+
+def _alive(workspace: Workspace) -> Iterator[Path]:
+    folder = workspace.ledger.layout.local / "live"
+    return (path for path in folder.glob(f"{_PREFIX}*") if is_alive(path))
 
 
 def _run_of(path: Path) -> str:

@@ -120,7 +120,7 @@ def submit(workspace: Workspace, submission: Submission) -> Run:
         target=target, base=base, max_concurrent=plan.max_concurrent, gate=plan.gate,
         budget=nested.budget, time_s=plan.time_s, parent=nested.parent, depth=nested.depth,
         tasks=tuple(ids.values()), aside=tuple(one.id for one in tasks if is_aside(one.spec)),
-        reuses=submission.reuses,
+        reuses=submission.reuses, home=home_of_new(workspace),
     )
     _create_branch(workspace, run.branch, base)
     with workspace.ledger.transaction("author") as changes:
@@ -128,6 +128,11 @@ def submit(workspace: Workspace, submission: Submission) -> Run:
             changes.add(task)
         changes.put_run(run, why="submitted")
     return run
+
+
+def home_of_new(workspace: Workspace) -> str | None:
+    """Return which machine decides what no worker does of a new run (WFL-HUB-014)."""
+    return workspace.machine.id if workspace.is_shared else None
 
 
 def _create_branch(workspace: Workspace, branch: str, base: str) -> None:
@@ -192,6 +197,7 @@ def standing_run(
             id=run_id, seq=1, name=name or branch.removeprefix(HEADS),
             branch=f"{HEADS}wf/{run_id}",
             created=iso(workspace.clock.now()), target=branch, base=tip,
+            home=home_of_new(workspace),
         )
     follow_target(workspace, run)
     return run

@@ -12,8 +12,9 @@ from wfledger.run.commit import commit_journal
 from wfledger.run.controllers.driving import step_through
 from wfledger.run.looks.notifying import Notifier
 from wfledger.run.merger.landing import Done, is_landable, land_task
-from wfledger.run.scheduler import Scheduler, Step
+from wfledger.run.scheduler import Scheduler
 from wfledger.run.slots import count_of
+from wfledger.run.step import Step
 from wfledger.run.upkeep.housekeeping import keep_house_if_due
 from wfledger.run.workspace import Workspace
 

@@ -101,9 +101,9 @@ def test_work_goes_on_where_nothing_can_be_noted(workspace: Workspace) -> None:
 def test_run_that_nobody_drives_is_called_idle(workspace: Workspace) -> None:
     add_task(workspace, "a")
     assert [line.is_idle for line in overview(workspace).runs] == [True]
-    with driving(workspace, "r1"):
+    with driving(workspace, "r1", slots=1):
         assert [line.is_idle for line in overview(workspace).runs] == [False]
-    with driving(workspace, None):
+    with driving(workspace, None, slots=1):
         assert is_driven("r1", driven(workspace))
     assert driven(workspace) == frozenset()
     start(workspace, "r1.a")  # somebody who drives himself

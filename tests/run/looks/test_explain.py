@@ -53,7 +53,7 @@ def test_task_that_may_start_waits_for_the_next_pass(workspace: Workspace) -> No
     found = why(workspace, "a")
     assert (found.code, found.command) == ("ready", "wfledger run r1")
     assert found.since is not None
-    with driving(workspace, None):  # a daemon: nobody has to start another dispatcher
+    with driving(workspace, None, slots=1):  # a daemon: nobody has to start another dispatcher
         assert why(workspace, "a").command is None
 
 

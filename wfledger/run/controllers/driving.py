@@ -32,7 +32,7 @@ from wfledger.run.controllers.parts import as_it_is
 from wfledger.run.controllers.patience import Patience
 from wfledger.run.refnames import keep_ref
 from wfledger.run.reuse.keying import Keyer
-from wfledger.run.scheduler import Step
+from wfledger.run.step import Step
 from wfledger.run.submit import is_aside
 from wfledger.run.workspace import Workspace
 from wfledger.store.transaction import Transaction

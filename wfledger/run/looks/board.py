@@ -34,7 +34,8 @@ from wfledger.run.money.caps import capped
 from wfledger.run.pausing import Pause, pause_of
 from wfledger.run.presence import driven, is_driven
 from wfledger.run.pressure import pressure_of
-from wfledger.run.scheduler import Scheduler, admission
+from wfledger.run.promoting import admission, window_of
+from wfledger.run.scheduler import Scheduler
 from wfledger.run.slots import count_of
 from wfledger.run.stuck import waiting_on_person
 from wfledger.run.workspace import Workspace
@@ -345,7 +346,7 @@ class _Waits:
             workspace = self._workspace
             decided = admission(
                 workspace, self._view, self._runs.values(), workspace.policy(),
-                tasks=self._ready(), slots=count_of(workspace),
+                tasks=self._ready(), window=window_of(count_of(workspace)),
             )  # fmt: skip
             self._admitted = {name: str(obstacle) for name, obstacle in decided.waits.items()}
         return self._admitted.get(task.id, "its turn comes at the next pass")

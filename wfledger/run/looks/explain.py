@@ -26,8 +26,9 @@ from wfledger.run.money.caps import capped
 from wfledger.run.pausing import pause_of
 from wfledger.run.presence import driven, is_driven
 from wfledger.run.pressure import pressure_of
+from wfledger.run.promoting import admission, window_of
 from wfledger.run.reuse.earlier import REUSE
-from wfledger.run.scheduler import Scheduler, admission
+from wfledger.run.scheduler import Scheduler
 from wfledger.run.slots import all_taken, count_of
 from wfledger.run.workers.routing import Router
 from wfledger.run.workspace import Workspace
@@ -248,7 +249,7 @@ class _Explainer:
         ]
         decided = admission(
             workspace, self._view, self._runs.values(), workspace.policy(), tasks=ready,
-            slots=count_of(workspace),
+            window=window_of(count_of(workspace)),
         )  # fmt: skip
         obstacle = decided.waits.get(entry.task.id)
         run = f"wfledger run {entry.task.run}"

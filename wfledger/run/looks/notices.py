@@ -18,7 +18,7 @@ from wfledger.run.looks.needs import Need, need_of
 from wfledger.run.looks.view import View, run_verdict
 from wfledger.run.money import breakers
 from wfledger.run.pausing import Pause, pause_of
-from wfledger.run.scheduler import Step
+from wfledger.run.step import Step
 from wfledger.run.workspace import Workspace
 
 #: Characters of a reason that a command is given: an environment is no place for a log.

@@ -23,7 +23,7 @@ from wfledger.run.looks.notices import Notice, notices, together
 from wfledger.run.processes.environment import build
 from wfledger.run.processes.process import Job, ProcessLimits, run_job
 from wfledger.run.processes.threads import in_thread
-from wfledger.run.scheduler import Step
+from wfledger.run.step import Step
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 

@@ -89,8 +89,9 @@ class Daemon:
 
         Everything of ours has ended on return, its work kept.
         """
-        with driving(self._workspace, None):
-            self._log.say(f"up: process {self._process[0]}, {self._engine.slots} at once")
+        engine = self._engine
+        with driving(self._workspace, None, slots=engine.slots) as engine.crew:
+            self._log.say(f"up: process {self._process[0]}, {engine.slots} at once")
             self._publish("up")
             try:
                 while not self.stop_requests and not self.is_superseded:
@@ -170,6 +171,8 @@ class Daemon:
         self._log.say("stopping: what runs is ended, its work kept")
         self._publish("stopping")
         engine = self._engine
+        if engine.crew is not None:
+            engine.crew.say(0)
         engine.stop()
         self._try("offers", engine.withdraw)
         self._try("attempts", engine.close)
