@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from wfledger.core import bounds
 from wfledger.core.records import canonical_json
 from wfledger.run.guard import vouching
 from wfledger.run.guard.planted import LEDGER
@@ -30,10 +31,18 @@ def adopt_edits(workspace: Workspace, changes: Transaction) -> None:
         if identity and not _is_vouched(workspace, name):
             continue
         now[name] = identity
-        if identity:
+        if identity and not _has_arrived(workspace, name):
             changes.adopt_file(name, why="edited by hand" if name in known else "as it is")
     if now != known:
         atomic.replace(note, canonical_json(now), tmp=layout.tmp)
+
+
+def _has_arrived(workspace: Workspace, name: str) -> bool:
+    """Whether a file came from the ledger's remote as it is: nobody here has edited it."""
+    if not workspace.is_shared:
+        return False
+    return workspace.history.read(name) == atomic.read(workspace.ledger.layout.root / name,
+                                                       limit=bounds.RUN_BYTES)  # fmt: skip
 
 
 def _is_vouched(workspace: Workspace, name: str) -> bool:

@@ -22,6 +22,7 @@ from typing import Final
 
 from wfledger import faults
 from wfledger.clock import iso
+from wfledger.core.hub import is_elsewhere
 from wfledger.core.records import canonical_json
 from wfledger.core.statuses import Status
 from wfledger.errors import (
@@ -220,7 +221,7 @@ class _Look:
             adopt(self._workspace, record, self._found, refs)
             return None
         judged = judge(self._workspace, record, self._found)
-        changes = list(judged.alarming())
+        changes = [one for one in judged.alarming() if not self._has_arrived(one.name)]
         # Who drives himself is mostly a person, who may commit on the branch of a run.
         driven = not any(name.rpartition(".")[2].isdigit() for name in who)
         moves = [] if driven else refwatch.strayed(self._workspace, record.refs, refs)
@@ -231,6 +232,13 @@ class _Look:
         self._heal(judged)
         refwatch.mend(self._workspace, moves)
         return alarm
+
+    def _has_arrived(self, name: str) -> bool:
+        """Whether a file is as the remote has it: `hub.trusting` asks for it (WFL-HUB-096)."""
+        if not name.startswith(LEDGER) or not self._workspace.is_shared:
+            return False
+        there = self._workspace.history.read(name.removeprefix(LEDGER))
+        return there == self._found.contents.get(self._found.items.get(name, ""), b"")
 
     def _heal(self, judged: Judge) -> None:
         """Put back at once what keeps git from working here at all, or work could not be kept."""
@@ -266,9 +274,19 @@ class _Look:
             return False
 
     def _self_driven(self, record: Record) -> list[str]:
-        """Return the tasks in progress that no runtime has announced."""
+        """Return the tasks in progress here that no runtime has announced."""
         announced = {who.rpartition(".")[0] for who in (*record.ran, self._begin or "")}
-        return [n for n in self._workspace.ledger.names(Status.IN_PROGRESS) if n not in announced]
+        names = self._workspace.ledger.names(Status.IN_PROGRESS)
+        found = [name for name in names if name not in announced]
+        return [n for n in found if self._is_here(n)] if self._workspace.is_shared else found
+
+    def _is_here(self, task_id: str) -> bool:
+        """Whether the worker of a task may be one of this machine's."""
+        try:
+            task = self._workspace.ledger.load(Status.IN_PROGRESS, task_id).task
+        except (WfledgerError, OSError, ValueError):
+            return True
+        return not is_elsewhere(task, self._workspace.ledger.layout.machine)
 
     def _note_who(self, record: Record, alarm: Pause | None) -> None:
         """Keep those who run, or under an alarm all of them: it may be one of these."""

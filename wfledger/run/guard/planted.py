@@ -88,7 +88,7 @@ class Judge:
         if is_configuration(name) and self._is_plain(name):
             yield from _of_configuration(name, old, new)
         elif name.startswith((LEDGER, MACHINE)) and self._is_plain(name):
-            yield from _of_document(name, old, new)
+            yield from changes_of(name, old, new)
         elif not self._is_upkeep(name, old, new):
             yield Change(name, "", self._shown(name, self.known), self._shown(name, self._now))
 
@@ -171,8 +171,8 @@ def _of_configuration(name: str, old: bytes | None, new: bytes | None) -> Iterat
         yield Change(name, clean_line(one.key, 120), _safe(one.old), _safe(one.new))
 
 
-def _of_document(name: str, old: bytes | None, new: bytes | None) -> Iterator[Change]:
-    """Yield the settings that changed, but for numbers: those cannot make anything run.
+def changes_of(name: str, old: bytes | None, new: bytes | None) -> Iterator[Change]:
+    """Yield the settings of a document that changed, but for numbers: they make nothing run.
 
     A budget is a number that lets something run, and counts.
     """

@@ -12,8 +12,9 @@ from wfledger.core.text import clean_line
 from wfledger.errors import EnvironmentFailedError
 from wfledger.run.guard import fingerprints, refwatch
 from wfledger.run.guard.fingerprints import Record
-from wfledger.run.guard.planted import Change
+from wfledger.run.guard.planted import LEDGER, Change
 from wfledger.run.guard.putback import path_of, put_back
+from wfledger.run.hub import trusting as agreement
 from wfledger.run.pausing import Pause, alarm_of, clear_alarm
 from wfledger.run.workspace import Workspace
 from wfledger.vcs import fingerprint
@@ -34,6 +35,8 @@ class Suspicion:
     ran: dict[str, str]
     #: Name of a file -> the lines that differ, safe to print.
     differences: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    #: Whether some of it came from the ledger's remote.
+    from_remote: bool = False
 
     @property
     def is_none(self) -> bool:
@@ -45,14 +48,14 @@ class Suspicion:
         return {
             "alarm": None if self.alarm is None else self.alarm.reason,
             "since": None if self.alarm is None else self.alarm.since,
-            "ran": self.ran,
+            "ran": self.ran, "from_remote": self.from_remote,
             "changes": [change.as_json() for change in self.changes],
         }
 
 
 def suspicion(workspace: Workspace) -> Suspicion:
     """Look at everything now; changes nothing but to raise the alarm that is due."""
-    fingerprints.check(workspace)
+    agreement.check(workspace)
     alarm, record = alarm_of(workspace), Record.load(workspace)
     if alarm is None or record is None:
         return Suspicion(alarm, (), {})
@@ -66,7 +69,10 @@ def suspicion(workspace: Workspace) -> Suspicion:
         for name in judged.changed()
         if any(judged.of(name)) and (lines := _difference(workspace, record, name))
     }
-    return Suspicion(alarm, (*judged.alarming(), *moves), ran | record.ran, differences)
+    came = agreement.arrived(workspace)
+    changes = (*judged.alarming(), *moves, *(change for one in came for change in one.changes))
+    differences |= {f"{LEDGER}{one.name}": _between(one.old, one.new) for one in came}
+    return Suspicion(alarm, changes, ran | record.ran, differences, bool(came))
 
 
 def _difference(workspace: Workspace, record: Record, name: str) -> tuple[str, ...]:
@@ -75,7 +81,12 @@ def _difference(workspace: Workspace, record: Record, name: str) -> tuple[str, .
     looked = fingerprint.Fingerprint({})
     fingerprint.look_at(looked, name, path_of(workspace, name))
     new = looked.contents.get(looked.items.get(name, ""), b"")
-    if old is None or b"\0" in old + new:
+    return () if old is None else _between(old, new)
+
+
+def _between(old: bytes, new: bytes) -> tuple[str, ...]:
+    """Return the lines that differ, safe to print and bounded; none where it is no text."""
+    if b"\0" in old + new:
         return ()
     lines = [
         clean_line(line)
@@ -94,6 +105,7 @@ def accept(workspace: Workspace) -> None:
         record = Record.load(workspace) or Record()
         found = fingerprints.look_at(workspace)
         fingerprints.adopt(workspace, record, found, refwatch.tips(workspace))
+        agreement.accept(workspace)
         clear_alarm(workspace)
 
 
@@ -116,5 +128,6 @@ def restore(workspace: Workspace) -> tuple[str, ...]:
     moves = refwatch.strayed(workspace, record.refs, refwatch.tips(workspace))
     left += [move.name for move in moves if not refwatch.restore(workspace, move)]
     if not left:
+        agreement.put_back(workspace)
         accept(workspace)
     return tuple(left)

@@ -13,6 +13,7 @@ from wfledger.errors import EnvironmentFailedError, InvalidDocumentError, Paused
 from wfledger.run.guard import fingerprints
 from wfledger.run.guard.planted import LEDGER
 from wfledger.run.guard.putback import path_of
+from wfledger.run.hub import trusting as agreement
 from wfledger.run.workspace import Workspace
 from wfledger.vcs import fingerprint
 from wfledger.vcs.fingerprint import Fingerprint
@@ -64,6 +65,10 @@ def _load(ours: bytes, theirs: bytes) -> "Fleet":
 
 
 def _known(workspace: Workspace, name: str) -> bytes:
+    if name.startswith(LEDGER):
+        ours = agreement.agreed(workspace, name.removeprefix(LEDGER))
+        if ours is not None:
+            return ours
     record = fingerprints.Record.load(workspace)
     item = None if record is None else record.items.get(name)
     looked = Fingerprint({})
@@ -97,11 +102,18 @@ def _vouched(workspace: Workspace, name: str) -> bytes:
         looked = Fingerprint({})
         fingerprint.look_at(looked, name, path)
         item = looked.items.get(name)
-        if is_known(workspace, name, item):
-            return looked.contents.get(item or "", b"")
+        raw = looked.contents.get(item or "", b"")
+        if is_known(workspace, name, item) and _is_agreed(workspace, name, raw):
+            return raw
         if (alarm := fingerprints.check(workspace)) is not None:
             raise PausedError(f"dispatch is paused: {alarm.reason}", hint=alarm.command)
     raise EnvironmentFailedError(f"{path} keeps changing", path=str(path))
+
+
+def _is_agreed(workspace: Workspace, name: str, raw: bytes) -> bool:
+    if not name.startswith(LEDGER):
+        return True
+    return agreement.is_agreed(workspace, name.removeprefix(LEDGER), raw)
 
 
 def is_known(workspace: Workspace, name: str, item: str | None) -> bool:
