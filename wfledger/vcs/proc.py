@@ -28,7 +28,8 @@ _KEPT: Final = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR")
 _USER: Final = (
     "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM",
 )  # fmt: skip
-_FIXED: Final = {
+#: What holds whatever the user's own environment says.
+FIXED: Final = {
     "GIT_ASKPASS": "true",
     "GIT_ATTR_NOSYSTEM": "1",
     "GIT_EDITOR": ":",
@@ -44,7 +45,8 @@ _NO_CONFIG: Final = {
     "GIT_CONFIG_SYSTEM": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
 }
-_SWITCHES: Final = {
+#: What is switched off, or on, for every git that is started.
+SWITCHES: Final = {
     "advice.addEmbeddedRepo": "false",
     "core.attributesFile": os.devnull,
     "core.excludesFile": os.devnull,
@@ -96,7 +98,7 @@ class Setting:
 def environment() -> dict[str, str]:
     """Return the whole environment of a git process; the caller's `GIT_*` are not in it."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    return kept | _FIXED | _NO_CONFIG
+    return kept | FIXED | _NO_CONFIG
 
 
 def run_git(
@@ -114,12 +116,12 @@ def run_git(
     `timeout`; with *check* another end than status 0 raises it with the kind `failed`.
     """
     variables = environment() | dict(env or {})
-    switches = dict(_SWITCHES)
+    switches = dict(SWITCHES)
     if git_dir is not None:
         variables["GIT_DIR"] = str(git_dir)
         switches |= _hook_switches(git_dir)
     options = [part for key, value in switches.items() for part in ("-c", f"{key}={value}")]
-    done = _run([*options, *args], variables, stdin, timeout=timeout)
+    done = execute([*options, *args], variables, stdin, timeout=timeout)
     done = Finished(tuple(args), done.status, done.out, done.err)
     if check and done.status != 0:
         raise failure(done)
@@ -148,7 +150,7 @@ def settings(git_dir: Path) -> tuple[Setting, ...]:
     user = {name: os.environ[name] for name in _USER if name in os.environ}
     variables = {k: v for k, v in environment().items() if k not in _NO_CONFIG} | user
     variables["GIT_DIR"] = str(git_dir)
-    done = _run(["config", "--list", "--includes", "--show-scope", "-z"], variables, b"")
+    done = execute(["config", "--list", "--includes", "--show-scope", "-z"], variables, b"")
     if done.status != 0:
         raise failure(done)
     parts = done.text().split("\0")[:-1]
@@ -162,7 +164,7 @@ def settings(git_dir: Path) -> tuple[Setting, ...]:
 @cache
 def git_version() -> tuple[int, ...]:
     """Return the version of the git program, e.g. (2, 39, 5)."""
-    done = _run(["--version"], environment(), b"")
+    done = execute(["--version"], environment(), b"")
     found = re.search(r"\d+(?:\.\d+)+", done.text())
     return tuple(int(part) for part in found.group().split(".")) if found else (0,)
 
@@ -179,10 +181,20 @@ def _hook_switches(git_dir: Path) -> dict[str, str]:
     return {f"hook.{name}.enabled": "false" for name in names if name}
 
 
-def _run(
-    args: Sequence[str], env: Mapping[str, str], stdin: bytes, *, timeout: float = 60
+def execute(
+    args: Sequence[str],
+    env: Mapping[str, str],
+    stdin: bytes = b"",
+    *,
+    timeout: float = 60,
+    wrapper: Sequence[str] = (),
 ) -> Finished:
-    argv = ["git", *args]
+    """Run git with the whole environment *env*, as a group of its own that a timeout kills.
+
+    *wrapper* is a program that becomes git, with its arguments. The error of a timeout holds what
+    git had said by then as the facts `out` and `stderr`.
+    """
+    argv = [*wrapper, "git", *args]
     pipe = subprocess.PIPE
     try:
         process = subprocess.Popen(
@@ -195,12 +207,14 @@ def _run(
     with process:
         try:
             out, err = process.communicate(stdin, timeout)
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as late:
             _kill(process)
             raise GitError(
                 f"git {_verb(args)} did not end in {timeout:g} s and was killed",
                 kind="timeout",
                 command=list(args),
+                out=(late.output or b"").decode("utf-8", "replace"),
+                stderr=(late.stderr or b"").decode("utf-8", "replace")[-4000:],
             ) from None
         except BaseException:
             _kill(process)

@@ -78,7 +78,7 @@ def sealed(repo: Repository, *, parent: Path | None = None, ignore: str = "") ->
 
     *ignore* is the text of the exclude file that holds in it, next to the tree's `.gitignore`s.
     """
-    with _temporary(parent) as directory:
+    with temporary(parent, "sealed-") as directory:
         directory.joinpath("refs").mkdir()
         directory.joinpath("objects").mkdir()
         directory.joinpath("info").mkdir()
@@ -95,9 +95,10 @@ def sealed(repo: Repository, *, parent: Path | None = None, ignore: str = "") ->
 
 
 @contextmanager
-def _temporary(parent: Path | None) -> Iterator[Path]:
+def temporary(parent: Path | None, prefix: str) -> Iterator[Path]:
+    """Make a directory that only we can read; gone when the block ends."""
     try:
-        made = tempfile.TemporaryDirectory(prefix="sealed-", dir=parent, ignore_cleanup_errors=True)
+        made = tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
     except OSError as error:
         raise EnvironmentFailedError(f"no temporary directory can be made: {error}") from error
     with made as name:

@@ -1,0 +1,172 @@
+"""Which addresses of servers are used, and what address a remote of the repository has.
+
+The address is taken once, when a person says which remote it is; what the repository's
+configuration says afterwards counts for nothing.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from wfledger.errors import NotFoundError, RepositoryError
+from wfledger.vcs import network, proc
+from wfledger.vcs.proc import Setting
+from wfledger.vcs.repo import Repository
+
+_SCHEMES: Final = frozenset({"ssh", "git+ssh", "ssh+git", "git", "http", "https", "file"})
+_HELPER: Final = re.compile(r"[A-Za-z0-9+.-]+::")
+#: `host:path` and `user@host:path`, as git takes it: no slash before the colon.
+_SCP: Final = re.compile(r"(?P<host>[^/:]*|\[[^/\]]*\]):(?P<path>.*)\Z", re.DOTALL)
+_ODD: Final = re.compile(r"[\x00-\x20\x7f]|\\")
+
+
+def checked(url: str) -> str:
+    """Return *url* if it is one that is used; raises `RepositoryError` (`bad_url`) otherwise.
+
+    Used are ssh, git, http(s) and absolute paths to a repository. Not used are transports that
+    run a program of the address's choice, and addresses with a password in them.
+    """
+    if not url or _ODD.search(url) or len(url) > 2000:
+        raise _bad(url, "it is empty, or has blanks or signs that no address has")
+    if url.startswith("-"):
+        raise _bad(url, "it looks like an option")
+    if _HELPER.match(url):
+        raise _bad(url, "it names a program to run instead of a server")
+    if "://" in url:
+        return _checked_url(url)
+    scp = _SCP.match(url)
+    if scp is not None:
+        host = scp["host"].rpartition("@")[2]
+        if not host or host.startswith("-") or scp["host"].startswith("-") or not scp["path"]:
+            raise _bad(url, "it names no server")
+        if scp["path"].startswith("-"):
+            raise _bad(url, "its path looks like an option")
+        return url
+    return _checked_path(url, url)
+
+
+def url_of(repo: Repository, name: str) -> str:
+    """Return the address of the git remote *name*, where it is pushed to if that is another.
+
+    Raises `NotFoundError` where there is no such remote, `RepositoryError` where its address is
+    not used. A relative path is taken from the main checkout; what the user's own configuration
+    says instead of an address (`insteadOf`) is left to git at each call.
+    """
+    settings = proc.settings(repo.git_dir)
+    key = f"remote.{name}."
+    fetched = [one.value for one in settings if one.key == f"{key}url" and one.value]
+    pushed = [one.value for one in settings if one.key == f"{key}pushurl" and one.value]
+    found = pushed or fetched
+    if not found:
+        names = sorted({one.key[7:-4] for one in settings if one.key[:7] == "remote."
+                        and one.key.endswith(".url")})  # fmt: skip
+        have = ", ".join(names) or "none"
+        raise NotFoundError(
+            f"there is no git remote {name!r}; there are: {have}",
+            hint=f"git remote add {name} URL", remotes=names,
+        )  # fmt: skip
+    if len(set(found)) > 1:
+        raise RepositoryError(
+            f"the remote {name!r} pushes to {len(set(found))} places, and one is to decide",
+            hint=f"git remote set-url --push {name} URL", kind="bad_url",
+        )  # fmt: skip
+    return resolved(repo, _rewritten(found[0], settings))
+
+
+def resolved(repo: Repository, url: str) -> str:
+    """Return *url* checked, and absolute where it is a path from the main checkout."""
+    is_path = "://" not in url and not _HELPER.match(url) and _SCP.match(url) is None
+    if is_path and url and not url.startswith("-"):
+        base = repo.main_workdir or repo.common_dir
+        url = str((base / Path(url).expanduser()).resolve())
+    checked(url)
+    where = path_of(url)
+    if where is not None and _git_dir(where) == repo.common_dir:
+        raise _bad(url, "it is this very repository")
+    return url
+
+
+def path_of(url: str) -> Path | None:
+    """Return the directory that *url* names on this machine; None where it is another's."""
+    if url.startswith("file://"):
+        return Path(urlsplit(url).path)
+    return Path(url) if url.startswith("/") else None
+
+
+def rewritten_by_user(repo: Repository, url: str) -> str:
+    """Return where the user's own git goes for *url*, to be shown (his `pushInsteadOf`, too)."""
+    pairs = network.configuration(repo)
+    rules = [(key, value) for key, value in pairs if key.endswith(".pushinsteadof")]
+    rules += [(key, value) for key, value in pairs if key.endswith(".insteadof")]
+    return _applied(url, rules)
+
+
+def _rewritten(url: str, settings: Sequence[Setting]) -> str:
+    """Apply what the repository's configuration says instead of *url*, this once."""
+    own = [(one.key, one.value) for one in settings if not one.of_user]
+    return _applied(url, [rule for rule in own if rule[0].endswith(".insteadof")])
+
+
+def _applied(url: str, rules: Sequence[tuple[str, str]]) -> str:
+    fitting = [
+        (len(value), key)
+        for key, value in rules
+        if key.startswith("url.") and value and url.startswith(value)
+    ]
+    if not fitting:
+        return url
+    length, key = max(fitting, key=lambda one: one[0])
+    return key.removeprefix("url.").rpartition(".")[0] + url[length:]
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme.lower() not in _SCHEMES:
+        raise _bad(url, f"{parts.scheme}:// is not used")
+    if parts.scheme == "file":
+        if parts.netloc not in {"", "localhost"}:
+            raise _bad(url, "it names a file of another machine")
+        return _checked_path(parts.path, url)
+    try:
+        password = parts.password
+    except ValueError:
+        raise _bad(url, "it cannot be read") from None
+    if password:
+        # Git hands the address to its helpers as an argument, which everybody can list.
+        raise RepositoryError(
+            f"the address of {parts.hostname} has a password in it, and others can see addresses",
+            hint="git remote set-url NAME without it, and let a credential helper answer:"
+            " git config --global credential.helper store",
+            kind="bad_url",
+        )
+    if not parts.hostname or parts.hostname.startswith("-") or parts.netloc.startswith("-"):
+        raise _bad(url, "it names no server")
+    if parts.path.startswith("/-"):
+        raise _bad(url, "its path looks like an option")
+    return url
+
+
+def _checked_path(path: str, url: str) -> str:
+    if not path.startswith("/"):
+        raise _bad(url, "a path is to be absolute")
+    if ".." in Path(path).parts:
+        raise _bad(url, "a path is to have no ..")
+    where = Path(path)
+    if where.exists() and not where.is_dir():
+        raise _bad(url, "there is a file, and no repository")
+    return url
+
+
+def _git_dir(path: Path) -> Path:
+    inner = path / ".git"
+    return (inner if inner.is_dir() else path).resolve()
+
+
+def _bad(url: str, why: str) -> RepositoryError:
+    return RepositoryError(
+        f"the address {url[:200]!r} is not used: {why}",
+        hint="ssh://HOST/PATH, https://HOST/PATH, git://HOST/PATH or an absolute path",
+        kind="bad_url",
+    )
