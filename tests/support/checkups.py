@@ -52,7 +52,7 @@ def _model() -> Workspace:
         changes.adopt_file("fleet.toml", why="edited")
     done = put_merging(workspace, "done", {"src/done.py": "x\n"})
     land(workspace, done)
-    put_merging(workspace, "merging", {"src/merging.py": "y\n"})
+    put_merging(workspace, "merging", {"src/merging.py": "y\n"}, write=("src/merging.py",))
     start(workspace, add_task(workspace, "working", write=("src/w",)).id)
     add_task(workspace, "waiting", write=("src/z",))
     commit_journal(workspace)

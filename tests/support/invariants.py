@@ -1,6 +1,6 @@
 """What must be true of every ledger that nobody is changing, as one function."""
 
-from wfledger.run.chaos.invariants import Violation, journal_moves, of_files, of_moves
+from wfledger.run.chaos.invariants import Violation, journal_steps, of_files, of_steps
 from wfledger.store import journal
 from wfledger.store.evidence import Committed
 from wfledger.store.inspect import inspect
@@ -23,4 +23,4 @@ def check_ledger(
 
 def violations(ledger: Ledger) -> list[Violation]:
     """Return what is wrong with the files and the journal."""
-    return [*of_files(ledger), *of_moves(journal_moves(ledger.journal.records()))]
+    return [*of_files(ledger), *of_steps(journal_steps(ledger.journal.records()))]

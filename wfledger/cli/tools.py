@@ -6,6 +6,7 @@ import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app, state_home
 from wfledger.cli.render import plural, say, table
+from wfledger.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,19 +15,31 @@ if TYPE_CHECKING:
     from wfledger.run.doctor.checkup import Checkup, Repaired
     from wfledger.store.inspect import Finding
 
+#: Violations of a history that are listed.
+_SHOWN = 40
+
 
 @click.command("doctor")
 @click.option("--fix", is_flag=True, help="Repair what needs no decision; nothing is deleted.")
+@click.option("--history", is_flag=True, help="Check the whole history instead, step by step.")
 @json_option
 @pass_app
-def doctor(app: App, *, fix: bool, as_json: bool) -> int:
+def doctor(app: App, *, fix: bool, history: bool, as_json: bool) -> int:
     """Look for damage, and repair it.
 
     Exits with 1 while anything is found that is an error. What cannot be used is moved to
     quarantine/, work is kept under refs, and every repair is in the history with its reason.
+
+    With --history each step that is recorded is held against the protocol: steps follow from one
+    another, attempts rise by one, no task was given to two, nobody let two write the same, what is
+    done is proved, and the newest commit holds what the steps say. Nothing is changed.
     """
     from wfledger.run.doctor.checkup import Checkup
 
+    if history:
+        if fix:
+            raise UsageError("a history cannot be repaired", hint="wfledger doctor --history")
+        return _of_history(app, as_json=as_json)
     checkup = Checkup(app.start, app.clock, state_home())
     if fix:
         return _fix(checkup, as_json=as_json)
@@ -36,6 +49,32 @@ def doctor(app: App, *, fix: bool, as_json: bool) -> int:
     else:
         _say_findings(findings)
     return 0 if _is_ok(findings) else 1
+
+
+def _of_history(app: App, *, as_json: bool) -> int:
+    from wfledger.run.histories import check
+
+    found = check(app.workspace)
+    if as_json:
+        emit(found.as_json())
+        return 1 if found.faults else 0
+    for fault in found.faults[:_SHOWN]:
+        say(f"{fault.rule}: {fault.subject}: {fault.message}")
+        say(f"    {f'in {fault.commit[:12]}' if fault.commit else 'in what was said of it'}")
+    if len(found.faults) > _SHOWN:
+        say(f"and {len(found.faults) - _SHOWN} more: wfledger doctor --history --json")
+    counts = found.counts
+    say(f"{plural(counts['commits'], 'commit')}, {plural(counts['steps'], 'step')} of "
+        f"{plural(found.tasks, 'task')}: {counts['grants']} offered, {counts['claims']} claimed, "
+        f"{counts['done']} done, {counts['cancelled']} cancelled")  # fmt: skip
+    if found.machines:
+        said = ", ".join(f"{name} {count}" for name, count in sorted(found.machines.items()))
+        say(f"{plural(len(found.machines), 'machine')} (steps: {said}), "
+            f"{plural(counts['takeovers'], 'takeover')}")  # fmt: skip
+    if found.since is not None:
+        say(f"what was before {found.since[:12]} is not in this clone: git fetch --unshallow")
+    say(plural(len(found.faults), "violation") if found.faults else "nothing is wrong with it")
+    return 1 if found.faults else 0
 
 
 def _fix(checkup: "Checkup", *, as_json: bool) -> int:

@@ -57,6 +57,10 @@ class Actor(StrEnum):
     PERSON = "person"
 
 
+#: Who may move a file with no more than `mv`.
+_FREE: Final = frozenset({Actor.WORKER, Actor.PERSON})
+
+
 @dataclass(frozen=True)
 class Arrow:
     """One allowed transition: who may make it, and why it exists."""
@@ -109,3 +113,9 @@ def check(task_id: str, source: Status, target: Status) -> Arrow:
             target=target.value,
         )
     return arrow
+
+
+def may_move_freely(source: Status, target: Status | None) -> bool:
+    """Whether a claimant or a person may make this move with `mv`, and leave no record of it."""
+    arrow = None if target is None else TRANSITIONS.get((source, target))
+    return arrow is not None and bool(arrow.actors & _FREE)

@@ -6,8 +6,9 @@ is durable. Doing it twice makes no second commit, since the tree is the same.
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from wfledger import faults
 from wfledger.core import bounds
@@ -26,6 +27,26 @@ faults.register("commit.rotated", "commit.committed", "commit.dropped")
 GROUP: Final = 500
 #: Tasks that the subject of a commit names.
 _NAMED: Final = 2
+#: The trailer that names a transition, and the one that names the machine of a whole commit.
+TRANSITION: Final = "Wfledger-Transition"
+MACHINE: Final = "Wfledger-Machine"
+_QUOTED: Final = r'"(?:[^"\\]|\\.)*"?\S*'
+_TRANSITION: Final = re.compile(
+    rf"(?P<task>\S+) (?P<source>\S+) -> (?P<target>\S+) attempt (?P<attempt>\d+) "
+    rf"by (?P<by>{_QUOTED}): (?P<why>.*)\Z"
+)
+
+
+class Transition(NamedTuple):
+    """What the trailer of a transition says."""
+
+    task: str
+    #: None for a task that was added.
+    source: str | None
+    target: str
+    attempt: int
+    by: str
+    why: str
 
 
 def commit_journal(workspace: Workspace) -> int:
@@ -75,9 +96,12 @@ def _commit_once(workspace: Workspace) -> int:
 
 
 def tree_changes(
-    workspace: Workspace, records: Iterable[dict[str, Any]]
+    workspace: Workspace, records: Iterable[dict[str, Any]], *, at: str | None = None
 ) -> dict[str, bytes | None]:
-    """Return what *records* change in the ledger's tree: path to content, None for gone."""
+    """Return what *records* change in the ledger's tree: path to content, None for gone.
+
+    The tree is that of the commit *at*; by default, of the history's tip.
+    """
     changes: dict[str, bytes | None] = {}
     layout = workspace.ledger.layout
     for record in records:
@@ -88,7 +112,7 @@ def tree_changes(
         if record.get("content") is not None:
             content: bytes | None = canonical_json(record["content"])
         else:
-            content = _present(workspace, changes, task_id)
+            content = _present(workspace, changes, task_id, at=at)
         for path in _places(layout, task_id):
             changes[path] = None
         if content is not None:
@@ -101,7 +125,7 @@ def _places(layout: Layout, task_id: str) -> list[str]:
 
 
 def _present(
-    workspace: Workspace, changes: dict[str, bytes | None], task_id: str
+    workspace: Workspace, changes: dict[str, bytes | None], task_id: str, *, at: str | None
 ) -> bytes | None:
     """Return a task's content as of the records before this one; a claim carries none."""
     places = _places(workspace.ledger.layout, task_id)
@@ -109,13 +133,19 @@ def _present(
     if known:
         return next((raw for raw in known if raw is not None), None)
     history = workspace.history
-    return next((raw for path in places if (raw := history.read(path)) is not None), None)
+    return next((raw for path in places if (raw := history.read(path, at)) is not None), None)
 
 
 def message_of(records: Sequence[dict[str, Any]]) -> str:
     """Return the commit message: a subject, and trailers that name each transition."""
-    lines = [line for record in records for line in trailers_of(record)]
-    return f"{_subject(records)}\n\n" + "\n".join(dict.fromkeys(lines)) + "\n"
+    told: list[str] = []
+    named: set[str] = set()
+    for record in records:
+        *names, last = trailers_of(record)
+        told += [line for line in names if line not in named]
+        named.update(names)
+        told.append(last)  # also where a task went the same way before: it went it twice
+    return f"{_subject(records)}\n\n" + "\n".join(told) + "\n"
 
 
 def _subject(records: Sequence[dict[str, Any]]) -> str:
@@ -141,7 +171,7 @@ def trailers_of(record: dict[str, Any]) -> list[str]:
     arrow = f"{record['from'] or 'new'} -> {record['to']}"
     return [
         f"Wfledger-Task: {record['task']}",
-        f"Wfledger-Transition: {record['task']} {arrow} attempt {record['attempt']} by {by}: {why}",
+        f"{TRANSITION}: {record['task']} {arrow} attempt {record['attempt']} by {by}: {why}",
     ]
 
 
@@ -150,3 +180,23 @@ def quoted(text: str) -> str:
     raw = json.dumps(text, ensure_ascii=True)
     limit = bounds.TRAILER_BYTES
     return raw if len(raw) <= limit else raw[: limit - 4].rstrip("\\") + '..."'
+
+
+def transition_of(value: str) -> Transition | None:
+    """Return what the trailer *value* says, as `trailers_of` wrote it; None where it says none."""
+    match = _TRANSITION.match(value)
+    if match is None:
+        return None
+    source = match["source"]
+    return Transition(
+        match["task"], None if source == "new" else source, match["target"],
+        int(match["attempt"]), _unquoted(match["by"]), _unquoted(match["why"]),
+    )  # fmt: skip
+
+
+def _unquoted(text: str) -> str:
+    """Return what was quoted; a text that was cut stays as it is."""
+    try:
+        return str(json.loads(text))
+    except ValueError:
+        return text.strip('"')

@@ -9,16 +9,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
 
 from wfledger.core.documents import Task
-from wfledger.core.statuses import TRANSITIONS, Actor, Status
+from wfledger.core.statuses import Status, may_move_freely
 from wfledger.store.layout import Layout
 from wfledger.store.replay import Known
 from wfledger.store.survey import Copy
-
-#: Who may move a file with no more than `mv`.
-_FREE: Final = frozenset({Actor.WORKER, Actor.PERSON})
 
 
 class Origin(StrEnum):
@@ -57,12 +53,6 @@ class Settled:
             and keep.task == self.task
             and keep.path == layout.task(self.status, self.task.id)
         )
-
-
-def may_move_freely(source: Status, target: Status) -> bool:
-    """Whether a claimant or a person may have made this move with `mv`."""
-    arrow = TRANSITIONS.get((source, target))
-    return arrow is not None and bool(arrow.actors & _FREE)
 
 
 def settle(

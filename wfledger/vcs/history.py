@@ -91,6 +91,27 @@ class History:
         """Write a commit with *files* and no parent that no ref names, and return it."""
         return self._write(None, dict(files), message, when)
 
+    def compose(self, parent: str, changes: Changes, *, message: str, when: datetime) -> str:
+        """Write a commit on *parent* that no ref names yet; *parent* where nothing changes."""
+        return self._write(parent, changes, message, when)
+
+    def advance(self, new: str, *, reason: str) -> None:
+        """Bring branch and pin forward to *new*, which the remote has confirmed.
+
+        Raises `LedgerDamagedError` where it does not follow from what they are.
+        """
+        for _ in range(_ROUNDS):
+            seen = (self.repo.tip(self.branch), self.repo.tip(self.pin))
+            tip = self._newest(*seen)
+            if tip is not None and not self.repo.is_ancestor(tip, new):
+                raise LedgerDamagedError(
+                    f"{self.branch} is at {tip}, which the remote's {new} does not follow from",
+                    hint="run: wfledger doctor", kind="history_forked", branch=tip,
+                )
+            if self._move(seen, new, reason):
+                return
+        raise BusyError("the ledger's history kept moving; try again")
+
     def read(self, path: str, at: str | None = None) -> bytes | None:
         """Return the file *path* at the commit *at* (default: the tip), None if it is not there."""
         revision = at or self.tip()

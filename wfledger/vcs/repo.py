@@ -49,6 +49,7 @@ class CommitInfo:
     time: datetime
     #: The trailers of the last paragraph in their order; a key may stand more than once.
     pairs: tuple[tuple[str, str], ...]
+    parents: tuple[str, ...] = ()
 
     @property
     def trailers(self) -> dict[str, str]:
@@ -269,6 +270,13 @@ class Repository:
         for commit in walker:
             yield _info(commit)
 
+    def info(self, oid: str) -> CommitInfo | None:
+        """Return the commit *oid*, None where it is not here: a shallow clone ends somewhere."""
+        try:
+            return _info(self.lookup(oid, pygit2.Commit))
+        except GitError:
+            return None
+
     @property
     def _graph(self) -> pygit2.Repository:
         """Where histories are walked: only a shallow clone needs to know where its own ends."""
@@ -294,6 +302,7 @@ def _info(commit: pygit2.Commit) -> CommitInfo:
         author=Identity(commit.author.name, commit.author.email),
         time=datetime.fromtimestamp(commit.commit_time, UTC),
         pairs=_trailers(message),
+        parents=tuple(str(parent) for parent in commit.parent_ids),
     )
 
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,18 +14,17 @@ from tests.support.checkups import lived_in
 from tests.support.ledgers import make_ledger, make_task, put
 from tests.support.repos import git
 from tests.support.workspaces import BRANCH, RUN, move_branch
+from wfledger.core.linear import Step
 from wfledger.core.records import canonical
 from wfledger.core.statuses import Status
 from wfledger.run.attempts import worktrees
 from wfledger.run.attempts.commanding import tag_for
 from wfledger.run.chaos.invariants import (
-    Move,
     Violation,
     guarded,
-    journal_moves,
+    journal_steps,
     of_files,
-    of_moves,
-    trailer_move,
+    of_steps,
 )
 from wfledger.run.chaos.remains import of_remains
 from wfledger.run.chaos.replaying import of_history, of_landings
@@ -81,8 +81,8 @@ def test_file_that_is_no_task_is_seen(tmp_path: Path) -> None:
 # -- moves ---------------------------------------------------------------------------------------
 
 
-def _moves(*steps: tuple[Status | None, Status, int]) -> list[Move]:
-    return [Move("r.a", source, to, attempt, "why", n) for n, (source, to, attempt) in enumerate(steps)]
+def _moves(*steps: tuple[Status | None, Status, int]) -> list[Step]:
+    return [Step("r.a", source, to, attempt, "why", n) for n, (source, to, attempt) in enumerate(steps)]
 
 
 SOUND = _moves(
@@ -91,7 +91,7 @@ SOUND = _moves(
 
 
 def test_sound_moves_are_sound() -> None:
-    assert list(of_moves(SOUND)) == []
+    assert list(of_steps(SOUND)) == []
 
 
 @pytest.mark.parametrize(
@@ -106,28 +106,18 @@ def test_sound_moves_are_sound() -> None:
     ],
 )
 def test_unsound_move_is_seen(steps: list[tuple[Status | None, Status, int]], wanted: str) -> None:
-    found = list(of_moves(_moves(*steps)))
+    found = list(of_steps(_moves(*steps)))
     assert any(wanted in one.message for one in found), found
 
 
 def test_attempt_that_was_claimed_twice_is_seen() -> None:
     twice = _moves((None, W, 0), (W, P, 1), (P, I, 1), (P, I, 1))
-    assert ("doubled", "r.a") in _kinds(of_moves(twice))
+    assert ("doubled", "r.a") in _kinds(of_steps(twice))
 
 
 def test_gap_in_the_numbers_is_seen() -> None:
     one, other = SOUND[:2]
-    assert _kinds(of_moves([one, other._replace(seq=7)])) == [("illegal", "r.a")]
-
-
-@pytest.mark.parametrize("by", ['"worker: x"', '"cut...'])
-def test_trailers_are_read_as_they_are_written(by: str) -> None:
-    found = trailer_move(f'r.a in-progress -> waiting attempt 3 by {by}{"" if by[-1:] == chr(34) else chr(34)}: "lost"')
-    assert found == Move("r.a", I, W, 3, "lost")
-
-
-def test_text_that_is_no_trailer_is_none() -> None:
-    assert trailer_move("r.a here -> there attempt 1 by x: y") is None
+    assert _kinds(of_steps([one, replace(other, seq=7)])) == [("illegal", "r.a")]
 
 
 # -- landings and history --------------------------------------------------------------------------
@@ -146,7 +136,7 @@ def _landings(workspace: Workspace) -> list[str]:
 def test_landed_task_is_sound(landed: Workspace) -> None:
     assert _landings(landed) == []
     assert list(of_history(landed, seen=[git(landed.main, "rev-parse", "wfledger")])) == []
-    assert list(of_moves(journal_moves(landed.ledger.journal.records()))) == []
+    assert list(of_steps(journal_steps(landed.ledger.journal.records()))) == []
 
 
 def test_strange_commit_on_the_run_s_branch_is_seen(landed: Workspace) -> None:

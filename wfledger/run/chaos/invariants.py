@@ -5,18 +5,17 @@ each task in one place, whole files, legal moves, attempts that rise by one, a h
 grows, landings that can be replayed, and nothing left behind by what is over.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
+from wfledger.core.linear import Checker, Fault, Step
 from wfledger.core.records import canonical
-from wfledger.core.statuses import TRANSITIONS, Status
+from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
 from wfledger.store.entries import Unreadable
 from wfledger.store.ledger import Ledger
-from wfledger.store.settling import may_move_freely
 
 Invariant = Literal[
     "lost", "doubled", "torn", "illegal", "history", "landing", "orphan", "leftover", "damage",
@@ -38,26 +37,9 @@ class Violation:
         return {"invariant": self.invariant, "subject": self.subject, "message": self.message}
 
 
-class Move(NamedTuple):
-    """One recorded transition; the source is None for a task that was added."""
-
-    task: str
-    source: Status | None
-    target: Status
-    attempt: int
-    why: str
-    #: The document's number after it; None where the record has none.
-    seq: int | None = None
-
-    def __str__(self) -> str:
-        """Return it as the history writes it."""
-        source = self.source.value if self.source else "new"
-        return f"{source} -> {self.target.value} attempt {self.attempt} ({self.why})"
-
-
-#: Reasons of records by which recovery puts a task where it belongs; no arrow is needed.
-_REPAIRS: Final = ("rebuilt",)
-_TRAILER: Final = re.compile(r'(\S+) (\S+) -> (\S+) attempt (\d+) by ("[^"]*"(?:\.\.\.")?): (.*)')
+#: Rules of `core.linear` that something was done twice by.
+_TWICE: Final = frozenset({"added", "claimed-twice", "handed-in-twice", "doubled", "two-owners"})
+_GONE: Final = frozenset({"unacknowledged", "vanished"})
 
 
 def of_files(ledger: Ledger, *, submitted: Iterable[str] = ()) -> Iterator[Violation]:
@@ -92,75 +74,30 @@ def _of_folder(ledger: Ledger, status: Status) -> Iterator[Violation]:
 # -- moves ---------------------------------------------------------------------------------------
 
 
-def journal_moves(records: Iterable[dict[str, Any]]) -> Iterator[Move]:
-    """Yield the moves of tasks that the journal's *records* tell, in their order."""
+def journal_steps(records: Iterable[dict[str, Any]]) -> Iterator[Step]:
+    """Yield the steps of tasks that the journal's *records* tell, in their order."""
     for record in records:
         if record["kind"] != "file":
             source = Status(record["from"]) if record["from"] else None
-            yield Move(
+            yield Step(
                 record["task"], source, Status(record["to"]), record["attempt"], record["why"],
                 record["seq"],
             )  # fmt: skip
 
 
-def trailer_move(text: str) -> Move | None:
-    """Return the move that the trailer `Wfledger-Transition` names; None where it is none."""
-    found = _TRAILER.fullmatch(text)
-    if found is None:
-        return None
-    task, source, target, attempt, _, why = found.groups()
-    try:
-        before = None if source == "new" else Status(source)
-        return Move(task, before, Status(target), int(attempt), why.strip('"'))
-    except ValueError:
-        return None
+def of_steps(steps: Iterable[Step], *, whole: bool = False) -> Iterator[Violation]:
+    """Yield what is wrong with *steps*; *whole*: whether the first ones are among them."""
+    checker = Checker(whole=whole)
+    for step in steps:
+        yield from of_faults(checker.take(step))
 
 
-def of_moves(moves: Iterable[Move]) -> Iterator[Violation]:
-    """Yield what is wrong with *moves*: each legal, in unbroken order, attempts by one.
-
-    At most one claim may stand for each (task, attempt).
-    """
-    last: dict[str, Move] = {}
-    claims: Counter[tuple[str, int]] = Counter()
-    for move in moves:
-        yield from _of_move(last.get(move.task), move)
-        last[move.task] = move
-        if (move.source, move.target) == (Status.PENDING, Status.IN_PROGRESS):
-            claims[move.task, move.attempt] += 1
-    for (task, attempt), count in sorted(claims.items()):
-        if count > 1:
-            yield Violation("doubled", task, f"attempt {attempt} was claimed {count} times")
-
-
-def _of_move(before: Move | None, move: Move) -> Iterator[Violation]:
-    source, target = move.source, move.target
-    repairs = move.why.startswith(_REPAIRS)
-    arrow = source is None or source is target or (source, target) in TRANSITIONS
-    if not arrow and not repairs:
-        yield Violation("illegal", move.task, f"no arrow leads so: {move}")
-    if before is None:
-        return
-    if source is None and not repairs:
-        yield Violation("doubled", move.task, f"added again: {move}")
-    elif source not in {None, before.target} and not may_move_freely(before.target, source):
-        yield Violation("illegal", move.task, f"{before} is followed by {move}")
-    if move.seq is not None and before.seq is not None and move.seq - before.seq not in {0, 1}:
-        yield Violation("illegal", move.task, f"number {before.seq} is followed by {move.seq}")
-    yield from _of_attempt(before, move, repairs=repairs)
-
-
-def _of_attempt(before: Move, move: Move, *, repairs: bool) -> Iterator[Violation]:
-    promoted = move.target is Status.PENDING and move.source is Status.WAITING
-    # What no worker has done has an attempt all the same: of a controller, of a reused result.
-    decided = move.source is Status.WAITING and move.target in {Status.WAITING, Status.DONE}
-    allowed = {before.attempt + 1} if promoted else {before.attempt}
-    allowed |= {before.attempt + 1} if decided else set()
-    if move.attempt not in allowed and not (repairs and move.attempt >= before.attempt):
-        yield Violation(
-            "illegal", move.task,
-            f"attempt {before.attempt} became {move.attempt} by {move}",
-        )
+def of_faults(found: Iterable[Fault]) -> Iterator[Violation]:
+    """Yield what the checker found wrong with a history."""
+    for fault in found:
+        kind: Invariant = "history" if fault.rule in {"tip", "line", "trailer"} else "illegal"
+        kind = "doubled" if fault.rule in _TWICE else "lost" if fault.rule in _GONE else kind
+        yield Violation(kind, fault.subject, fault.message)
 
 
 # -- helpers -------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from wfledger.core.documents import Run
 from wfledger.core.statuses import Status
-from wfledger.run.chaos.invariants import Violation, of_moves, trailer_move
+from wfledger.run.chaos.invariants import Violation, of_faults
+from wfledger.run.histories import check
 from wfledger.run.refnames import LANDED, landed_ref
 from wfledger.run.workspace import Workspace
 from wfledger.vcs.merge import Merged, merge_trees
@@ -119,20 +120,8 @@ def of_history(workspace: Workspace, *, seen: Iterable[str] = ()) -> Iterator[Vi
     lost = set(seen) - {commit.oid for commit in commits}
     for oid in sorted(lost):
         yield Violation("history", oid, "it was the tip once, and is not in the history")
-    yield from _of_trailers(commits)
+    yield from of_faults(check(workspace, tip=tip).faults)
     yield from _of_content(workspace)
-
-
-def _of_trailers(commits: list[_Commit]) -> Iterator[Violation]:
-    texts = (text for one in commits for text in one.info.values("Wfledger-Transition"))
-    moves = []
-    for text in texts:
-        move = trailer_move(text)
-        if move is None:
-            yield Violation("history", text[:60], "a trailer cannot be read")
-        else:
-            moves.append(move)
-    yield from of_moves(moves)
 
 
 def _of_content(workspace: Workspace) -> Iterator[Violation]:

@@ -1,25 +1,17 @@
 """How things came about: what the ledger's branch says, and what the journal has for it."""
 
-import json
-import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Final
 
 from wfledger.clock import iso, parse_iso
-from wfledger.run.commit import trailers_of
+from wfledger.run.commit import TRANSITION, trailers_of, transition_of
 from wfledger.run.workspace import Workspace
 from wfledger.vcs.repo import CommitInfo
 
-_QUOTED: Final = r'"(?:[^"\\]|\\.)*"?\S*'
-_TRANSITION: Final = re.compile(
-    rf"(?P<task>\S+) (?P<source>\S+) -> (?P<target>\S+) attempt (?P<attempt>\d+) "
-    rf"by (?P<by>{_QUOTED}): (?P<why>.*)\Z"
-)
 #: Newest commits that are compared with the journal.
 _GROUPS: Final = 20
-_TRAILER: Final = "Wfledger-Transition"
 
 
 @dataclass(frozen=True)
@@ -91,20 +83,7 @@ def _recorded(record: dict[str, Any]) -> Happening:
 
 def _of_commit(info: CommitInfo) -> Iterator[Happening]:
     at = iso(info.time)
-    for value in reversed(info.values(_TRAILER)):
-        match = _TRANSITION.match(value)
-        if match is None:
-            continue
-        source = match["source"]
-        yield Happening(
-            match["task"], None if source == "new" else source, match["target"],
-            int(match["attempt"]), _unquoted(match["by"]), _unquoted(match["why"]), at, info.oid,
-        )  # fmt: skip
-
-
-def _unquoted(text: str) -> str:
-    """Return what was quoted; a text that was cut stays as it is."""
-    try:
-        return str(json.loads(text))
-    except ValueError:
-        return text.strip('"')
+    for value in reversed(info.values(TRANSITION)):
+        found = transition_of(value)
+        if found is not None:
+            yield Happening(*found, at, info.oid)
