@@ -8,6 +8,8 @@ LANDED: Final = "refs/wfledger/landed"
 ARCHIVE: Final = "refs/wfledger/archive"
 #: What a merger was before it was taken over can no longer be swapped in (WFL-LAND-024).
 FENCE: Final = "refs/wfledger/fence"
+#: What was fetched from the remote, and what is to be pushed there (spec 97).
+HUB: Final = "refs/wfledger/hub"
 TRY: Final = "refs/heads/wf-try"
 HEADS: Final = "refs/heads/"
 
@@ -35,3 +37,8 @@ def fence_ref(task_id: str) -> str:
 def try_branch(task_id: str, attempt: int) -> str:
     """Return the branch that a writer's worktree is on."""
     return f"{TRY}/{task_id}/{attempt}"
+
+
+def seen_ref(branch: str) -> str:
+    """Return the ref that says where *branch*, a full name, was on the remote when it was seen."""
+    return f"{HUB}/heads/{branch.removeprefix(HEADS)}"

@@ -3,6 +3,7 @@
 A thread takes locks only downwards in this list; taking one upwards is a defect and raises.
 
     target    one landing at a time on a branch; held through merge and gate
+    meeting   what is being pushed to the remote, until the answer is known (spec 97)
     history   one committer of the journal
     git       worktrees and wfledger's own refs
     ledger    every change of ledger files; held for milliseconds, never over a process or network
@@ -28,7 +29,7 @@ from wfledger.clock import SystemClock
 from wfledger.errors import BusyError, EnvironmentFailedError
 from wfledger.store.holders import Holders
 
-ORDER: Final = ("target", "history", "git", "ledger", "sync", "trust", "provider")
+ORDER: Final = ("target", "meeting", "history", "git", "ledger", "sync", "trust", "provider")
 #: filelock polls; this is the hand-off latency that a waiter pays (reliability: 0.05 costs 30 ms).
 POLL_S: Final = 0.001
 #: How long a live lock is tried before its holder counts as alive.

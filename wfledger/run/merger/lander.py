@@ -17,7 +17,7 @@ from wfledger.errors import BusyError, EnvironmentFailedError, PausedError, Stal
 from wfledger.run.attempts import phases
 from wfledger.run.attempts.worktrees import recorded
 from wfledger.run.guard import vouching
-from wfledger.run.merger import cleanroom, probing, targets
+from wfledger.run.merger import chains, cleanroom, probing, targets
 from wfledger.run.merger.cleanroom import Report, Verdict
 from wfledger.run.merger.gate import gate, known_good
 from wfledger.run.merger.merging import (
@@ -129,19 +129,43 @@ class Lander:
 
     # -- recovery --------------------------------------------------------------------------------
 
-    def _recovered(self, subject: Subject) -> Done | None:
+    def _recovered(self, subject: Subject) -> Done | Deferred | None:
         """Finish a landing that has happened; forget one that was only announced."""
         intent = self._task.intent
         if intent is None:
             commit = targets.proven_commit(
                 self._workspace, self._task, branch=self._branch, attempt=subject.attempt
             )
+            if self._workspace.is_shared:
+                return self._known_there(subject, commit)
             return self._proved(subject, commit) if commit else None
         targets.fence(self._workspace, self._task.id, intent)
+        if self._workspace.is_shared and chains.is_waiting(self._workspace, intent):
+            return self._handed_over(intent)
         if targets.resolve_intent(self._workspace, self._task.id, intent):
             return self._proved(subject, intent.candidate, target=intent.target)
         drop_intent(self._workspace, self._task.id, intent, by=self._errand.by)
         return None
+
+    def _known_there(self, subject: Subject, proven: str | None) -> Deferred | None:
+        """Announce what is on the remote's branch already; done is told to it, not only here."""
+        commit = proven or chains.found_on(
+            self._workspace, self._task, base=subject.base, head=subject.head
+        )
+        if commit is None:
+            return None
+        tip = self._repo.resolve(f"{commit}^") or commit
+        return self._handed_over(Intent(
+            round=1, target=self._branch, tip=tip, candidate=commit,
+            tree=self._repo.tree_of(commit), epoch=self._errand.epoch,
+        ))  # fmt: skip
+
+    def _handed_over(self, intent: Intent) -> Deferred:
+        """Leave the rest to the next push (WFL-HUB-070)."""
+        hold = chains.waiting_hold(self._workspace)
+        write_intent(self._errand, intent, hold)
+        self._report(f"merged as {intent.candidate[:12]}; {hold.reason}")
+        return Deferred(hold.reason)
 
     def _proved(self, subject: Subject, commit: str, *, target: str | None = None) -> Done:
         target = target or self._branch
@@ -215,7 +239,7 @@ class Lander:
 
     def _round(self, subject: Subject, judged: Judged, *, number: int) -> Landing | None:
         """Merge, test and swap once; None when the target has moved meanwhile."""
-        tip = self._repo.tip(self._branch)
+        tip = chains.tip_of(self._workspace, self._branch)
         problem = self._target_problem(subject, tip)
         if problem is not None or tip is None or subject.base is None or subject.head is None:
             return self._refuse(subject, problem or self._gone())
@@ -282,6 +306,8 @@ class Lander:
         # Read before the intent is there to be found: who takes over changes it after that.
         fence = fence_ref(self._task.id)
         fenced = self._repo.tip(fence)
+        if self._workspace.is_shared:
+            return self._move_ahead(intent, fenced)
         write_intent(self._errand, intent)
         proof = landed_ref(self._task.id)
         moved = swap(
@@ -300,6 +326,15 @@ class Lander:
         if not targets.resolve_intent(self._workspace, self._task.id, intent):
             return self._put_off(f"{self._branch} was moved back as soon as the result was on it")
         return self._proved(subject, intent.candidate)
+
+    def _move_ahead(self, intent: Intent, fenced: str | None) -> Landing | None:
+        """Put the candidate ahead of the branch; None when that has moved meanwhile."""
+        hold = chains.waiting_hold(self._workspace)
+        write_intent(self._errand, intent, hold)
+        if not chains.move(self._workspace, self._task.id, intent, fenced=fenced):
+            return None
+        self._report(f"merged as {intent.candidate[:12]}; {hold.reason}")
+        return Deferred(hold.reason)
 
     def _candidate(self, subject: Subject, tip: str, tree: str) -> str:
         task = self._task

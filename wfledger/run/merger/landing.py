@@ -6,7 +6,7 @@ compare-and-swap of the ref and the fence in the ledger.
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from typing import Final
 from wfledger.clock import iso
 from wfledger.core import outcome
 from wfledger.core.documents import Landed, Task
+from wfledger.core.hub import is_elsewhere
 from wfledger.core.states import State
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import (
@@ -27,7 +28,7 @@ from wfledger.run.attempts import phases
 from wfledger.run.beating import Heart, signed_by
 from wfledger.run.guard import fingerprints
 from wfledger.run.liveness import look_for_stopped
-from wfledger.run.merger import targets
+from wfledger.run.merger import chains, targets
 from wfledger.run.merger.cleanroom import Report
 from wfledger.run.merger.lander import Lander
 from wfledger.run.merger.merging import (
@@ -64,8 +65,11 @@ def _silent(_: str) -> None:
 def is_landable(workspace: Workspace, task: Task, *, now: datetime) -> bool:
     """Whether a task in merging/ is due: nothing put its last landing off, and no verdict is out.
 
-    What waits for verifiers is due as soon as each of them has come to an end.
+    What waits for verifiers is due as soon as each of them has come to an end. What another machine
+    lands, and what waits for the remote, is not.
     """
+    if not chains.is_due_here(workspace, task):
+        return False
     if task.hold is not None and task.hold.code == "verifier":
         return have_spoken(workspace, task.hold.on)
     return outcome.is_due(task.hold, now=now, longest_s=BACKOFF_MAX_S)
@@ -89,7 +93,7 @@ def land_task(
     """
     with workspace.ledger.transaction(f"merger:{owner}") as changes:
         entry = changes.get(task_id)  # what somebody who died began with it is finished by now
-    over = _outcome_of(entry)
+    over = _outcome_of(entry) or _elsewhere(workspace, entry)
     if over is not None:
         return over
     if entry.status is not Status.MERGING:
@@ -116,6 +120,16 @@ def land_task(
             return Lander(taken, stop, report).land() if isinstance(taken, Errand) else taken
     except (BusyError, EnvironmentFailedError, PausedError, OSError) as error:
         return Deferred(str(error))
+
+
+def _elsewhere(workspace: Workspace, entry: Entry) -> Deferred | None:
+    """Return why a task in merging/ is not landed by us: another machine does, or has to agree."""
+    task = entry.task
+    if entry.status is not Status.MERGING or chains.is_due_here(workspace, task):
+        return None
+    if is_elsewhere(task, workspace.machine.id):
+        return Deferred("another machine lands it")
+    return Deferred(task.hold.reason if task.hold else chains.waiting_hold(workspace).reason)
 
 
 def _is_not_taken_in(workspace: Workspace, task: Task) -> bool:
@@ -193,7 +207,13 @@ def cancel_merging(
             return cancelled
     branch = workspace.ledger.run(task.run).branch
     never = threading.Event()
-    with targets.hold_target(workspace, branch, wait_s=CANCEL_WAIT_S, stop=never) as heart:
+    with ExitStack() as held:
+        heart = held.enter_context(
+            targets.hold_target(workspace, branch, wait_s=CANCEL_WAIT_S, stop=never)
+        )
+        if workspace.is_shared:
+            held.enter_context(chains.quiet(workspace, wait_s=CANCEL_WAIT_S))
+            _unchain(workspace, task_id)
         _resolve(workspace, task_id, heart, by=by)
         cancelled = _cancel_unintended(workspace, task_id, by=by, why=why)
     if cancelled is None:
@@ -216,6 +236,23 @@ def _cancel_unintended(workspace: Workspace, task_id: str, *, by: str, why: str)
             task_id, Status.CANCELLED, actor=Actor.PERSON, why=why, hold=None, merger=None,
             claim=None,
         )  # fmt: skip
+
+
+def _unchain(workspace: Workspace, task_id: str) -> None:
+    """Take a landing that waits for the remote back, with all on top of it (WFL-HUB-074)."""
+    entry = workspace.ledger.get(task_id)
+    intent = entry.task.intent
+    if entry.status is not Status.MERGING or intent is None:
+        return
+    if chains.is_in_flight(workspace, intent):
+        hint = "wfledger sync"
+        raise BusyError(f"{task_id} is being landed, and the remote has not answered", hint=hint)
+    if targets.contains(workspace.repo, intent.candidate, workspace.repo.tip(intent.target)):
+        raise TransitionError(
+            f"{task_id} has landed as {intent.candidate[:12]}", task=task_id,
+            source=Status.MERGING.value, target=Status.CANCELLED.value,
+        )  # fmt: skip
+    chains.break_before(workspace, intent)
 
 
 def _resolve(workspace: Workspace, task_id: str, heart: Heart, *, by: str) -> None:

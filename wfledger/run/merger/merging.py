@@ -29,6 +29,7 @@ from wfledger.core.statuses import Actor, Status
 from wfledger.core.text import clean_line
 from wfledger.errors import StaleError
 from wfledger.run.workspace import Workspace
+from wfledger.store.ledger import Ledger
 from wfledger.store.transaction import Transaction
 
 faults.register(
@@ -167,12 +168,12 @@ def fenced(changes: Transaction, errand: Errand) -> Task:
     )
 
 
-def write_intent(errand: Errand, intent: Intent) -> None:
+def write_intent(errand: Errand, intent: Intent, hold: Hold | None = None) -> None:
     """Record what is about to be done to the target; durable on return (WFL-LAND-010)."""
     with errand.workspace.ledger.transaction(errand.by) as changes:
         fenced(changes, errand)
         why = f"round {intent.round}: about to land {intent.candidate[:12]}"
-        changes.update(errand.task.id, why=why, intent=intent)
+        changes.update(errand.task.id, why=why, intent=intent, hold=hold)
     faults.point("landing.intent-written")
 
 
@@ -209,18 +210,39 @@ def finish(errand: Errand, landed: Landed, *, attempt: int) -> Done:
     ledger = errand.workspace.ledger
     with ledger.transaction(errand.by) as changes:
         task = fenced(changes, errand)
-        result = ledger.result(task.id, attempt)
-        if result is not None and result.failure is not None:
-            # A person has accepted what was refused before; it counts as a failure no longer.
-            changes.put_result(result.but(failure=None))
-        done = "kept" if landed.how == "kept" else "landed"
-        why = f"{done} as {landed.commit[:12]}" if landed.commit else "nothing to merge"
+        result = cleared(ledger, task.id, attempt)
+        if result is not None:
+            changes.put_result(result)
         changes.move(
-            task.id, Status.DONE, actor=Actor.MERGER, why=why, landed=landed, intent=None,
-            hold=None, block=None, claim=None, attempts=_amended(errand, task, attempt),
+            task.id, Status.DONE, actor=Actor.MERGER, why=why_done(landed),
+            **as_done(task, landed, attempt=attempt),
         )
     faults.point("landing.done")
     return Done(landed.how, landed.commit)
+
+
+def cleared(ledger: Ledger, task_id: str, attempt: int) -> Result | None:
+    """Return the envelope of what lands, where it has to change for that.
+
+    A person has accepted what was refused before; it counts as a failure no longer.
+    """
+    result = ledger.result(task_id, attempt)
+    return result.but(failure=None) if result is not None and result.failure is not None else None
+
+
+def why_done(landed: Landed) -> str:
+    """Return the reason of a move to done/, for the history."""
+    done = "kept" if landed.how == "kept" else "landed"
+    return f"{done} as {landed.commit[:12]}" if landed.commit else "nothing to merge"
+
+
+def as_done(task: Task, landed: Landed, *, attempt: int) -> dict[str, Any]:
+    """Return what changes in a document by its move to done/."""
+    attempts = _amended(task, attempt, ended=landed.at)
+    return {
+        "landed": landed, "intent": None, "hold": None, "block": None, "claim": None,
+        "attempts": attempts,
+    }  # fmt: skip
 
 
 def refuse(errand: Errand, subject: Subject, refusal: Refusal) -> Blocked | Retried:
@@ -233,7 +255,8 @@ def refuse(errand: Errand, subject: Subject, refusal: Refusal) -> Blocked | Retr
     with ledger.transaction(errand.by) as changes:
         task = fenced(changes, errand)
         if refusal.code in outcome.SOURCES and refusal.counts:
-            attempts = _amended(errand, task, subject.attempt, refusal=refusal)
+            ended = iso(errand.workspace.clock.now())
+            attempts = _amended(task, subject.attempt, ended=ended, refusal=refusal)
             task = task.but(attempts=attempts)
             _note_failure(errand, changes, subject.attempt, refusal=refusal)
         told = (refusal.answer,) if refusal.answer else ()
@@ -286,7 +309,7 @@ def _note_failure(
 
 
 def _amended(
-    errand: Errand, task: Task, number: int, *, refusal: Refusal | None = None
+    task: Task, number: int, *, ended: str, refusal: Refusal | None = None
 ) -> tuple[Attempt, ...]:
     """Return the attempts of *task* with what number *number* has come to in the end."""
     said = refusal.code if refusal else "succeeded"
@@ -296,7 +319,6 @@ def _amended(
         return task.attempts
     if not known:  # handed in by somebody who keeps no such record (WFL-CLAIM-006)
         worker = task.claim.worker if task.claim else "unknown"
-        ended = iso(errand.workspace.clock.now())
         new = Attempt(number=number, worker=worker, outcome=said, message=message, ended=ended)
         return (*task.attempts, new)
     changed = known[0].but(outcome=said, message=message)
@@ -343,11 +365,15 @@ def defer(errand: Errand, reason: str) -> Deferred:
 
     Each lease that ends like this doubles the pause.
     """
-    ledger, clock = errand.workspace.ledger, errand.workspace.clock
-    pause = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(errand.epoch - 1, 10))
-    until = iso(clock.now() + timedelta(seconds=pause))
-    with ledger.transaction(errand.by) as changes:
+    hold = put_off(errand.workspace, reason, epoch=errand.epoch)
+    with errand.workspace.ledger.transaction(errand.by) as changes:
         fenced(changes, errand)
-        hold = Hold(code="backoff", reason=_bounded(reason), until=until)
         changes.update(errand.task.id, why=_first_line(reason), hold=hold)
-    return Deferred(reason, until)
+    return Deferred(reason, hold.until)
+
+
+def put_off(workspace: Workspace, reason: str, *, epoch: int) -> Hold:
+    """Return until when the merger of that *epoch* leaves the task alone, and why."""
+    pause = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(epoch - 1, 10))
+    until = iso(workspace.clock.now() + timedelta(seconds=pause))
+    return Hold(code="backoff", reason=_bounded(reason), until=until)
