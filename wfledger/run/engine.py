@@ -33,6 +33,7 @@ from wfledger.run.beating import Heart
 from wfledger.run.commit import commit_journal
 from wfledger.run.controllers.driving import step_through
 from wfledger.run.controllers.patience import Patience
+from wfledger.run.hub.syncer import Syncer
 from wfledger.run.looks.notifying import Notifier
 from wfledger.run.looks.view import View, run_verdict
 from wfledger.run.merger.landings import Landings
@@ -124,6 +125,7 @@ class Engine:
         self._recover = _Due(_RECOVER_EVERY_S)
         self._commit = _Due(_COMMIT_EVERY_S)
         self._notifier = Notifier(workspace, run_id=run_id, report=report)
+        self._syncer = Syncer(workspace, report=report, woke=self.wake.set)
         #: What the last step that got through saw.
         self._step = Step(View({status: [] for status in Status}, frozenset()))
         self._trim = _Due(_TRIM_EVERY_S)
@@ -153,6 +155,7 @@ class Engine:
             ("dispatch", self._dispatch),
             ("landing", self._land_due),
             ("history", self._commit_due),
+            ("remote", self._syncer.tend),
             ("notify", lambda: self._notifier.look(self._step)),
         )
 
@@ -391,5 +394,8 @@ class Engine:
             running.share.release()
         self._running.clear()
         self._heart.close()
-        self._commit_journal()
+        try:
+            self._commit_journal()
+        finally:
+            self._syncer.close()
         self._notifier.close(self._step)

@@ -5,8 +5,11 @@ from typing import Any, Literal
 
 #: `quiet`: nothing had to go out. `ok`: a push came through. `lost`: others came first, again and
 #: again. `unknown`: the answer was lost; the next meeting settles it. `refused`: the server does
-#: not want it. `unreachable`: it was not to be seen. `stopped`: a person has to decide.
-Outcome = Literal["quiet", "ok", "lost", "unknown", "refused", "unreachable", "stopped"]
+#: not want it. `unreachable`: it was not to be seen. `failed`: something of this machine was in
+#: the way. `stopped`: a person has to decide.
+Outcome = Literal[
+    "quiet", "ok", "lost", "unknown", "refused", "unreachable", "failed", "stopped"
+]
 
 
 @dataclass(frozen=True)

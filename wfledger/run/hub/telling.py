@@ -1,0 +1,74 @@
+"""What meetings have to say to whoever watches: trouble once, its end once, and what came."""
+
+from collections.abc import Callable
+from typing import Final
+
+from wfledger.run.hub.machines import name_of
+from wfledger.run.hub.meeting import Met, Moved
+from wfledger.run.workspace import Workspace
+
+#: Transitions of others in one meeting that are told one by one.
+_TOLD: Final = 10
+#: What others have done that is worth a line; target -> words.
+_WORDS: Final = {
+    "in-progress": "is given to", "done": "is done by", "blocked": "is blocked on",
+    "cancelled": "was cancelled on",
+}  # fmt: skip
+
+
+class Telling:
+    """Says by *report* what is new about the remote; never the same twice."""
+
+    def __init__(self, workspace: Workspace, report: Callable[[str, str], None]) -> None:
+        self._workspace = workspace
+        self._report = report
+        self._trouble = ""
+        self._began = 0.0
+
+    def tell(self, met: Met) -> None:
+        """Say what is new of a meeting."""
+        hub = self._workspace.hub
+        name = hub.name if hub is not None else "remote"
+        self._tell_trouble(name, met)
+        for lost in met.lost[:_TOLD]:
+            what = f"{lost.source or 'new'} -> {lost.target}"
+            self._report(lost.task, f"{what} is lost: {lost.because}")
+        if len(met.lost) > _TOLD:
+            self._report(name, f"{len(met.lost) - _TOLD} more changes are lost: wfledger sync")
+        for what, why in met.refused[:_TOLD]:
+            self._report(name, f"refuses to {what}: {why}")
+        self._tell_came(name, met.came)
+
+    def _tell_trouble(self, name: str, met: Met) -> None:
+        now = self._workspace.clock.elapsed()
+        if met.is_well:
+            if self._trouble:
+                lasted = now - self._began
+                self._report(name, f"is in step again after {lasted:.0f} s")
+            self._trouble = ""
+            return
+        said = trouble_of(met)
+        if said == self._trouble or met.outcome == "lost":
+            return  # who is overtaken goes on by himself
+        self._began = self._began if self._trouble else now
+        self._trouble = said
+        self._report(name, said)
+
+    def _tell_came(self, name: str, came: tuple[Moved, ...]) -> None:
+        worth = [one for one in came if one.target in _WORDS and one.machine]
+        for one in worth if len(worth) <= _TOLD else ():
+            where = name_of(self._workspace, one.machine)
+            self._report(one.task, f"{_WORDS[one.target]} {where}")
+        if len(worth) > _TOLD:
+            self._report(name, f"{len(worth)} tasks have moved on other machines")
+
+
+def trouble_of(met: Met) -> str:
+    """Return in one line what is wrong, with the command that helps."""
+    words = {
+        "unreachable": "cannot be reached", "refused": "takes nothing from here",
+        "unknown": "did not answer", "stopped": "syncing is stopped",
+        "failed": "cannot be synced", "lost": "others came first",
+    }  # fmt: skip
+    said = f"{words.get(met.outcome, met.outcome)}: {met.said}" if met.said else words[met.outcome]
+    return f"{said}; {met.hint}" if met.hint else said
