@@ -12,10 +12,11 @@ from hypothesis import settings
 
 from tests.support import processes, repos, sealed
 from tests.support.clock import FakeClock
+from tests.support.hubs import hubs
 from tests.support.rehearsals import rehearse
 
-#: A fixture for all of them.
-__all__ = ["rehearse"]
+#: Fixtures for all of them.
+__all__ = ["hubs", "rehearse"]
 
 # Set before hypothesis first needs it: its cache must not appear in a test's folder.
 os.environ.setdefault(
