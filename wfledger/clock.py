@@ -7,9 +7,11 @@ a `Clock`. Tests give a fake one.
 import os
 import secrets
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
+#: Seconds by which the wall clock of this process is wrong; the torture alone sets it.
+SKEW: Final = "WFLEDGER_TORTURE_SKEW_S"
 _ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -38,9 +40,12 @@ class Clock(Protocol):
 class SystemClock:
     """The clock of this machine."""
 
+    def __init__(self) -> None:
+        self._skew = timedelta(seconds=float(os.environ.get(SKEW) or 0))
+
     def now(self) -> datetime:
         """Return the wall time in UTC, without microseconds lost."""
-        return datetime.now(UTC)
+        return datetime.now(UTC) + self._skew
 
     def elapsed(self) -> float:
         """Return CLOCK_BOOTTIME where there is one, so that suspended time counts."""
