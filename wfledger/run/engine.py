@@ -33,6 +33,7 @@ from wfledger.run.beating import Heart
 from wfledger.run.commit import commit_journal
 from wfledger.run.controllers.driving import step_through
 from wfledger.run.controllers.patience import Patience
+from wfledger.run.hub.renewing import held_back, to_be_stopped
 from wfledger.run.hub.syncer import Syncer
 from wfledger.run.looks.notifying import Notifier
 from wfledger.run.looks.view import View, run_verdict
@@ -193,10 +194,14 @@ class Engine:
         self._shut.look()
         self._stop_aborted(self._step)
         self._stop_requested()
+        self._stop_unrenewed()
+        held = held_back(self.workspace)
         if self.workspace.is_shared and self.crew is not None:
-            starts = not self.draining and self._gauge.reason() is None
+            starts = not self.draining and held is None and self._gauge.reason() is None
             self.crew.say(self.slots if starts else 0)
-        if not self.draining:
+        if held is not None:
+            self._step.waits |= dict.fromkeys((one.id for one in self._offers()), held)
+        elif not self.draining:
             self._fill()
 
     def _step_through(self) -> Step:
@@ -240,6 +245,14 @@ class Engine:
         for running in self._running.values():
             reason = requested(self.workspace, running.task.id, running.task.attempt)
             if reason is not None and not running.stop.is_set():
+                self._report(running.task.id, f"is stopped: {reason}")
+                running.stop.set()
+
+    def _stop_unrenewed(self) -> None:
+        """End what runs where policy says so of a machine that its remote has not heard of."""
+        reason = to_be_stopped(self.workspace) if self._running else None
+        for running in self._running.values() if reason is not None else ():
+            if not running.stop.is_set():
                 self._report(running.task.id, f"is stopped: {reason}")
                 running.stop.set()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from wfledger.core.documents import Task
+from wfledger.core.hub import is_elsewhere
 from wfledger.run.beating import beats, process_of, signed_by
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
@@ -123,9 +124,12 @@ def owner_of(workspace: Workspace, task: Task, observations: Observations, lease
 
     `dead` is certain, told by the lock that a runtime held. `expired`: the runtime, or a claimant
     who drives himself, has not raised his number for the lease. `unrecorded`: nobody has said who
-    it is.
+    it is. Of what another machine works on nothing is known here, and so it lives: only its silence
+    at the remote says otherwise (WFL-HUB-052).
     """
     ledger, attempt = workspace.ledger, task.attempt
+    if is_elsewhere(task, ledger.layout.machine):
+        return "alive"
     if not ledger.is_claimed(task.id, attempt):
         return "unrecorded"
     live = ledger.layout.live(task.id, attempt)

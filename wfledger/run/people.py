@@ -12,7 +12,7 @@ from wfledger.core.scopes import parse_all
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import BusyError, NotFoundError, TransitionError, UsageError
 from wfledger.plans.budgets import Allowance
-from wfledger.run.attempts import mending, worktrees
+from wfledger.run.attempts import elsewhere, mending, worktrees
 from wfledger.run.attempts.keeping import kept_head
 from wfledger.run.attempts.stopping import stop
 from wfledger.run.byhand.submitted import submitted_spec
@@ -232,14 +232,22 @@ def _no_result(task: Task) -> NotFoundError:
 
 
 def cancel(workspace: Workspace, task_id: str, *, reason: str = "") -> Task:
-    """Give a task up. One that is worked on is stopped first, its work kept.
+    """Give a task up. One that is worked on here is stopped first, its work kept.
+
+    Another machine stops it when it hears of that.
 
     Raises `TransitionError` for one that is done, or that turns out to have landed.
     """
     from wfledger.run.merger.landing import cancel_merging
 
     for _ in range(_CHASES):
-        status = workspace.ledger.get(task_id).status
+        entry = workspace.ledger.get(task_id)
+        status = entry.status
+        if elsewhere.is_of_another(workspace, entry):
+            given_up = elsewhere.cancel(workspace, task_id, reason=reason or "cancelled")
+            if given_up is not None:
+                return given_up
+            continue
         if status is Status.MERGING:
             return cancel_merging(workspace, task_id, by=_BY, why=reason or "cancelled")
         if status is Status.IN_PROGRESS:

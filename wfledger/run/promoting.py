@@ -7,7 +7,6 @@ machine is asked of the remote, by the same rules (`hub.granting`).
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from wfledger.clock import iso
 from wfledger.core import bounds, outcome
 from wfledger.core.admission import Admission, Claimed, Room, admit, in_order, lacking
 from wfledger.core.documents import Hold, Run, Task
@@ -17,6 +16,7 @@ from wfledger.core.policy import Policy
 from wfledger.core.routes import NoRoute
 from wfledger.core.statuses import Status
 from wfledger.run.delivering import Deliveries
+from wfledger.run.hub import clocks
 from wfledger.run.lending import Lending
 from wfledger.run.liveness import Observations
 from wfledger.run.looks.view import View
@@ -110,6 +110,8 @@ class Promoter:
                 self._pass.finished.obstacles[task_id] = str(obstacle)
         if self._pass.here is None:
             self._put_on_offer(ready, decided)
+        else:
+            self._wait_for_grants(decided)
         return decided
 
     def startable(self, ready: Iterable[Ready]) -> list[Ready]:
@@ -134,6 +136,14 @@ class Promoter:
         for task_id, times in decided.overtaken.items():
             past = next(t for t, _ in ready if t.id == task_id).overtaken + times
             self._pass.try_update(task_id, why="overtaken", overtaken=past)
+
+    def _wait_for_grants(self, decided: Admission) -> None:
+        """Say of what could go on offer that the remote has not granted it yet."""
+        hub = self._pass.workspace.hub
+        name = hub.name if hub is not None else "the remote"
+        for task in decided.promote:
+            if not self.is_changed(task):
+                self._pass.finished.waits[task.id] = f"waits for the next meeting with {name}"
 
     def _withdraw_unfit(self, ready: Iterable[Task]) -> None:
         """Take back what nobody should start any more.
@@ -213,12 +223,35 @@ class Promoter:
         return True
 
     def withdraw_stale(self, decided: Admission, observations: Observations) -> None:
-        """Take back what nobody has claimed for long while others wait for its scope."""
+        """Take back what nobody has claimed for long while others wait for its scope.
+
+        On a shared ledger also what no place here frees for: another machine may have one.
+        """
         in_the_way = {o.holder for o in decided.waits.values() if o.kind in {"scope", "contract"}}
-        for task in self._pass.view.tasks[Status.PENDING]:
-            age = observations.age(f"offer:{task.id}", task.attempt)
-            if task.id in in_the_way and age > self._policy.offer_ttl_s:
+        stale = [
+            task for task in self._pass.view.tasks[Status.PENDING]
+            if observations.age(f"offer:{task.id}", task.attempt) > self._policy.offer_ttl_s
+        ]  # fmt: skip
+        if stale and self._pass.here is not None:
+            self._return_unused(stale, observations)
+        for task in stale:
+            if task.id in in_the_way:
                 self.withdraw(task, "nobody claimed it and others wait for its scope")
+
+    def _return_unused(self, stale: Iterable[Task], observations: Observations) -> None:
+        from wfledger.run.hub import room
+        from wfledger.run.hub.attending import interval_of
+
+        workspace = self._pass.workspace
+        limit = room.stale_s(self._policy, interval_of(workspace))
+        unused = [
+            task for task in in_order(stale)
+            if not task.spec.manual and observations.age(f"offer:{task.id}", task.attempt) > limit
+        ]  # fmt: skip
+        back = room.not_needed(workspace, unused, limit)
+        for task in back:
+            self.withdraw(task, "no place frees for it here")
+        room.note_returned(workspace, back)
 
     def withdraw(self, task: Task, reason: str) -> None:
         """Take an offer back, unless it was claimed meanwhile."""
@@ -231,7 +264,7 @@ def started(one: Pass, run_id: str) -> Run | None:
     run = one.runs[run_id]
     if run.time_s is None or run.started is not None:
         return None
-    return run.but(seq=run.seq + 1, started=iso(one.workspace.clock.now()))
+    return run.but(seq=run.seq + 1, started=clocks.there(one.workspace, run.home))
 
 
 def _is_anew(task: Task) -> bool:

@@ -54,7 +54,10 @@ def redo_all(workspace: "Workspace", *, by: str, only_if_needed: bool = False) -
 
     with workspace.ledger.locks.hold("history", timeout=REDO_WAIT_S):
         files = workspace.history.files()
-        done = redo(workspace.ledger, files, by=by, only_if_needed=only_if_needed)
+        done = redo(
+            workspace.ledger, files, by=by, only_if_needed=only_if_needed,
+            is_shared=workspace.is_shared,
+        )
         workspace.history.refresh_index(workspace.ledger.layout.root)
     return done
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from wfledger.core.hub import is_elsewhere
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
 from wfledger.store import claiming, claims, folders
@@ -211,7 +212,7 @@ def _claims(evidence: Evidence) -> Iterator[Finding]:
     layout = evidence.layout
     for task_id, copies in evidence.survey.copies.items():
         for copy in copies if len(copies) == 1 else ():
-            if copy.status is Status.IN_PROGRESS:
+            if copy.status is Status.IN_PROGRESS and not is_elsewhere(copy.task, layout.machine):
                 yield from _of_claim(layout, task_id, copy.task.attempt)
     known = evidence.survey.ids() | set(evidence.replay.tasks)
     for name in _entries(layout.local / "claims"):

@@ -54,6 +54,7 @@ def redo(
     *,
     by: str = "doctor",
     only_if_needed: bool = False,
+    is_shared: bool = False,
 ) -> Rebuilt:
     """Make the ledger's files what journal, directory and branch together say; durable on return.
 
@@ -61,8 +62,10 @@ def redo(
     An open task that only the branch has gets a higher attempt number, since what was promised
     after the last commit is gone: its offer is withdrawn, its attempt counts as lost, and a result
     that was about to land is accepted to land. One whose claim record is still on this machine goes
-    on as it is. `.wfledger/.git` must be the right pointer already, and the caller keeps the
-    journal from being committed meanwhile: what is dropped after the branch was read is missed.
+    on as it is. With *is_shared* nothing is raised: the branch is what a remote has confirmed, and
+    the numbers are given out there (WFL-HUB-059). `.wfledger/.git` must be the right pointer
+    already, and the caller keeps the journal from being committed meanwhile: what is dropped after
+    the branch was read is missed.
     """
     branch = dict(committed_files)
     folders.create_local(ledger.layout)
@@ -84,7 +87,9 @@ def redo(
         numbers = _claimed_numbers(ledger.layout)
         for task_id in _ids(evidence, branch):
             settled = _restore_task(changes, evidence, task_id, done)
-            if settled is not None:
+            if settled is not None and is_shared:
+                changes.restore(settled.task, settled.status, source=None, why=None)
+            elif settled is not None:
                 _raise(ledger, changes, settled, claimed=numbers.get(task_id, 0))
                 done.raised.append(task_id)
         faults.point("rebuild.tasks")

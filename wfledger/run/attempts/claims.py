@@ -14,6 +14,7 @@ from wfledger.core.documents import Attempt, Hold, Result, Task
 from wfledger.core.statuses import Actor, Status
 from wfledger.core.verification import may_be_verifier
 from wfledger.errors import NothingToClaimError, PausedError, StaleError
+from wfledger.run.hub.renewing import held_back
 from wfledger.run.money import spending
 from wfledger.run.pausing import pause_of
 from wfledger.run.workspace import Workspace
@@ -41,8 +42,11 @@ def claim(
     Nobody is given the verifier of his own result; who *dispatches* starts another worker for each
     attempt and takes it for that one.
     Raises `NothingToClaimError` when nothing is on offer, `StaleError` when the named task is not,
-    `PausedError` while the ledger is paused.
+    `PausedError` while the ledger is paused, or its remote has not heard of this machine for long.
     """
+    reason = held_back(workspace)
+    if reason is not None:
+        raise PausedError(f"nothing new begins on this machine: {reason}", hint="wfledger sync")
     token = workspace.clock.token()
     record = record_for(workspace, worker, token)
     with workspace.ledger.transaction(f"worker:{worker}") as changes:
@@ -52,7 +56,7 @@ def claim(
                 _refuse_own(workspace, task_id, worker)
             entry = _claim_named(workspace, changes, task_id, record)
         for name in workspace.ledger.names(Status.PENDING) if entry is None else ():
-            if not dispatches and _is_own(workspace, name, worker):
+            if not dispatches and is_own(workspace, name, worker):
                 continue
             try:
                 entry = changes.claim(name, record)
@@ -68,7 +72,7 @@ def claim(
     return Claim(entry.task, entry.task.attempt, token, worker)
 
 
-def _is_own(workspace: Workspace, task_id: str, worker: str) -> bool:
+def is_own(workspace: Workspace, task_id: str, worker: str) -> bool:
     """Whether the task verifies a result of *worker*; only what is named so is read."""
     entry = workspace.ledger.find(task_id) if may_be_verifier(task_id) else None
     about = entry.task.spec.verifies if entry is not None else None
@@ -80,7 +84,7 @@ def _is_own(workspace: Workspace, task_id: str, worker: str) -> bool:
 
 
 def _refuse_own(workspace: Workspace, task_id: str, worker: str) -> None:
-    if _is_own(workspace, task_id, worker):
+    if is_own(workspace, task_id, worker):
         raise StaleError(
             f"{task_id} verifies a result of {worker}, who does not judge it himself",
             hint="let another worker claim it", task=task_id,

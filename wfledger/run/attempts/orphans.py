@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from wfledger.core.hub import is_elsewhere
 from wfledger.core.statuses import Status
 from wfledger.errors import EnvironmentFailedError, WfledgerError
 from wfledger.run.attempts.commanding import tag_for
@@ -40,4 +41,6 @@ def _is_open(workspace: Workspace, named: Named) -> bool:
         return True
     if entry is None:
         return True
+    if is_elsewhere(entry.task, layout.machine):
+        return False
     return entry.status in _HOT and entry.task.attempt == named.attempt

@@ -6,6 +6,7 @@ work is under a ref (WFL-REC-012). One process recovers an attempt at a time, by
 
 from wfledger import faults
 from wfledger.core.documents import Hold, Result, Task
+from wfledger.core.hub import is_elsewhere
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import (
     BusyError,
@@ -64,19 +65,21 @@ def recover_lost(workspace: Workspace, *, report: Report) -> int:
 
 
 def _owners(workspace: Workspace, lease_s: float) -> list[tuple[Task, Owner]]:
-    tasks = workspace.ledger.tasks(Status.IN_PROGRESS)
+    here = workspace.ledger.layout.machine
+    found = workspace.ledger.tasks(Status.IN_PROGRESS)
+    tasks = [task for task in found if not is_elsewhere(task, here)]
     if not tasks and not beats(workspace):
         return []
     with workspace.ledger.locks.hold("ledger"):
         observations = Observations.load(workspace)
-        found = [(task, owner_of(workspace, task, observations, lease_s)) for task in tasks]
-        for task, owner in found:
+        owners = [(task, owner_of(workspace, task, observations, lease_s)) for task in tasks]
+        for task, owner in owners:
             if owner == "unrecorded":
                 observations.age(f"unrecorded:{task.id}", task.attempt)
         # A runtime whose attempts were all taken over still holds slots and locks.
         stopped_runtimes(workspace, observations, lease_s)
         observations.save("beat", "unrecorded", "runtime")
-    return found
+    return owners
 
 
 def _take_back_if_old(
@@ -90,7 +93,9 @@ def _take_back_if_old(
         entry = workspace.ledger.find(task.id)
         if entry is None or entry.status is not Status.IN_PROGRESS:
             return False
-        if entry.task.attempt != task.attempt:
+        if entry.task.attempt != task.attempt or is_elsewhere(
+            entry.task, workspace.ledger.layout.machine
+        ):
             return False
         if not take_back(workspace.ledger.layout, task.id, task.attempt):
             return False
@@ -133,7 +138,8 @@ def _is_open(workspace: Workspace, task: Task) -> bool:
         entry = changes.ledger.find(task.id)
     if entry is None or entry.status is not Status.IN_PROGRESS:
         return False
-    return entry.task.attempt == task.attempt
+    is_here = not is_elsewhere(entry.task, workspace.ledger.layout.machine)
+    return is_here and entry.task.attempt == task.attempt
 
 
 def _is_swept(workspace: Workspace, name: str) -> bool:
@@ -238,6 +244,7 @@ def _is_in_use(
     if is_alive(workspace.ledger.layout.live(task_id, attempt)):
         return True  # its runtime clears away itself
     is_open = entry.status is Status.IN_PROGRESS and entry.task.attempt == attempt
+    is_open &= not is_elsewhere(entry.task, workspace.ledger.layout.machine)
     if place.purpose == "attempt":
         return is_open
     # Of an open attempt it is that of a check before the work is handed in.

@@ -11,7 +11,7 @@ from typing import Final
 from wfledger.core.documents import Result, Task
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import BusyError, StaleError, TransitionError
-from wfledger.run.attempts import worktrees
+from wfledger.run.attempts import elsewhere, worktrees
 from wfledger.run.attempts.attempt import clear_if_able
 from wfledger.run.attempts.closing import close, failure
 from wfledger.run.attempts.commanding import tag_for
@@ -37,7 +37,8 @@ def stop(
     """End the present attempt of a task; returns the task as it is when that has happened.
 
     With *cancel* the task is given up in the same step.
-    Raises `TransitionError` when nobody works on it, `BusyError` when its runtime does not answer.
+    Raises `TransitionError` when nobody works on it, or another machine does, and `BusyError` when
+    its runtime does not answer.
     """
     entry = workspace.ledger.get(task_id)
     if entry.status is not Status.IN_PROGRESS:
@@ -45,6 +46,8 @@ def stop(
             f"{task_id} is {entry.status.value}; nothing of it runs", task=task_id,
             hint=f"wfledger why {task_id}",
         )
+    if elsewhere.is_of_another(workspace, entry):
+        elsewhere.refuse_to_stop(workspace, entry.task)
     task, live = entry.task, workspace.ledger.layout.live(task_id, entry.task.attempt)
     said = request_end(workspace, task_id, task.attempt, reason=reason, cancel=cancel)
     deadline = workspace.clock.elapsed() + WAIT_S

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from wfledger.clock import parse_iso
 from wfledger.core.documents import Task
+from wfledger.core.hub import is_elsewhere
 from wfledger.core.statuses import Status
 from wfledger.errors import StaleError, WfledgerError
 from wfledger.run.workspace import Workspace
@@ -57,6 +58,8 @@ class Tenure:
             return True  # nobody can tell; the doors decide
         if entry is None:
             return True
+        if is_elsewhere(entry.task, self._workspace.ledger.layout.machine):
+            return False
         return entry.status is Status.IN_PROGRESS and entry.task.attempt == self._attempt
 
 

@@ -12,9 +12,10 @@ from typing import Final
 from wfledger import faults
 from wfledger.core import bounds
 from wfledger.core.handwork import Act, decide
+from wfledger.core.hub import is_elsewhere
 from wfledger.core.statuses import Status
 from wfledger.errors import StaleError, TransitionError, WfledgerError
-from wfledger.run.attempts import stopping
+from wfledger.run.attempts import elsewhere, stopping
 from wfledger.run.attempts.requests import is_given_up
 from wfledger.run.byhand import filework
 from wfledger.run.byhand.handmade import Hand
@@ -114,14 +115,16 @@ class Adopter:
                     left.append(one)
                 faults.point("adopt.judged")
             observations.save("odd")
-        said += [(task_id, self._cancel_merging(task_id)) for task_id in hand.to_cancel]
+        said += [(task_id, self._cancel(task_id)) for task_id in hand.to_cancel]
         return left
 
-    def _cancel_merging(self, task_id: str) -> str:
+    def _cancel(self, task_id: str) -> str:
         from wfledger.run.merger.landing import cancel_merging
 
+        why = "moved to cancelled/ by hand"
         try:
-            cancel_merging(self.workspace, task_id, by=_BY, why="moved to cancelled/ by hand")
+            if elsewhere.cancel(self.workspace, task_id, reason=why) is None:
+                cancel_merging(self.workspace, task_id, by=_BY, why=why)
         except WfledgerError as error:
             return f"not cancelled: {error.message}"
         return "cancelled by hand; its work is kept"
@@ -171,6 +174,10 @@ class Adopter:
 def act_of(workspace: Workspace, known: Known, copy: Copy) -> Act:
     """Say what somebody did, by the last record and the file as it is."""
     task = known.task or copy.task
+    if is_elsewhere(task, workspace.ledger.layout.machine):
+        if known.status is copy.status and known.task == copy.task:
+            return Act.SOUND
+        return Act.END if copy.status is Status.CANCELLED else Act.PUT_BACK
     return decide(
         known.status, copy.status, same=known.task == copy.task,
         claimed=workspace.ledger.is_claimed(task.id, task.attempt),

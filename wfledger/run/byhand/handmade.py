@@ -10,6 +10,7 @@ from typing import Any, Final
 from wfledger.core import outcome
 from wfledger.core.documents import Block, Hold, Result, Task
 from wfledger.core.handwork import Act, Edit, merge
+from wfledger.core.hub import is_elsewhere
 from wfledger.core.records import canonical, canonical_json
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
@@ -38,7 +39,7 @@ class Hand:
     changes: Transaction
     #: What there is to say about it: name and sentence.
     said: list[tuple[str, str]] = field(default_factory=list)
-    #: Tasks in merging/ that are to be cancelled once the lock is let go.
+    #: Tasks that land or that others hold, to be cancelled once the lock is let go.
     to_cancel: list[str] = field(default_factory=list)
 
     def do(self, act: Act, copy: Copy, known: Known, handed: Handed | None) -> bool:
@@ -48,6 +49,8 @@ class Hand:
             return False
         if act is Act.SOUND:
             self._rewrite(copy)
+        elif is_elsewhere(task, self.workspace.ledger.layout.machine):
+            self._of_another(act, copy, known, task)
         elif act is Act.CLAIM:
             self._claim(copy, task)
         elif act in {Act.HAND_IN, Act.GIVE_BACK}:
@@ -226,6 +229,18 @@ class Hand:
         self._put_back(copy, known, task, why="to be cancelled once its attempt has ended")
         if known.status is Status.MERGING:
             self.to_cancel.append(task.id)
+
+    def _of_another(self, act: Act, copy: Copy, known: Known, task: Task) -> None:
+        """Put a task back that another machine holds, and cancel it where that was meant.
+
+        Nothing is recorded: a number of ours would fence what that machine says of it.
+        """
+        self._aside(copy, task)
+        self.changes.restore(task, known.status, source=copy.status, why=None)
+        if act is Act.END:
+            self.to_cancel.append(task.id)
+        else:
+            self._say(task.id, f"put back to {known.status.value}: another machine works on it")
 
     # -- putting back ----------------------------------------------------------------------------
 

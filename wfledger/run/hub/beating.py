@@ -19,8 +19,8 @@ from wfledger.core.records import Id, Record, Seconds, canonical, canonical_json
 from wfledger.core.text import clean_line
 from wfledger.errors import WfledgerError
 from wfledger.run.hub.state import folder
-from wfledger.run.presence import driven
-from wfledger.run.slots import count_of, held
+from wfledger.run.presence import crews
+from wfledger.run.slots import held
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 
@@ -42,7 +42,8 @@ class Beat(Record):
     name: str = ""
     #: Rises with each.
     number: int
-    #: Attempts at once; 0 where nobody there dispatches.
+    #: Whether somebody there dispatches, and how many attempts at once just now.
+    drives: bool = False
     slots: int = 0
     running: int = 0
     #: What it offers to tasks that need something.
@@ -98,9 +99,11 @@ def compose(workspace: Workspace, seen: str | None, *, interval_s: float | None)
 
 def _facts(workspace: Workspace) -> Mapping[str, Any]:
     try:
-        slots = count_of(workspace) if driven(workspace) else 0
-        offers = tuple(sorted(workspace.fleet().offers))
-        return {"slots": slots, "running": held(workspace, "slot"), "offers": offers}
+        found = crews(workspace)
+        return {
+            "drives": bool(found), "slots": max(found.values(), default=0),
+            "running": held(workspace, "slot"), "offers": tuple(sorted(workspace.fleet().offers)),
+        }  # fmt: skip
     except WfledgerError:  # a fleet.toml that cannot be read is no reason to be taken for dead
         return {}
 

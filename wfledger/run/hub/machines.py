@@ -37,14 +37,14 @@ def machines(workspace: Workspace) -> tuple[Peer, ...]:
     if hub is None:
         return ()
     here, others = workspace.machine.id, silence.heard(workspace)
-    dates, limit = silence.changed(workspace), limit_of(workspace, hub, len(others) + 1)
+    dates, limit = silence.dated(workspace), limit_of(workspace, hub, len(others) + 1)
     own = beating.read(workspace, beating.latest(workspace))
     found = [Peer(here, own.name if own else here, True, 0.0, False, None, own)]
     for machine, heard in sorted(others.items()):
-        beat = beating.read(workspace, heard.value)
+        beat, date = beating.read(workspace, heard.value), dates.get(machine)
         found.append(Peer(
             machine, beat.name if beat and beat.name else machine, False, heard.for_s,
-            heard.for_s >= limit, dates.get(machine), beat,
+            heard.for_s >= limit, date.at if date else None, beat,
         ))  # fmt: skip
     return tuple(found)
 

@@ -6,13 +6,16 @@ holds the lock of the sync, after each fetch that got through.
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from wfledger.clock import iso
+from wfledger.clock import iso, parse_iso
 from wfledger.core.records import canonical_json
 from wfledger.core.silence import Heard, Sight, look, window_s
 from wfledger.core.statuses import Status
+from wfledger.run.hub import beating
 from wfledger.run.hub.state import folder
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
@@ -33,13 +36,15 @@ def observe(
     here = workspace.machine.id
     others = {machine: oid for machine, oid in beats.items() if machine != here}
     data = _load(workspace)
+    before, window = _sight(data, workspace.machine.boot), window_s(interval_s, lease_s)
     seen = look(
-        _sight(data, workspace.machine.boot), now=began, window=window_s(interval_s, lease_s),
-        beats=others, wrote=wrote, expected=_expected(workspace) - {here},
+        before, now=began, window=window, beats=others, wrote=wrote,
+        expected=_expected(workspace) - {here},
     )  # fmt: skip
-    dated = _dated(data.get("dated", {}), seen, iso(workspace.clock.now()))
+    is_close = before.at is not None and 0 <= began - before.at <= window
+    dates = _dated(workspace, data.get("dated", {}), seen, is_close=is_close)
     kept = {machine: [heard.value, heard.for_s] for machine, heard in seen.heard.items()}
-    facts = {"boot": workspace.machine.boot, "at": seen.at, "heard": kept, "dated": dated}
+    facts = {"boot": workspace.machine.boot, "at": seen.at, "heard": kept, "dated": dates}
     layout = workspace.ledger.layout
     atomic.replace(_path(workspace), canonical_json(facts), tmp=layout.tmp)
     return seen.silence()
@@ -50,12 +55,30 @@ def heard(workspace: Workspace) -> dict[str, Heard]:
     return dict(_sight(_load(workspace), workspace.machine.boot).heard)
 
 
-def changed(workspace: Workspace) -> dict[str, str]:
-    """Return when this machine first saw the last heartbeat of each other one, by its own clock.
+@dataclass(frozen=True)
+class Dated:
+    """When a machine was heard of last, by the wall clock of this one; it outlives the boot.
 
-    For people and for clearing away; it outlives the boot, and nothing else is decided by it.
+    For people and for clearing away; nothing that must be sound is decided by it.
     """
-    return {machine: at for machine, (_, at) in _load(workspace).get("dated", {}).items()}
+
+    value: str
+    #: When this machine first saw *value* (UTC, ISO 8601).
+    at: str
+    #: What to add to a moment of its clock to have it by ours; None: nobody knows.
+    apart_s: float | None = None
+
+
+def dated(workspace: Workspace) -> dict[str, Dated]:
+    """Return when each other machine was heard of last."""
+    return _dates(_load(workspace).get("dated", {}))
+
+
+def _dates(data: Any) -> dict[str, Dated]:
+    try:
+        return {machine: Dated(*entry) for machine, entry in data.items()}
+    except (AttributeError, TypeError):
+        return {}
 
 
 def _expected(workspace: Workspace) -> set[str]:
@@ -65,12 +88,29 @@ def _expected(workspace: Workspace) -> set[str]:
     return {task.grant.machine for task in held if task.grant is not None}
 
 
-def _dated(before: Mapping[str, Any], seen: Sight, now: str) -> dict[str, list[str]]:
-    found = {}
+def _dated(
+    workspace: Workspace, data: Any, seen: Sight, *, is_close: bool
+) -> dict[str, list[str | float | None]]:
+    """Return what is known of each clock; one that is seen to beat tells what it shows.
+
+    *is_close*: a heartbeat that is new was not there at the last fetch, a moment ago.
+    """
+    known, now, found = _dates(data), workspace.clock.now(), {}
     for machine, one in seen.heard.items():
-        value, at = before.get(machine, ("", now))
-        found[machine] = [one.value, at if value == one.value else now]
+        old = known.get(machine, Dated("", iso(now)))
+        if old.value != one.value:
+            apart = _apart(workspace, one.value, now) if is_close and old.value else None
+            old = Dated(one.value, iso(now), old.apart_s if apart is None else apart)
+        found[machine] = [old.value, old.at, old.apart_s]
     return found
+
+
+def _apart(workspace: Workspace, commit: str, now: datetime) -> float | None:
+    beat = beating.read(workspace, commit)
+    try:
+        return (now - parse_iso(beat.at)).total_seconds() if beat is not None else None
+    except (ValueError, TypeError):
+        return None
 
 
 def _sight(data: Mapping[str, Any], boot: str) -> Sight:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from wfledger.clock import parse_iso
 from wfledger.core.documents import Run, Task
 from wfledger.core.routes import Routed
 from wfledger.core.usage import Budget, Spent, left_of, used_up
 from wfledger.errors import NotFoundError
 from wfledger.run.config.providers import Provider
 from wfledger.run.config.roles import Fleet
+from wfledger.run.hub import clocks
 from wfledger.run.money.spending import above
 from wfledger.run.workspace import Workspace
 from wfledger.store.layout import run_of
@@ -133,7 +133,8 @@ class Caps:
         run = self._run(run_of(task.id))
         if run is None or run.time_s is None or run.started is None:
             return None
-        over = parse_iso(run.started) + timedelta(seconds=run.time_s)
+        began = clocks.here(self._workspace, run.started, run.home)
+        over = began + timedelta(seconds=run.time_s)
         if self._workspace.clock.now() < over:
             return None
         command = f"wfledger run {run.id} --budget time={_MORE * run.time_s:g}s"
