@@ -7,6 +7,7 @@ import click
 
 from wfledger.cli.budgets import budget_option, parse_budget
 from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.confirming import send
 from wfledger.cli.render import say
 from wfledger.core import bounds
 from wfledger.core.documents import Check, Limits, TaskSpec
@@ -85,8 +86,10 @@ def add(
     if allowance is not None:
         spec = with_more(spec, allowance)
     task = submit.add(app.workspace, spec, node=node, target=target)
+    brought = send(app)
     if as_json:
-        emit({"task": {"status": "waiting", **task.model_dump(mode="json", by_alias=True)}})
+        shown = {"status": "waiting", **task.model_dump(mode="json", by_alias=True)}
+        emit({"task": shown, **brought})
         return
     say(task.id)
     who = staffed_task(spec, app.workspace.fleet(), task.id)

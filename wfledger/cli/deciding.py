@@ -8,6 +8,7 @@ import click
 
 from wfledger.cli.budgets import budget_option, parse_budget
 from wfledger.cli.common import App, emit, json_option, pass_app, user
+from wfledger.cli.confirming import bring_in
 from wfledger.cli.render import say
 from wfledger.errors import TransitionError, UsageError
 
@@ -17,12 +18,10 @@ if TYPE_CHECKING:
 
 def _told(app: App, task: "Task", sentence: str, *, as_json: bool) -> None:
     """Bring the decision into the history and say what follows."""
-    from wfledger.run.commit import commit_journal
-
-    commit_journal(app.workspace)
+    brought = bring_in(app)
     entry = app.workspace.ledger.get(task.id)
     if as_json:
-        emit({"task": entry.as_json()})
+        emit({"task": entry.as_json(), **brought})
         return
     say(f"{task.id}: {sentence}")
     if entry.status.value == "waiting":
@@ -192,7 +191,6 @@ def cancel(app: App, *, tasks: tuple[str, ...], reason: str, as_json: bool) -> N
     With a controller goes all that it has started, and with a branch what it is made of.
     """
     from wfledger.run import people
-    from wfledger.run.commit import commit_journal
 
     names = [name for given in tasks for name in _tasks_of(app, given)]
     if not names:
@@ -205,10 +203,10 @@ def cancel(app: App, *, tasks: tuple[str, ...], reason: str, as_json: bool) -> N
                 people.cancel(app.workspace, name, reason=reason)
                 cancelled.append(name)
     finally:
-        commit_journal(app.workspace)
+        brought = bring_in(app)
     names = cancelled
     if as_json:
-        emit({"cancelled": names})
+        emit({"cancelled": names, **brought})
         return
     for name in names:
         say(f"{name} is cancelled")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.confirming import send
 from wfledger.cli.render import plural, say, table
 from wfledger.errors import UsageError
 
@@ -62,8 +63,9 @@ def _terms(command: Callable[..., "Imported"]) -> Callable[..., None]:
         imported = command(app, **rest)
         terms = Terms(role=role, write=write, target=target, lenient=lenient)
         taken = take(workspace, imported, terms, dry_run=dry_run)
+        brought = {} if dry_run else send(app)
         if as_json:
-            emit({"dry_run": dry_run, **taken.as_json()})
+            emit({"dry_run": dry_run, **taken.as_json(), **brought})
         else:
             _say(app, taken, terms, dry_run=dry_run)
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.confirming import bring_in
 from wfledger.cli.holding import held_by
 from wfledger.cli.render import say
 from wfledger.core import bounds
@@ -44,13 +45,12 @@ def expand(app: App, *, task: str | None, source: str, token: str | None, as_jso
     asks for more than TASK has.
     """
     from wfledger.run.attempts.expanding import expand as add_below
-    from wfledger.run.commit import commit_journal
 
     task_id, token = held_by(app, task, token)
     done = add_below(app.workspace, task_id, token, _read(source))
-    commit_journal(app.workspace)
+    brought = bring_in(app)
     if as_json:
-        emit(done.as_json())
+        emit({**done.as_json(), **brought})
         return
     for name, task_id in done.tasks.items():
         say(f"{task_id}{' (was there)' if name in done.existing else ''}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.confirming import bring_in
 from wfledger.cli.render import plural, say
 from wfledger.errors import UsageError
 from wfledger.run.refnames import HEADS
@@ -60,11 +61,9 @@ def land(
 
 
 def _said(app: App, facts: dict[str, object], as_json: bool) -> None:
-    from wfledger.run.commit import commit_journal
-
-    commit_journal(app.workspace)
+    brought = bring_in(app)
     if as_json:
-        emit(facts)
+        emit({**facts, **brought})
     elif "undone_to" in facts:
         say(f"the landing of {facts['run']} is undone")
     elif "branch" in facts:

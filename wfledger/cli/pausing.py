@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.confirming import bring_in
 from wfledger.cli.render import say
 from wfledger.errors import UsageError
 
@@ -26,7 +27,6 @@ def pause(app: App, *, run: str | None, reason: str, as_json: bool) -> None:
     Offers are withdrawn, and a claim has exit status 8. `stop` ends what runs as well.
     """
     from wfledger.run import pausing
-    from wfledger.run.commit import commit_journal
 
     workspace = app.workspace
     if run is not None:
@@ -36,9 +36,9 @@ def pause(app: App, *, run: str | None, reason: str, as_json: bool) -> None:
     else:
         changed = pausing.set_paused(workspace, reason)
         found, what, again = None, "everything", "wfledger resume"
-    commit_journal(workspace)
+    brought = bring_in(app)
     if as_json:
-        emit({"run": found.id if found else None, "paused": True, "changed": changed})
+        emit({"run": found.id if found else None, "paused": True, "changed": changed, **brought})
         return
     say(f"{what} {'is paused' if changed else 'was paused already'}; what runs goes on")
     say(f"next: {again}")
@@ -54,7 +54,6 @@ def resume(app: App, *, run: str | None, as_json: bool) -> int:
     Exit status 8: an alarm still holds this machine; its command is printed.
     """
     from wfledger.run import pausing, session
-    from wfledger.run.commit import commit_journal
 
     workspace = app.workspace
     if run is not None:
@@ -65,13 +64,13 @@ def resume(app: App, *, run: str | None, as_json: bool) -> int:
     else:
         changed = pausing.set_paused(workspace, None)
         found, what = None, "everything"
-    commit_journal(workspace)
+    brought = bring_in(app)
     still = pausing.pause_of(workspace)
     if as_json:
         emit({
             "run": found.id if found else None, "paused": still is not None, "changed": changed,
             "held": still and {"code": still.code, "reason": still.reason,
-                               "command": still.command},
+                               "command": still.command}, **brought,
         })  # fmt: skip
     else:
         say(f"{what} {'goes on' if changed else 'was not paused'}")

@@ -8,6 +8,7 @@ import click
 from wfledger.cli.budgets import budget_option, parse_budget
 from wfledger.cli.card import Asking, again, card_of, confirm
 from wfledger.cli.common import App, emit, json_option, pass_app, worker_name
+from wfledger.cli.confirming import send
 from wfledger.cli.failures import INTERRUPTED
 from wfledger.cli.launching import Limits, launch_options, require_launch
 from wfledger.cli.planfiles import checked_source, plan_of, read_source, say_problems
@@ -209,8 +210,9 @@ def _say_uncommitted(workspace: "Workspace", target: str) -> None:
 
 
 def _say_detached(app: App, found: Run, *, as_json: bool) -> None:
+    brought = send(app)
     if as_json:
-        emit({"run": found.id, "tasks": list(found.tasks), "verdict": None})
+        emit({"run": found.id, "tasks": list(found.tasks), "verdict": None, **brought})
         return
     say(f"run {found.id}: {plural(len(found.tasks), 'task')}")
     for task_id in found.tasks:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.confirming import bring_in
 from wfledger.cli.render import plural, say
 from wfledger.errors import UsageError
 
@@ -46,15 +47,9 @@ def trust(app: App, *, yes: bool, restore: bool, as_json: bool) -> int:
         left = trusting.restore(workspace)
     else:
         trusting.accept(workspace)
-    _commit(app)
+    bring_in(app)
     _said(found, "restored" if restore else "trusted", as_json=as_json, left=left)
     return 1 if left else 0
-
-
-def _commit(app: App) -> None:
-    from wfledger.run.commit import commit_journal
-
-    commit_journal(app.workspace)
 
 
 def _show(found: "Suspicion", *, err: bool) -> None:

@@ -99,12 +99,12 @@ class Actions:
         self._start("resume" if resume else "pause", "dispatch", act)
 
     def _start(self, name: str, subject: str, act: Callable[[], str]) -> None:
-        from wfledger.run.commit import commit_journal
+        from wfledger.run.hub.afterwards import bring_in
 
         def carry_out() -> str:
             said = act()
-            commit_journal(self._workspace)
-            return f"{subject} {said}"
+            brought = bring_in(self._workspace)
+            return f"{subject} {said}" + (f"; {brought.said}" if brought.said else "")
 
         self._running.append((name, self._pool.submit(carry_out)))
 

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app, worker_name
+from wfledger.cli.confirming import bring_in, send
 from wfledger.cli.failures import here
 from wfledger.cli.holding import held_by
 from wfledger.cli.render import say, span
@@ -44,6 +45,7 @@ def claim(
     workspace = app.workspace
     task_id = app.task_id(task) if task else None
     claimed = claim_next(workspace, worker=worker or worker_name(), task_id=task_id)
+    brought = send(app, waits=False)
     lease_s = workspace.policy().lease_s
     place: str | None = None
     if worktree:
@@ -54,7 +56,7 @@ def claim(
         document = {"status": "in-progress", **json.loads(claimed.task.model_dump_json(
             by_alias=True))}  # fmt: skip
         emit({"task": document, "attempt": claimed.attempt, "token": claimed.token,
-              "worktree": place, "lease_s": lease_s})  # fmt: skip
+              "worktree": place, "lease_s": lease_s, **brought})  # fmt: skip
         return
     say(f"export WFLEDGER_TASK={claimed.task.id}")
     say(f"export WFLEDGER_TOKEN={claimed.token}")
@@ -211,12 +213,10 @@ def _said(
     app: App, task_id: str, sentence: str, facts: dict[str, Any], *, as_json: bool
 ) -> None:
     """Bring what happened into the history and say where the task is now."""
-    from wfledger.run.commit import commit_journal
-
-    commit_journal(app.workspace)
+    brought = bring_in(app)
     entry = app.workspace.ledger.get(task_id)
     if as_json:
-        emit({"task": task_id, "status": entry.status.value, **facts})
+        emit({"task": task_id, "status": entry.status.value, **facts, **brought})
     else:
         say(sentence)
     if here() is None:

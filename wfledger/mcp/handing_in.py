@@ -14,7 +14,7 @@ from wfledger.core.records import canonical_json
 from wfledger.errors import EnvironmentFailedError, UsageError
 from wfledger.mcp.session import Kept, Session
 from wfledger.run.attempts import handing, outcomes, precheck
-from wfledger.run.commit import commit_journal
+from wfledger.run.hub.afterwards import bring_in
 from wfledger.run.liveness import has_runtime
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
@@ -94,7 +94,7 @@ def _leave(session: Session, held: Kept, envelope: bytes) -> dict[str, Any]:
 
 
 def _answer(workspace: Workspace, held: Kept, said: outcomes.Said, *, kept: bool) -> dict[str, Any]:
-    commit_journal(workspace)
+    bring_in(workspace)
     status = workspace.ledger.get(held.task).status.value
     return {
         "task": held.task, "status": status, "claim": "kept" if kept else "over",

@@ -20,7 +20,7 @@ from wfledger.run.attempts import claims, phases, worktrees
 from wfledger.run.attempts.expanding import expand
 from wfledger.run.attempts.handing import give_worktree
 from wfledger.run.attempts.tenure import deadline_of
-from wfledger.run.commit import commit_journal
+from wfledger.run.hub.afterwards import bring_in
 from wfledger.run.looks.brief import Holding, brief, title_of
 from wfledger.run.looks.explain import explain
 from wfledger.run.looks.naming import find_run, resolve
@@ -92,7 +92,7 @@ def wf_claim(call: Call) -> Answer:
     if call.args.get("worktree", True):
         give_worktree(workspace, claimed)
     call.session.keep(claimed.task, claimed.token)
-    commit_journal(workspace)
+    bring_in(workspace, waits=False)
     holding = Holding(claimed.task.id, claimed.token)
     return {
         **_claim(workspace, claimed.task), "token": claimed.token,
@@ -149,7 +149,7 @@ def wf_expand(call: Call) -> Answer:
     """Add tasks below the one that is held."""
     held = call.session.held(call.workspace, call.args.get("task"), call.args.get("token"))
     done = expand(call.workspace, held.task, held.token, call.args["tasks"])
-    commit_journal(call.workspace)
+    bring_in(call.workspace)
     return done.as_json()
 
 

@@ -5,6 +5,6 @@ from wfledger.run.hub.proposals import Proposer
 
 def proposers() -> tuple[Proposer, ...]:
     """Return them: takeovers free what the dead hold, landings end work, grants begin it."""
-    from wfledger.run.hub import takeover
+    from wfledger.run.hub import granting, landing, takeover
 
-    return (takeover.propose,)
+    return (takeover.propose, landing.propose, granting.propose)
