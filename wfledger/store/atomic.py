@@ -169,6 +169,21 @@ def _check_plain(path: Path, facts: os.stat_result, limit: int) -> None:
         raise InvalidDocumentError(f"{path.name} is {facts.st_size} bytes; limit {limit}")
 
 
+def append(path: Path, data: bytes) -> None:
+    """Append *data* to a file, which need not be there; durable on return.
+
+    A crash leaves the file as it was, or with the beginning of *data* at its end.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(path, flags, 0o644)
+    try:
+        write_all(descriptor, data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    sync_folder(path.parent)
+
+
 def sync_folder(path: Path) -> None:
     """Make the names in a folder durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

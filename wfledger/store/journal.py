@@ -16,7 +16,7 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -288,6 +288,17 @@ class Journal:
         """Remove a segment whose records are durable in the history."""
         segment.path.unlink(missing_ok=True)
         segment.path.with_suffix(FAILED).unlink(missing_ok=True)
+
+    def rewrite(self, segment: Segment, records: Iterable[dict[str, Any]]) -> None:
+        """Leave only *records* in a closed segment, durably; without any it goes.
+
+        Held: the ledger lock. A crash leaves it as it was or as it is to be.
+        """
+        whole = b"".join(encode(record) for record in records)
+        if not whole:
+            self.drop(segment)
+            return
+        atomic.replace(segment.path, whole, tmp=self._folder.parent / "tmp", durable=True)
 
     def is_empty(self) -> bool:
         """Whether nothing waits to be committed."""

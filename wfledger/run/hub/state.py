@@ -59,6 +59,10 @@ class Inflight:
     upto: int
     #: Target refs that it moves: full name -> (from, to).
     targets: dict[str, tuple[str | None, str]] = field(default_factory=dict)
+    #: The heartbeat in it, when it began by `clock.elapsed()`, and in which boot.
+    beat: str | None = None
+    began: float = 0.0
+    boot: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,11 @@ class State:
 
     #: The confirmed tip that the directory shows, besides what the journal holds.
     applied: str | None = None
+    #: Whether the directory may differ from that: everything is compared at the next meeting.
+    compare: bool = False
     inflight: Inflight | None = None
+    #: Pushes that expected what is still the tip, and that may yet come through.
+    earlier: tuple[Inflight, ...] = ()
     #: Why nothing goes on: the remote lost what it had confirmed (`rewound`), and the like.
     stopped: str | None = None
     reason: str = ""
@@ -104,11 +112,15 @@ def write_hub(local: Path, hub: Hub) -> None:
 def read_state(local: Path) -> State:
     """Return how far this machine has come."""
     facts = _read(folder(local) / _STATE) or {}
-    inflight = facts.pop("inflight", None)
+    inflight, earlier = facts.pop("inflight", None), facts.pop("earlier", ())
     if inflight is not None:
-        targets = {ref: (old, new) for ref, (old, new) in inflight.pop("targets", {}).items()}
-        facts["inflight"] = Inflight(**inflight, targets=targets)
-    return State(**facts)
+        facts["inflight"] = _inflight(inflight)
+    return State(**facts, earlier=tuple(map(_inflight, earlier)))
+
+
+def _inflight(facts: dict[str, Any]) -> Inflight:
+    targets = {ref: (old, new) for ref, (old, new) in facts.pop("targets", {}).items()}
+    return Inflight(**facts, targets=targets)
 
 
 def write_state(local: Path, state: State) -> None:

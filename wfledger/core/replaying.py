@@ -1,0 +1,170 @@
+"""Whether what this machine did still fits what the remote says; pure (spec 97, section 3).
+
+Records of the journal are judged one after the other on the remote's tip and on what was taken
+before them. What fits is taken as it is; a cancellation is made anew on whatever the task has
+become; everything else is lost, with the reason.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from wfledger.core.documents import Attempt, Run, Task
+from wfledger.core.hub import is_elsewhere, shown
+from wfledger.core.records import canonical_json, parse, plain
+from wfledger.core.statuses import Status
+from wfledger.errors import InvalidDocumentError
+
+#: A record of the journal as `store.journal` reads it.
+Entry = Mapping[str, Any]
+#: Which of two states of a run that were decided on at once is the one that holds.
+_WEIGHT: Final = {"open": 0, "paused": 1, "landed": 2, "aborted": 3}
+_UNITED: Final = ("tasks", "aside", "reuses")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A task as the remote has it, with what was taken so far."""
+
+    task: Task
+    status: Status
+
+    def at(self, here: str) -> Status:
+        """Return in which folder the machine *here* has it."""
+        return shown(self.task, self.status, here)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """It becomes part of the history, as *after*."""
+
+    record: dict[str, Any]
+    after: Seen
+
+
+@dataclass(frozen=True)
+class There:
+    """It is in the history already."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """It does not fit."""
+
+    because: str
+
+
+Verdict = Taken | There | Lost
+
+
+def judge(record: Entry, seen: Seen | None, *, here: str) -> Verdict:
+    """Say what becomes of a record about a task, which the remote has as *seen*."""
+    if record["kind"] == "claim":
+        return _judge_claim(record, seen, here=here)
+    try:
+        task = parse(Task, canonical_json(record["content"]))
+    except InvalidDocumentError as error:
+        return Lost(f"it cannot be read: {error.message}")
+    if record["from"] is None:
+        return _judge_new(record, task, seen)
+    if seen is None:
+        return Lost("the remote has no such task")
+    return _judge_change(record, task, seen, here=here)
+
+
+def _judge_change(record: Entry, task: Task, seen: Seen, *, here: str) -> Verdict:
+    target = Status(record["to"])
+    if seen.task == task and seen.at(here) is target:
+        return There()
+    works_there = target is Status.IN_PROGRESS and is_elsewhere(seen.task, here)
+    if _is_next(record, seen, here=here) and not works_there:
+        return Taken(dict(record), Seen(task, target))
+    if target is Status.CANCELLED and _may_be_cancelled(seen):
+        return _cancelled(record, seen)
+    return Lost(_has(seen, here))
+
+
+def _is_next(record: Entry, seen: Seen, *, here: str) -> bool:
+    """Whether the remote has the task exactly as it was when the record was made."""
+    if Status(record["to"]) is Status.CANCELLED and seen.at(here) is not seen.status:
+        return False  # written anew, so that the history says what it was there
+    return bool(seen.at(here).value == record["from"] and seen.task.seq == record["seq"] - 1)
+
+
+def _judge_claim(record: Entry, seen: Seen | None, *, here: str) -> Verdict:
+    if seen is None:
+        return Lost("the remote has no such task")
+    if (seen.task.attempt, seen.task.seq) == (record["attempt"], record["seq"]) and not (
+        is_elsewhere(seen.task, here)
+    ):
+        if seen.status is Status.PENDING:
+            return Taken(dict(record), Seen(seen.task, Status.IN_PROGRESS))
+        if seen.status is Status.IN_PROGRESS:
+            return There()
+    return Lost(_has(seen, here))
+
+
+def _judge_new(record: Entry, task: Task, seen: Seen | None) -> Verdict:
+    if seen is None:
+        return Taken(dict(record), Seen(task, Status(record["to"])))
+    same = (task.spec_sha256, task.created) == (seen.task.spec_sha256, seen.task.created)
+    return There() if same else Lost("another task has that id")
+
+
+def _may_be_cancelled(seen: Seen) -> bool:
+    landing = seen.status is Status.MERGING and seen.task.intent is not None
+    return not seen.status.is_final and not landing
+
+
+def _cancelled(record: Entry, seen: Seen) -> Taken:
+    """Cancel the task as the remote has it."""
+    task, attempts = seen.task, seen.task.attempts
+    if seen.status in {Status.IN_PROGRESS, Status.MERGING} and task.attempt > len(attempts):
+        worker = task.claim.worker if task.claim else "unknown"
+        over = Attempt(number=task.attempt, worker=worker, outcome="stopped",
+                       message=record["why"] or "cancelled", ended=record["at"])  # fmt: skip
+        attempts = (*attempts, over)
+    new = task.next(
+        attempts=attempts, block=None, hold=None, grant=None, claim=None, merger=None, intent=None
+    )
+    changed = {**record, "from": seen.status.value, "seq": new.seq, "attempt": new.attempt,
+               "content": plain(new)}  # fmt: skip
+    return Taken(changed, Seen(new, Status.CANCELLED))
+
+
+def _has(seen: Seen, here: str) -> str:
+    task = seen.task
+    where = f" on {task.grant.machine}" if task.grant and is_elsewhere(task, here) else ""
+    return f"the remote has it as {seen.status.value}{where}, attempt {task.attempt}"
+
+
+def merge_runs(base: Run | None, ours: Run, theirs: Run) -> Run:
+    """Return the document of a run that both sides changed since *base*.
+
+    Lists are united; a field that one side changed is as that side has it; where both did, it is
+    the remote's, but for the state, of which the heavier one holds.
+    """
+    changes: dict[str, Any] = {}
+    for name in Run.model_fields:
+        if name in {"seq", "state", "reason", *_UNITED}:
+            continue
+        mine, other = getattr(ours, name), getattr(theirs, name)
+        if base is not None and mine != getattr(base, name) == other:
+            changes[name] = mine
+    for name in _UNITED:
+        present = getattr(theirs, name)
+        added = tuple(one for one in getattr(ours, name) if one not in present)
+        if added:
+            changes[name] = (*present, *added)
+    if _state_is_ours(base, ours, theirs):
+        changes |= {"state": ours.state, "reason": ours.reason}
+    changes = {name: value for name, value in changes.items() if value != getattr(theirs, name)}
+    return theirs.but(seq=theirs.seq + 1, **changes) if changes else theirs
+
+
+def _state_is_ours(base: Run | None, ours: Run, theirs: Run) -> bool:
+    if base is not None and ours.state == base.state:
+        return False
+    if base is not None and theirs.state == base.state:
+        return True
+    return _WEIGHT[ours.state] > _WEIGHT[theirs.state]

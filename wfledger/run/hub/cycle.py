@@ -1,0 +1,284 @@
+"""One meeting of this machine with its remote (spec 97, section 3).
+
+Look what is there; find out what became of the last push; take the remote's tip in, under the
+ledger lock; ask who has something to ask for; and push all of it at once. Whoever dies anywhere in
+it leaves what the next meeting goes on from. The caller holds the lock of the sync (`live/sync`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from wfledger import faults
+from wfledger.clock import iso
+from wfledger.run.hub import applying, company, rewinding
+from wfledger.run.hub.applying import Arrival, Arrived
+from wfledger.run.hub.composing import compose
+from wfledger.run.hub.history import news_since
+from wfledger.run.hub.losses import Lost
+from wfledger.run.hub.meeting import Met, Moved, Outcome
+from wfledger.run.hub.proposals import Proposal, Proposer, Sight
+from wfledger.run.hub.settling import Settled, settle
+from wfledger.run.hub.state import Hub, Inflight, read_state, write_state
+from wfledger.run.looks.tally import note_failures
+from wfledger.run.workspace import Workspace
+from wfledger.vcs import remote
+from wfledger.vcs.remote import Pushed, RemoteUpdate, Trouble
+
+__all__ = ["meet"]
+
+faults.register(
+    "meet.fetched", "meet.taken", "meet.composed", "meet.noted", "meet.pushed", "meet.confirmed",
+)
+
+#: Where the remote's refs are fetched to.
+FETCHED: Final = "refs/wfledger/hub/"
+#: Rounds of one meeting in which others may come first.
+_ROUNDS: Final = 6
+_PAUSE_S: Final = 0.05
+#: A call over the network gets no less than this, and no more than that.
+_CALL_S: Final = (5.0, 60.0)
+
+
+def meet(
+    workspace: Workspace, proposers: Sequence[Proposer] = (), *, timeout_s: float = 60.0
+) -> Met:
+    """Meet the remote once, and again at once where others came first.
+
+    What the remote answers, and that it does not, are values; raises what is wrong here, such as a
+    damaged journal. *timeout_s* bounds what is spent on the network, roughly.
+    """
+    hub = workspace.hub
+    if hub is None:
+        return Met("quiet")
+    return _Meeting(workspace, hub, tuple(proposers), timeout_s).carry_out()
+
+
+@dataclass
+class _Meeting:
+    """The rounds of one meeting, and what they come to."""
+
+    workspace: Workspace
+    hub: Hub
+    proposers: tuple[Proposer, ...]
+    timeout_s: float
+    pushed: bool = False
+    came: list[Moved] = field(default_factory=list)
+    went: list[Moved] = field(default_factory=list)
+    granted: list[str] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    lost: list[Lost] = field(default_factory=list)
+    _until: float = 0.0
+
+    def carry_out(self) -> Met:
+        """Go through the rounds."""
+        clock = self.workspace.clock
+        self._until = clock.elapsed() + self.timeout_s
+        for number in range(_ROUNDS):
+            met = self._round()
+            if met is not None:
+                return met
+            if clock.elapsed() >= self._until:
+                break
+            # Rivals that came first together are to part.
+            clock.wait(_PAUSE_S * 2**number * (0.5 + int(clock.token()[:4], 16) / 0xFFFF))
+        return self._met("lost", "other machines came first, again and again")
+
+    def _round(self) -> Met | None:
+        state = read_state(self.workspace.ledger.layout.local)
+        if state.stopped is not None:
+            return self._met("stopped", state.reason, rewinding.HINT)
+        company.prepare(self.workspace, timeout=self._call_s())
+        began = self.workspace.clock.awake()
+        seen = remote.fetch(
+            self.workspace.repo, self.hub.url, company.wanted(self.hub), timeout=self._call_s()
+        )
+        if isinstance(seen, Trouble):
+            return self._away(seen)
+        faults.point("meet.fetched")
+        tip = seen.refs.get(self.hub.names.ledger)
+        stop = rewinding.check(self.workspace, self.hub, state, tip)
+        stop = stop or company.twin(self.workspace, self.hub, seen.refs)
+        if stop is not None or tip is None:
+            return self._stop(stop)
+        news = news_since(self.workspace, state.applied, tip)
+        settled = settle(self.workspace, state, tip, news)
+        sight = company.sight(self.workspace, self.hub, tip, seen.refs, news, began=began)
+        arrived, proposals = self._take_in(tip, sight, settled)
+        self.came += news.came
+        self.lost += arrived.lost
+        faults.point("meet.taken")
+        return self._push(arrived, proposals, sight)
+
+    def _take_in(
+        self, tip: str, sight: Sight, settled: Settled
+    ) -> tuple[Arrived, list[Proposal]]:
+        workspace = self.workspace
+        company.before_showing(workspace, sight.refs)
+        arrival = Arrival(workspace, tip, settled=settled.upto)
+        arrived, proposals = arrival.take(lambda: self._ask(sight))
+        settled.finish(workspace)
+        company.after_showing(workspace)
+        return arrived, proposals
+
+    def _ask(self, sight: Sight) -> list[Proposal]:
+        """Ask for proposals; of two about one task the first is heard."""
+        found: list[Proposal] = []
+        named: set[str] = set()
+        for proposer in self.proposers:
+            for proposal in proposer(self.workspace, sight):
+                names = {move.task.id for move in proposal.moves}
+                names |= {run.id for run in proposal.runs}
+                names |= {target.ref for target in proposal.targets}
+                if names.isdisjoint(named):
+                    found.append(proposal)
+                    named |= names
+        return found
+
+    # -- pushing ---------------------------------------------------------------------------------
+
+    def _push(self, arrived: Arrived, proposals: list[Proposal], sight: Sight) -> Met | None:
+        if not self.hub.atomic:
+            alone = [one for one in proposals if one.targets and not one.moves]
+            if alone:
+                return self._push_targets(alone)
+        commit = compose(
+            self.workspace, sight.tip, arrived.records, proposals, upto=arrived.upto
+        )
+        faults.point("meet.composed")
+        has_news = commit != sight.tip
+        if not has_news and arrived.records:
+            applying.confirm(self.workspace, commit, upto=arrived.upto, proposals=())
+        extra = company.updates(self.workspace, self.hub, sight, has_news=has_news)
+        updates = [*extra.updates, *_of_targets(proposals)]
+        if has_news:
+            updates.insert(0, RemoteUpdate(self.hub.names.ledger, commit, sight.tip))
+        if not updates:
+            return self._well("quiet")
+        began = self.workspace.clock.elapsed()
+        if has_news:
+            targets = {t.ref: (t.old, t.new) for one in proposals for t in one.targets}
+            boot = self.workspace.machine.boot
+            self._note(
+                Inflight(commit, sight.tip, arrived.upto, targets, extra.beat, began, boot)
+            )
+        pushed = self._send(updates)
+        end = self._end_of(pushed)
+        if end == "ok":
+            if has_news:
+                applying.confirm(self.workspace, commit, upto=arrived.upto, proposals=proposals)
+            faults.point("meet.confirmed")
+            company.sent(self.workspace, extra, began=began)
+            return self._confirmed(arrived, proposals)
+        return self._failed(end, pushed, proposals)
+
+    def _send(self, updates: list[RemoteUpdate]) -> Pushed:
+        self.pushed = True
+        done = remote.push(
+            self.workspace.repo, self.hub.url, updates, atomic=self.hub.atomic and len(updates) > 1,
+            timeout=self._call_s(),
+        )  # fmt: skip
+        faults.point("meet.pushed")
+        return done
+
+    def _end_of(self, pushed: Pushed) -> str:
+        """Return how the push of the ledger ended, or of all where it is not in it."""
+        own = pushed.per_ref.get(self.hub.names.ledger)
+        if own is None or self.hub.atomic:
+            return pushed.outcome
+        return "lost" if own[0] == "waits" else own[0]
+
+    def _confirmed(self, arrived: Arrived, proposals: list[Proposal]) -> Met:
+        company.after_showing(self.workspace)
+        note_failures(self.workspace, arrived.records)
+        here = self.workspace.machine.id
+        self.went += [
+            Moved(r["task"], r["from"], r["to"], r["attempt"], r["by"], r["why"], here)
+            for r in arrived.records if r["kind"] != "file"
+        ]  # fmt: skip
+        self.granted += [one.what for one in proposals]
+        for one in proposals:
+            if one.confirmed is not None:
+                one.confirmed()
+        return self._well("ok")
+
+    def _failed(self, end: str, pushed: Pushed, proposals: list[Proposal]) -> Met | None:
+        """Say what a push came to that did not come through; None: again from the start."""
+        ended = {ref: status for ref, (status, _) in pushed.per_ref.items()}
+        hit = [
+            one for one in proposals
+            if any(ended.get(target.ref) in {"lost", "refused"} for target in one.targets)
+        ]  # fmt: skip
+        for one in hit:
+            words = [pushed.per_ref[t.ref][1] for t in one.targets if t.ref in pushed.per_ref]
+            reason = next((word for word in words if word), pushed.said) or "the server said no"
+            self.refused.append((one.what, reason))
+            if one.refused is not None:
+                one.refused(reason)
+        if end == "lost" or hit:
+            return None
+        trouble = pushed.trouble
+        said = trouble.message if trouble is not None else pushed.said
+        self._note_trouble(said)
+        hint = (trouble.hint or None) if trouble is not None else None
+        return self._met("unknown" if end == "unknown" else "refused", said, hint)
+
+    def _push_targets(self, alone: list[Proposal]) -> Met | None:
+        """Push branches by themselves, where the server cannot take them with the ledger."""
+        pushed = self._send(_of_targets(alone))
+        if pushed.outcome == "ok":
+            for one in alone:
+                if one.confirmed is not None:
+                    one.confirmed()
+            return None
+        return self._failed(pushed.outcome, pushed, alone)
+
+    # -- what it came to -------------------------------------------------------------------------
+
+    def _call_s(self) -> float:
+        left = self._until - self.workspace.clock.elapsed()
+        return min(max(left, _CALL_S[0]), _CALL_S[1])
+
+    def _note(self, inflight: Inflight) -> None:
+        local = self.workspace.ledger.layout.local
+        write_state(local, replace(read_state(local), inflight=inflight))
+        faults.point("meet.noted")
+
+    def _note_trouble(self, said: str, *, seen: bool = True) -> None:
+        local = self.workspace.ledger.layout.local
+        state = replace(read_state(local), trouble=said)
+        if seen:
+            state = replace(state, seen=iso(self.workspace.clock.now()))
+        if seen and not said and self.pushed:
+            state = replace(state, pushed=state.seen)
+        write_state(local, state)
+
+    def _away(self, trouble: Trouble) -> Met:
+        self._note_trouble(trouble.message, seen=False)
+        outcome: Outcome = "unreachable" if trouble.passes else "refused"
+        return self._met(outcome, trouble.message, trouble.hint or None)
+
+    def _stop(self, stop: rewinding.Stop | None) -> Met:
+        if stop is not None:
+            rewinding.stop(self.workspace, stop)
+        reason = stop.reason if stop is not None else ""
+        return self._met("stopped", reason, rewinding.HINT)
+
+    def _well(self, outcome: Outcome) -> Met:
+        self._note_trouble("")
+        if self.came or self.went or self.granted:
+            self.workspace.history.refresh_index(self.workspace.ledger.layout.root)
+        return self._met(outcome, "")
+
+    def _met(self, outcome: Outcome, said: str, hint: str | None = None) -> Met:
+        return Met(
+            outcome, said, hint, self.pushed, tuple(self.came), tuple(self.went),
+            tuple(self.granted), tuple(self.refused), tuple(self.lost),
+        )  # fmt: skip
+
+
+def _of_targets(proposals: list[Proposal]) -> list[RemoteUpdate]:
+    targets = [target for one in proposals for target in one.targets]
+    return [RemoteUpdate(target.ref, target.new, target.old) for target in targets]
+
+
