@@ -158,3 +158,15 @@ class GitError(EnvironmentFailedError):
     """A git command failed; `facts` hold its arguments, exit status and standard error."""
 
     code = "git"
+
+
+class RemoteError(EnvironmentFailedError):
+    """What is at the ledger's remote cannot be used, or it takes no part; `kind` says why."""
+
+    code = "remote"
+
+
+class UnreachableError(BusyError):
+    """The ledger's remote did not answer; nothing was changed and a retry is right."""
+
+    code = "unreachable"

@@ -63,7 +63,7 @@ def initialise(start: Path, *, clock: Clock, policy: Policy | None = None) -> Cr
     if known is not None and not root.exists():
         raise LedgerDamagedError(f"{root} is gone", hint="wfledger doctor --fix", path=str(root))
     history = History(repo)
-    _refuse_foreign(root, repo)
+    refuse_foreign(root, repo)
     _refuse_foreign_branch(history)
     layout = Layout(root, local)
     try:
@@ -126,7 +126,8 @@ def refuse_unsound(main: Path, local: Path) -> None:
         )
 
 
-def _refuse_foreign(root: Path, repo: Repository) -> None:
+def refuse_foreign(root: Path, repo: Repository) -> None:
+    """Refuse where something else stands in the ledger's place."""
     foreign = root.is_symlink() or (root.exists() and not root.is_dir())
     if not foreign and root.exists() and not points_home(root, repo.common_dir):
         foreign = any(root.iterdir())

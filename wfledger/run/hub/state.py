@@ -18,6 +18,8 @@ from wfledger.store import atomic
 FOLDER: Final = "hub"
 _CONFIG: Final = "remote.json"
 _STATE: Final = "state.json"
+#: What the first is called while the machine leaves its remote.
+_LEFT: Final = "remote.left"
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,19 @@ def write_hub(local: Path, hub: Hub) -> None:
     folder(local).mkdir(exist_ok=True)
     atomic.replace(folder(local) / _CONFIG, canonical_json(asdict(hub)), tmp=local / "tmp",
                    durable=True)  # fmt: skip
+
+
+def leave(local: Path) -> None:
+    """Let the ledger be this machine's alone, in one step; `left` tells what its remote was."""
+    if is_shared(local):
+        (folder(local) / _CONFIG).rename(folder(local) / _LEFT)
+        atomic.sync_folder(folder(local))
+
+
+def left(local: Path) -> Hub | None:
+    """Return the remote that this machine has begun to leave, and not finished."""
+    facts = _read(folder(local) / _LEFT)
+    return None if facts is None else Hub(**facts)
 
 
 def read_state(local: Path) -> State:

@@ -184,6 +184,12 @@ def agreed(workspace: Workspace, name: str) -> bytes | None:
     return _known(record, name) if is_other else None
 
 
+def forget(workspace: Workspace) -> None:
+    """Let go of what was agreed to: the ledger is ours alone again."""
+    _path(workspace).unlink(missing_ok=True)
+    check(workspace)
+
+
 def _clear(workspace: Workspace) -> None:
     alarm = alarm_of(workspace)
     if alarm is not None and alarm.code == CODE and not arrived(workspace):
