@@ -18,6 +18,7 @@ from wfledger.errors import InvalidDocumentError, NotFoundError, RepositoryError
 from wfledger.plans.compiling import Plan, renamed
 from wfledger.run.attempts.nesting import nest
 from wfledger.run.config.roles import Fleet
+from wfledger.run.hub.branches import wish_to_follow
 from wfledger.run.looks.naming import resolve
 from wfledger.run.money.estimates import unpriced_models
 from wfledger.run.refnames import HEADS
@@ -204,10 +205,15 @@ def standing_run(
 
 
 def follow_target(workspace: Workspace, run: Run) -> None:
-    """Bring a standing run's branch to its target, while nothing unlanded is on it."""
+    """Bring a standing run's branch to its target, while nothing unlanded is on it.
+
+    Where machines share the ledger that is asked of the remote, as every move of it.
+    """
     repo = workspace.repo
     mine, tip = repo.tip(run.branch), repo.tip(run.target)
     if run.plan is None and mine and tip and mine != tip and repo.is_ancestor(mine, tip):
+        if workspace.is_shared and wish_to_follow(workspace, run, tip):
+            return
         swap(repo, [RefUpdate(run.branch, tip, mine)], reason="wfledger: follow the target")
 
 

@@ -17,6 +17,7 @@ from wfledger.core.text import clean_line
 from wfledger.errors import BusyError, EnvironmentFailedError, ScopeError
 from wfledger.run.attempts.worktrees import Place
 from wfledger.run.guard import vouching
+from wfledger.run.hub.keeping import offer
 from wfledger.run.refnames import KEEP, keep_ref, late_ref
 from wfledger.run.upkeep.archiving import archived_head
 from wfledger.run.workspace import Workspace
@@ -264,6 +265,8 @@ def with_kept(workspace: Workspace, task: Task, result: Result, kept: Kept) -> R
 
 def _point(workspace: Workspace, ref: str, head: str, old: str | None) -> bool:
     """Move *ref* from *old* to *head*; False where it was not at *old* any more."""
-    if old == head:
-        return True
-    return swap(workspace.repo, [RefUpdate(ref, head, old)], reason="wfledger: keep")
+    update = RefUpdate(ref, head, old)
+    if old != head and not swap(workspace.repo, [update], reason="wfledger: keep"):
+        return False
+    offer(workspace, ref, head)
+    return True

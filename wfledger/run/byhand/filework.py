@@ -15,6 +15,7 @@ from wfledger.run.attempts import worktrees
 from wfledger.run.attempts.closing import as_said, failure
 from wfledger.run.attempts.envelope import parse_envelope
 from wfledger.run.attempts.keeping import Kept, keep_what_is_left, with_kept
+from wfledger.run.hub.keeping import offer
 from wfledger.run.refnames import keep_ref, late_ref
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
@@ -110,7 +111,8 @@ def _keep(workspace: Workspace, head: str, ref: str) -> None:
     repo = workspace.repo
     while (old := repo.tip(ref)) != head:
         if swap(repo, [RefUpdate(ref, head, old)], reason="wfledger: keep"):
-            return
+            break
+    offer(workspace, ref, head)
 
 
 def keep_late(workspace: Workspace, task: Task, attempt: int) -> None:

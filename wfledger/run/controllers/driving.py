@@ -30,6 +30,7 @@ from wfledger.run.controllers.admitting import admitted
 from wfledger.run.controllers.moves import Decide, Move, Note, Scene, Start, Stop, Wait
 from wfledger.run.controllers.parts import as_it_is
 from wfledger.run.controllers.patience import Patience
+from wfledger.run.hub.keeping import offer
 from wfledger.run.refnames import keep_ref
 from wfledger.run.reuse.keying import Keyer
 from wfledger.run.step import Step
@@ -245,6 +246,7 @@ def _take_over(scene: Scene, chosen: Accepted, attempt: int) -> Kept:
     update = RefUpdate(ref, chosen.head, repo.tip(ref))
     if not swap(repo, [update], reason="wfledger: chosen"):
         raise StaleError(f"{ref} was moved by another process", task=scene.task.id)
+    offer(scene.workspace, ref, chosen.head)
     faults.point("control.kept")
     return Kept(chosen.base, chosen.head)
 

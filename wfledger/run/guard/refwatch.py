@@ -22,7 +22,7 @@ from wfledger.core.records import parse
 from wfledger.errors import GitError, WfledgerError
 from wfledger.run.guard.planted import Change
 from wfledger.run.merger.targets import last_landed
-from wfledger.run.refnames import landed_ref
+from wfledger.run.refnames import landed_ref, seen_ref
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.store.layout import SUFFIX
@@ -108,7 +108,9 @@ def _is_history(workspace: Workspace, old: str | None, new: str | None) -> bool:
 def _is_run(workspace: Workspace, run: Run, old: str | None, new: str | None) -> bool:
     if new is None:
         return _is_over(workspace, run)
-    known = {one for one in (old, run.base) if one is not None}
+    # What the remote has is what holds: it was fetched, and nobody here decides about it.
+    there = workspace.repo.tip(seen_ref(run.branch))
+    known = {one for one in (old, run.base, there) if one is not None}
     target = workspace.repo.tip(run.target) if run.plan is None else None
     if old is not None and not _follows(workspace, old, new):
         return False

@@ -22,6 +22,7 @@ from wfledger.vcs.refs import RefUpdate, swap
 
 faults.register("chain.moved", "chain.broken")
 
+NEXT: Final = f"{HUB}/next"
 #: What the hold of a task says whose landing waits for the remote.
 WAITS: Final = "remote"
 #: Commits that are looked through for a landing that only its trailers prove.
@@ -31,7 +32,7 @@ _PAUSE_S: Final = 30.0
 
 def next_ref(branch: str) -> str:
     """Return the ref of the tip that the branch is to have next."""
-    return f"{HUB}/next/{safe_name(branch)}"
+    return f"{NEXT}/{safe_name(branch)}"
 
 
 def tip_of(workspace: Workspace, branch: str) -> str | None:

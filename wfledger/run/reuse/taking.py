@@ -22,6 +22,7 @@ from wfledger.core.statuses import Actor, Status
 from wfledger.errors import BusyError, GitError
 from wfledger.run.attempts.synthesis import with_synthesis
 from wfledger.run.delivering import Deliveries
+from wfledger.run.hub.keeping import offer
 from wfledger.run.refnames import keep_ref
 from wfledger.run.reuse.earlier import REUSE, Catalog, Earlier
 from wfledger.run.reuse.keying import Keyer, Work
@@ -206,6 +207,7 @@ def _keep(workspace: Workspace, ref: str, head: str) -> None:
     repo = workspace.repo
     if not swap(repo, [RefUpdate(ref, head, repo.tip(ref))], reason="wfledger: reused"):
         raise BusyError(f"{ref} is moved by another process", hint="try again")
+    offer(workspace, ref, head)
 
 
 def _copied(task: Task, number: int, work: Work, earlier: Earlier) -> Result:

@@ -47,12 +47,13 @@ def _of_tasks(workspace: Workspace, before: datetime) -> Iterator[Ref]:
         for ref, oid in refs_under(workspace.repo, prefix).items():
             task_id = ref.removeprefix(f"{prefix}/").partition("/")[0]
             if task_id not in known:
-                known[task_id] = _is_ripe(workspace, task_id, before)
+                known[task_id] = is_ripe(workspace, task_id, before)
             if known[task_id]:
                 yield ref, oid
 
 
-def _is_ripe(workspace: Workspace, task_id: str, before: datetime) -> bool:
+def is_ripe(workspace: Workspace, task_id: str, before: datetime) -> bool:
+    """Whether a task was over *before* that moment, and nobody may choose its result any more."""
     try:
         entry = workspace.ledger.find(task_id)
     except (WfledgerError, OSError):
