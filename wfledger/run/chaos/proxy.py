@@ -7,113 +7,149 @@ of them end with `close`.
 import socket
 import threading
 from contextlib import suppress
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-Mode = Literal["pass", "cut", "deaf", "hole", "refuse"]
+from wfledger.run.chaos.servers import HERE, Listener, reset
+
+Mode = Literal["pass", "cut", "short", "deaf", "mute", "hole", "refuse"]
 _CHUNK: Final = 1 << 16
 _LOOK_S: Final = 0.2
 #: Silence of a server after which it has done what it was asked.
 _DONE_S: Final = 1.0
+#: What a push begins to send its objects with.
+_PACK: Final = b"PACK"
 
 
 class Proxy:
-    """Passes connections on to *port* of this computer, as `mode` says.
+    """Passes connections on to *port* of this computer, as `mode` says; use as a context.
 
-    `pass`: as they are. `cut`: both sides are cut after `after` bytes from the client. `deaf`: the
-    client's bytes arrive, and after `after` bytes of the answers the rest is dropped and cut off,
-    as when the server did what it was asked and nobody hears of it. `hole`: nothing goes through
-    and nobody is told. `refuse`: connections are closed at once.
+    - `pass`: as they are.
+    - `cut`: both sides are cut after `after` bytes from the client; `short`: from the server.
+    - `deaf`: the client's bytes arrive, and after `after` bytes of the answers the rest is dropped
+      and cut off, as when the server did what it was asked and nobody hears of it.
+    - `mute`: the same from the moment on when the client has begun to send objects, up to the end
+      of what the server does, so that a push has surely been applied (git:// and http).
+    - `hole`: nothing goes through and nobody is told.
+    - `refuse`: connections are closed at once.
     """
 
-    def __init__(self, port: int, *, host: str = "127.0.0.1") -> None:
+    def __init__(self, port: int, *, host: str = HERE) -> None:
         self._goal = (host, port)
         self.mode: Mode = "pass"
-        #: Bytes that go through in `cut` and `deaf`.
+        #: Bytes that go through in `cut`, `short` and `deaf`.
         self.after = 0
         #: Seconds that each chunk waits.
         self.delay_s = 0.0
         #: Connections that were cut, swallowed or refused.
         self.spoilt = 0
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._listener = socket.create_server((host, 0))
-        self._listener.settimeout(_LOOK_S)
-        #: Where clients reach it.
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._listen, daemon=True, name=f"proxy-{self.port}").start()
+        self.listener = Listener(self._serve)
+
+    @property
+    def port(self) -> int:
+        """Where clients reach it."""
+        return self.listener.port
+
+    def down(self) -> None:
+        """Refuse connections and cut those that there are, as if nobody listened."""
+        self.listener.down()
+
+    def up(self) -> None:
+        """Listen again, on the same port."""
+        self.listener.up()
 
     def sever(self) -> None:
         """Cut what is open."""
-        with self._lock:
-            for one in self._open:
-                with suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
+        self.listener.sever()
 
     def close(self) -> None:
         """Let nothing through any more, and end."""
         self._closed.set()
-        self._listener.close()
-        self.sever()
+        self.listener.down()
 
-    def _listen(self) -> None:
-        while not self._closed.is_set():
-            try:
-                client, _ = self._listener.accept()
-            except TimeoutError:
-                continue
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _serve(self, client: socket.socket) -> None:
         if self.mode == "refuse":
             self.spoilt += 1
-            client.close()
             return
-        try:
-            server = socket.create_connection(self._goal, timeout=5.0)
-        except OSError:
-            client.close()
-            return
-        server.settimeout(None)
-        with self._lock:
-            self._open |= {client, server}
-        there = threading.Thread(target=self._pump, args=(client, server, True), daemon=True)
+        with socket.create_connection(self._goal, timeout=5.0) as server:
+            server.settimeout(None)
+            _Passing(self, client, server).run()
+
+    def pass_hole(self) -> None:
+        """Return when the network lets something through again, or is closed."""
+        while self.mode == "hole" and not self._closed.wait(_LOOK_S):
+            pass
+
+    def travel(self) -> None:
+        """Take as long as each chunk takes."""
+        if self.delay_s:
+            self._closed.wait(self.delay_s)
+
+
+class _Passing:
+    """One connection that is passed on."""
+
+    def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
+        self._proxy, self._client, self._server = proxy, client, server
+        self._is_pushing = threading.Event()
+
+    def run(self) -> None:
+        there = threading.Thread(target=self._forth, daemon=True)
         there.start()
-        self._pump(server, client, False)
+        self._back()
         there.join()
-        with self._lock:
-            self._open -= {client, server}
-        client.close()
-        server.close()
 
-    def _pump(self, source: socket.socket, goal: socket.socket, is_asking: bool) -> None:  # noqa: FBT001
-        passed = 0
+    def _forth(self) -> None:
+        proxy, passed, tail = self._proxy, 0, b""
         with suppress(OSError):
-            while data := source.recv(_CHUNK):
-                if self.delay_s:
-                    self._closed.wait(self.delay_s)
-                while self.mode == "hole" and not self._closed.wait(_LOOK_S):
-                    pass
-                limited = self.mode == "cut" or (self.mode == "deaf" and not is_asking)
-                if limited and passed + len(data) > self.after:
-                    self._spoil(source, goal, data[: max(self.after - passed, 0)])
+            while data := self._client.recv(_CHUNK):
+                proxy.travel()
+                proxy.pass_hole()
+                if proxy.mode == "cut" and passed + len(data) > proxy.after:
+                    self._server.sendall(data[: max(proxy.after - passed, 0)])
+                    self._spoil()
                     return
-                goal.sendall(data)
+                tail = tail[-len(_PACK) :] + data
+                if _PACK in tail:
+                    self._is_pushing.set()
+                self._server.sendall(data)
                 passed += len(data)
-            goal.shutdown(socket.SHUT_WR)
+            self._server.shutdown(socket.SHUT_WR)
 
-    def _spoil(self, source: socket.socket, goal: socket.socket, rest: bytes) -> None:
-        self.spoilt += 1
-        deaf = self.mode == "deaf"
-        if rest:
-            goal.sendall(rest)
-        if deaf:  # the server is listened to until it is done, and nobody is told what it said
-            source.settimeout(_DONE_S)
+    def _back(self) -> None:
+        proxy, passed = self._proxy, 0
+        with suppress(OSError):
+            while data := self._server.recv(_CHUNK):
+                proxy.travel()
+                proxy.pass_hole()
+                if proxy.mode == "mute" and self._is_pushing.is_set():
+                    self._listen(None)
+                    return
+                if proxy.mode in {"short", "deaf"} and passed + len(data) > proxy.after:
+                    self._client.sendall(data[: max(proxy.after - passed, 0)])
+                    self._listen(_DONE_S if proxy.mode == "deaf" else 0.0)
+                    return
+                self._client.sendall(data)
+                passed += len(data)
+        with suppress(OSError):
+            self._client.shutdown(socket.SHUT_WR)
+
+    def _listen(self, silence_s: float | None) -> None:
+        """Let the server finish and tell nobody, until it ends or is silent for so long."""
+        if silence_s != 0.0:
+            self._server.settimeout(silence_s)
             with suppress(OSError):
-                while source.recv(_CHUNK):
+                while self._server.recv(_CHUNK):
                     pass
-        for one in (source, goal):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+        self._spoil()
+
+    def _spoil(self) -> None:
+        self._proxy.spoilt += 1
+        reset(self._client)
+        reset(self._server)
