@@ -4,6 +4,8 @@ Pure. The remote's ledger ref is the only arbiter; it grants tasks to machines, 
 grants them to workers (spec 97).
 """
 
+from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
 from wfledger.core.documents import Task
@@ -49,3 +51,45 @@ def shown(task: Task, status: Status, here: str) -> Status:
 def is_elsewhere(task: Task, here: str) -> bool:
     """Whether another machine than *here* alone may move *task* on, while it holds its scope."""
     return task.grant is not None and task.grant.machine != here
+
+
+@dataclass(frozen=True)
+class Load:
+    """What the workers of one machine can take, and what they took lately."""
+
+    #: Attempts at once, and how many of these places are free.
+    slots: int
+    free: int
+    #: Tasks that were granted to it and that nobody has begun.
+    offers: int = 0
+    #: Attempts that ended here since the last grant was asked for, and how long ago that is.
+    freed: int = 0
+    for_s: float = 0.0
+
+
+def ahead(load: Load, *, interval: float, most: int) -> int:
+    """Return how many tasks to have granted beyond what is free: places that free meanwhile.
+
+    As many as ended here lately end again until the next grant, so no place waits for it; twice as
+    many where everything was begun and places are free still, for then more could have been done.
+    Never more than *most*; nothing where nothing has ended (WFL-HUB-112).
+    """
+    if load.freed <= 0:
+        return 0
+    lasts = min(interval / load.for_s, 1.0) if load.for_s > 0 else 1.0
+    ran_dry = load.offers == 0 and load.free > 0
+    return min(ceil(load.freed * lasts) * (2 if ran_dry else 1), most)
+
+
+def portion(load: Load, more: int, *, ready: int, elsewhere: int) -> int:
+    """Return how many of *ready* tasks this machine asks for now, *more* beyond what is free.
+
+    *elsewhere* is how many the other machines could begin at once. Where there are not enough for
+    all, each takes its part; what another one could begin at once is not taken ahead (WFL-HUB-113).
+    """
+    wanted = max(load.free + more - load.offers, 0)
+    at_once = min(max(load.free - load.offers, 0), wanted)
+    left = ready - at_once - elsewhere
+    if left >= 0:
+        return min(wanted, at_once + left)
+    return min(ceil(ready * at_once / (at_once + elsewhere)), ready)
