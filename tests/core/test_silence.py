@@ -1,0 +1,56 @@
+"""Silence counts only while one could see, and only while nothing changes."""
+
+import pytest
+
+from wfledger.core.silence import Sight, limit_s, look, window_s
+
+WINDOW = 10.0
+
+
+def _looks(*moments: float, beat: str = "b1") -> Sight:
+    seen = Sight()
+    for now in moments:
+        seen = look(seen, now=now, window=WINDOW, beats={"m": beat})
+    return seen
+
+
+@pytest.mark.requirement("WFL-HUB-051")
+def test_the_time_between_fetches_that_lie_close_together_adds_up() -> None:
+    assert _looks(0, 5, 15, 20).silence() == {"m": 20.0}
+
+
+@pytest.mark.requirement("WFL-HUB-051")
+def test_after_an_hour_without_a_fetch_nobody_has_been_silent_at_all() -> None:
+    assert _looks(0, 5, 10, 3610).silence() == {"m": 0.0}
+    assert _looks(0, 5, 10, 3610, 3615).silence() == {"m": 5.0}
+
+
+@pytest.mark.requirement("WFL-HUB-051")
+def test_a_clock_that_begins_anew_starts_from_nothing() -> None:
+    assert _looks(1000, 1005, 3).silence() == {"m": 0.0}
+
+
+@pytest.mark.requirement("WFL-HUB-051")
+def test_a_new_heartbeat_or_a_commit_ends_the_silence() -> None:
+    silent = _looks(0, 5, 10)
+    beaten = look(silent, now=12, window=WINDOW, beats={"m": "b2"})
+    written = look(silent, now=12, window=WINDOW, beats={"m": "b1"}, wrote={"m"})
+    assert beaten.silence() == written.silence() == {"m": 0.0}
+
+
+@pytest.mark.requirement("WFL-HUB-051")
+def test_who_holds_something_and_never_beat_is_silent_from_where_he_was_missed() -> None:
+    seen = Sight()
+    for now in (0, 5, 10):
+        seen = look(seen, now=now, window=WINDOW, beats={}, expected={"m"})
+    assert seen.silence() == {"m": 10.0}
+    assert look(seen, now=12, window=WINDOW, beats={}).silence() == {}
+
+
+def test_fetches_over_a_slow_network_count_as_well() -> None:
+    assert window_s(1.0, 600.0) == 100.0
+    assert window_s(60.0, 360.0) == 120.0
+
+
+def test_a_machine_is_gone_after_its_lease_a_tenth_for_clocks_and_an_interval() -> None:
+    assert limit_s(10.0, 600.0) == pytest.approx(670.0)
