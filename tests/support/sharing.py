@@ -10,6 +10,7 @@ from wfledger.core.documents import Grant, Task
 from wfledger.core.policy import Policy
 from wfledger.core.records import canonical
 from wfledger.core.statuses import Status
+from wfledger.run.hub import trusting
 from wfledger.run.hub.cycle import meet
 from wfledger.run.hub.meeting import Met
 from wfledger.run.hub.proposals import Proposal, Proposer, Sight, TaskMove
@@ -46,6 +47,7 @@ def _joined(root: Path, hub: Path, clock: Clock) -> Workspace:
     local = workspace.ledger.layout.local
     write_hub(local, Hub("origin", str(hub), "hidden", atomic=True, root=begun))
     write_state(local, State(applied=tip))
+    trusting.accept(workspace)
     return workspace
 
 

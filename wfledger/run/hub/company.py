@@ -3,21 +3,21 @@
 One place, so that the cycle itself knows of commits and the journal alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from wfledger.errors import WfledgerError
-from wfledger.run.hub import beating, rewinding, silence, trusting
+from wfledger.run.hub import beating, branches, keeping, rewinding, silence, trusting
 from wfledger.run.hub.history import News
+from wfledger.run.hub.keeping import KeepUpdate
 from wfledger.run.hub.proposals import Sight
 from wfledger.run.hub.state import Hub, Inflight
 from wfledger.run.workspace import Workspace
-from wfledger.vcs.remote import RemoteUpdate
+from wfledger.vcs.remote import ANY, RemoteUpdate
 
 _FETCHED: Final = "refs/wfledger/hub/"
 _HEADS: Final = "refs/heads/wf/"
-TWIN: Final = "twin"
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,9 @@ class Extra:
     """What else goes with a push."""
 
     updates: tuple[RemoteUpdate, ...] = ()
-    #: The heartbeat among them.
+    #: The heartbeat among them, and the kept work.
     beat: str | None = None
+    kept: tuple[KeepUpdate, ...] = ()
 
 
 def wanted(hub: Hub) -> list[str]:
@@ -41,12 +42,13 @@ def wanted(hub: Hub) -> list[str]:
 
 def prepare(workspace: Workspace, *, timeout: float) -> None:
     """Fetch what somebody asked for; over the network, without any lock."""
+    keeping.fetch_wanted(workspace, timeout=timeout)
 
 
 def twin(workspace: Workspace, hub: Hub, refs: Mapping[str, str]) -> rewinding.Stop | None:
     """Say whether another clone goes by the name of this machine."""
     said = beating.twin(workspace, refs.get(hub.names.beat(workspace.machine.id)))
-    return None if said is None else rewinding.Stop(TWIN, said)
+    return None if said is None else rewinding.Stop(rewinding.TWIN, said)
 
 
 def sight(
@@ -63,10 +65,10 @@ def sight(
     return Sight(tip, refs, silent, facts)
 
 
-def before_showing(workspace: Workspace, refs: Mapping[str, str]) -> None:
-    """Do what comes before the directory is touched."""
-    del refs
+def before_showing(workspace: Workspace, refs: Mapping[str, str], tip: str) -> list[str]:
+    """Do what comes before the directory shows *tip*; returns what people have to be told."""
     trusting.check(workspace)
+    return branches.follow(workspace, refs, tip=tip)
 
 
 def after_showing(workspace: Workspace) -> None:
@@ -74,23 +76,43 @@ def after_showing(workspace: Workspace) -> None:
     trusting.check(workspace)
 
 
-def updates(workspace: Workspace, hub: Hub, seen: Sight, *, has_news: bool) -> Extra:
-    """Return what goes with a push; nothing where there is no reason for one."""
-    if not has_news and not beating.due(workspace, lease_s=_lease_s(workspace)):
+def kept(workspace: Workspace) -> tuple[KeepUpdate, ...]:
+    """Return the work that goes with the push; asked when the journal is closed, under the lock."""
+    return keeping.queued(workspace)
+
+
+def extras(
+    workspace: Workspace, hub: Hub, seen: Sight, kept: Sequence[KeepUpdate], *,
+    has_news: bool, denied: Collection[str],
+) -> Extra:  # fmt: skip
+    """Return what goes with a push, but for refs that were *denied*; nothing without a reason."""
+    made = [one for one in branches.to_create(workspace, seen.refs) if one.ref not in denied]
+    kept = [one for one in kept if one.ref not in denied]
+    is_due = beating.due(workspace, lease_s=_lease_s(workspace))
+    if not (has_news or made or kept or is_due):
         return Extra()
+    found = [RemoteUpdate(one.ref, one.new, None) for one in made]
+    found += [RemoteUpdate(one.ref, one.commit, ANY) for one in kept]
     ref = hub.names.beat(workspace.machine.id)
+    if ref in denied:
+        return Extra(tuple(found), None, tuple(kept))
     beat = beating.compose(workspace, seen.refs.get(ref), interval_s=_interval_s(workspace))
-    return Extra((RemoteUpdate(beat.ref, beat.new, beat.old),), beat.new)
+    gone = silence.outdated(
+        workspace, lease_s=_lease_s(workspace), older_s=workspace.policy().retention.refs_s
+    )
+    found.append(RemoteUpdate(beat.ref, beat.new, beat.old))
+    return Extra(tuple(found), beat.new, tuple(kept))
 
 
 def sent(workspace: Workspace, extra: Extra, *, began: float) -> None:
     """Note what a push that came through has brought there."""
     beating.confirmed(workspace, extra.beat, began)
+    keeping.sent(workspace, extra.kept)
 
 
 def came_through(workspace: Workspace, inflight: Inflight) -> None:
     """Note that a push came through whose answer was lost."""
-    if inflight.boot == workspace.machine.boot:
+    if inflight.boot == workspace.machine.boot:  # else its clock is gone, and it proves nothing
         beating.confirmed(workspace, inflight.beat, inflight.began)
 
 

@@ -15,6 +15,7 @@ from wfledger.run.hub import applying, company, rewinding
 from wfledger.run.hub.applying import Arrival, Arrived
 from wfledger.run.hub.composing import compose
 from wfledger.run.hub.history import news_since
+from wfledger.run.hub.keeping import KeepUpdate
 from wfledger.run.hub.losses import Lost
 from wfledger.run.hub.meeting import Met, Moved, Outcome
 from wfledger.run.hub.proposals import Proposal, Proposer, Sight
@@ -54,6 +55,15 @@ def meet(
     return _Meeting(workspace, hub, tuple(proposers), timeout_s).carry_out()
 
 
+@dataclass(frozen=True)
+class _Outgoing:
+    """What a push is to bring there."""
+
+    arrived: Arrived
+    proposals: list[Proposal]
+    kept: tuple[KeepUpdate, ...]
+
+
 @dataclass
 class _Meeting:
     """The rounds of one meeting, and what they come to."""
@@ -68,7 +78,11 @@ class _Meeting:
     granted: list[str] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)
+    #: What a person has to be told though the meeting goes on.
+    told: list[str] = field(default_factory=list)
     _until: float = 0.0
+    #: Refs that the server does not want; the rest goes without them.
+    _denied: set[str] = field(default_factory=set)
 
     def carry_out(self) -> Met:
         """Go through the rounds."""
@@ -87,7 +101,7 @@ class _Meeting:
     def _round(self) -> Met | None:
         state = read_state(self.workspace.ledger.layout.local)
         if state.stopped is not None:
-            return self._met("stopped", state.reason, rewinding.HINT)
+            return self._met("stopped", state.reason, rewinding.hint(state.stopped))
         company.prepare(self.workspace, timeout=self._call_s())
         began = self.workspace.clock.awake()
         seen = remote.fetch(
@@ -104,22 +118,22 @@ class _Meeting:
         news = news_since(self.workspace, state.applied, tip)
         settled = settle(self.workspace, state, tip, news)
         sight = company.sight(self.workspace, self.hub, tip, seen.refs, news, began=began)
-        arrived, proposals = self._take_in(tip, sight, settled)
         self.came += news.came
-        self.lost += arrived.lost
-        faults.point("meet.taken")
-        return self._push(arrived, proposals, sight)
+        with self.workspace.ledger.locks.hold("meeting"):
+            return self._push(self._take_in(sight, settled), sight)
 
-    def _take_in(
-        self, tip: str, sight: Sight, settled: Settled
-    ) -> tuple[Arrived, list[Proposal]]:
+    def _take_in(self, sight: Sight, settled: Settled) -> _Outgoing:
         workspace = self.workspace
-        company.before_showing(workspace, sight.refs)
-        arrival = Arrival(workspace, tip, settled=settled.upto)
-        arrived, proposals = arrival.take(lambda: self._ask(sight))
+        self.told = company.before_showing(workspace, sight.refs, sight.tip)
+        arrival = Arrival(workspace, sight.tip, settled=settled.upto)
+        arrived, (proposals, kept) = arrival.take(
+            lambda: (self._ask(sight), company.kept(workspace))
+        )
         settled.finish(workspace)
         company.after_showing(workspace)
-        return arrived, proposals
+        self.lost += arrived.lost
+        faults.point("meet.taken")
+        return _Outgoing(arrived, proposals, kept)
 
     def _ask(self, sight: Sight) -> list[Proposal]:
         """Ask for proposals; of two about one task the first is heard."""
@@ -137,40 +151,42 @@ class _Meeting:
 
     # -- pushing ---------------------------------------------------------------------------------
 
-    def _push(self, arrived: Arrived, proposals: list[Proposal], sight: Sight) -> Met | None:
-        if not self.hub.atomic:
-            alone = [one for one in proposals if one.targets and not one.moves]
-            if alone:
-                return self._push_targets(alone)
-        commit = compose(
-            self.workspace, sight.tip, arrived.records, proposals, upto=arrived.upto
-        )
+    def _push(self, out: _Outgoing, sight: Sight) -> Met | None:
+        alone = [one for one in out.proposals if one.targets and not one.moves]
+        if alone and not self.hub.atomic:
+            return self._push_targets(alone)
+        workspace, arrived = self.workspace, out.arrived
+        commit = compose(workspace, sight.tip, arrived.records, out.proposals, upto=arrived.upto)
         faults.point("meet.composed")
         has_news = commit != sight.tip
         if not has_news and arrived.records:
-            applying.confirm(self.workspace, commit, upto=arrived.upto, proposals=())
-        extra = company.updates(self.workspace, self.hub, sight, has_news=has_news)
-        updates = [*extra.updates, *_of_targets(proposals)]
+            applying.confirm(workspace, commit, upto=arrived.upto, proposals=())
+        extra = company.extras(
+            workspace, self.hub, sight, out.kept, has_news=has_news, denied=self._denied
+        )
+        updates = [*extra.updates, *_of_targets(out.proposals)]
         if has_news:
             updates.insert(0, RemoteUpdate(self.hub.names.ledger, commit, sight.tip))
         if not updates:
             return self._well("quiet")
-        began = self.workspace.clock.elapsed()
+        began = workspace.clock.elapsed()
         if has_news:
-            targets = {t.ref: (t.old, t.new) for one in proposals for t in one.targets}
-            boot = self.workspace.machine.boot
+            targets = {t.ref: (t.old, t.new) for one in out.proposals for t in one.targets}
+            boot = workspace.machine.boot
             self._note(
                 Inflight(commit, sight.tip, arrived.upto, targets, extra.beat, began, boot)
             )
         pushed = self._send(updates)
         end = self._end_of(pushed)
-        if end == "ok":
-            if has_news:
-                applying.confirm(self.workspace, commit, upto=arrived.upto, proposals=proposals)
-            faults.point("meet.confirmed")
-            company.sent(self.workspace, extra, began=began)
-            return self._confirmed(arrived, proposals)
-        return self._failed(end, pushed, proposals)
+        if end != "ok":
+            return self._failed(end, pushed, out.proposals)
+        if has_news:
+            after = {**sight.refs} | {one.ref: one.new for one in updates if one.new is not None}
+            self.told = company.before_showing(workspace, after, commit)
+            applying.confirm(workspace, commit, upto=arrived.upto, proposals=out.proposals)
+        faults.point("meet.confirmed")
+        company.sent(workspace, extra, began=began)
+        return self._confirmed(out)
 
     def _send(self, updates: list[RemoteUpdate]) -> Pushed:
         self.pushed = True
@@ -188,16 +204,16 @@ class _Meeting:
             return pushed.outcome
         return "lost" if own[0] == "waits" else own[0]
 
-    def _confirmed(self, arrived: Arrived, proposals: list[Proposal]) -> Met:
+    def _confirmed(self, out: _Outgoing) -> Met:
         company.after_showing(self.workspace)
-        note_failures(self.workspace, arrived.records)
+        note_failures(self.workspace, out.arrived.records)
         here = self.workspace.machine.id
         self.went += [
             Moved(r["task"], r["from"], r["to"], r["attempt"], r["by"], r["why"], here)
-            for r in arrived.records if r["kind"] != "file"
+            for r in out.arrived.records if r["kind"] != "file"
         ]  # fmt: skip
-        self.granted += [one.what for one in proposals]
-        for one in proposals:
+        self.granted += [one.what for one in out.proposals]
+        for one in out.proposals:
             if one.confirmed is not None:
                 one.confirmed()
         return self._well("ok")
@@ -205,6 +221,8 @@ class _Meeting:
     def _failed(self, end: str, pushed: Pushed, proposals: list[Proposal]) -> Met | None:
         """Say what a push came to that did not come through; None: again from the start."""
         ended = {ref: status for ref, (status, _) in pushed.per_ref.items()}
+        if end in {"lost", "refused"}:
+            self._note(None)  # it has not come through and never will
         hit = [
             one for one in proposals
             if any(ended.get(target.ref) in {"lost", "refused"} for target in one.targets)
@@ -215,7 +233,12 @@ class _Meeting:
             self.refused.append((one.what, reason))
             if one.refused is not None:
                 one.refused(reason)
-        if end == "lost" or hit:
+        names = {target.ref for one in proposals for target in one.targets}
+        denied = {ref for ref, status in ended.items() if status == "refused"} - names
+        denied.discard(self.hub.names.ledger)
+        fresh = denied - self._denied
+        self._denied |= denied
+        if end == "lost" or hit or fresh:
             return None
         trouble = pushed.trouble
         said = trouble.message if trouble is not None else pushed.said
@@ -239,19 +262,16 @@ class _Meeting:
         left = self._until - self.workspace.clock.elapsed()
         return min(max(left, _CALL_S[0]), _CALL_S[1])
 
-    def _note(self, inflight: Inflight) -> None:
+    def _note(self, inflight: Inflight | None) -> None:
         local = self.workspace.ledger.layout.local
         write_state(local, replace(read_state(local), inflight=inflight))
         faults.point("meet.noted")
 
-    def _note_trouble(self, said: str, *, seen: bool = True) -> None:
-        local = self.workspace.ledger.layout.local
+    def _note_trouble(self, said: str, *, seen: bool = True, took: bool = False) -> None:
+        local, now = self.workspace.ledger.layout.local, iso(self.workspace.clock.now())
         state = replace(read_state(local), trouble=said)
-        if seen:
-            state = replace(state, seen=iso(self.workspace.clock.now()))
-        if seen and not said and self.pushed:
-            state = replace(state, pushed=state.seen)
-        write_state(local, state)
+        state = replace(state, seen=now) if seen else state
+        write_state(local, replace(state, pushed=now) if took else state)
 
     def _away(self, trouble: Trouble) -> Met:
         self._note_trouble(trouble.message, seen=False)
@@ -261,11 +281,11 @@ class _Meeting:
     def _stop(self, stop: rewinding.Stop | None) -> Met:
         if stop is not None:
             rewinding.stop(self.workspace, stop)
-        reason = stop.reason if stop is not None else ""
-        return self._met("stopped", reason, rewinding.HINT)
+        reason, code = (stop.reason, stop.code) if stop is not None else ("", "")
+        return self._met("stopped", reason, rewinding.hint(code))
 
     def _well(self, outcome: Outcome) -> Met:
-        self._note_trouble("")
+        self._note_trouble("; ".join(self.told), took=outcome == "ok")
         if self.came or self.went or self.granted:
             self.workspace.history.refresh_index(self.workspace.ledger.layout.root)
         return self._met(outcome, "")
