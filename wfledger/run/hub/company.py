@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from wfledger.core.policy import Policy
 from wfledger.errors import WfledgerError
 from wfledger.run.hub import beating, branches, keeping, rewinding, silence, trusting
 from wfledger.run.hub.history import News
@@ -97,10 +98,9 @@ def extras(
     if ref in denied:
         return Extra(tuple(found), None, tuple(kept))
     beat = beating.compose(workspace, seen.refs.get(ref), interval_s=_interval_s(workspace))
-    gone = silence.outdated(
-        workspace, lease_s=_lease_s(workspace), older_s=workspace.policy().retention.refs_s
-    )
     found.append(RemoteUpdate(beat.ref, beat.new, beat.old))
+    gone = silence.outdated(workspace, _policy(workspace))
+    found += [RemoteUpdate(hub.names.beat(name), None, oid) for name, oid in gone.items()]
     return Extra(tuple(found), beat.new, tuple(kept))
 
 
@@ -123,10 +123,11 @@ def _interval_s(workspace: Workspace) -> float:
 
 
 def _lease_s(workspace: Workspace) -> float:
+    return _policy(workspace).lease_s
+
+
+def _policy(workspace: Workspace) -> Policy:
     try:
-        return workspace.policy().lease_s
-    except WfledgerError:
-        return _LEASE_S
-
-
-_LEASE_S: Final = 300.0
+        return workspace.policy()
+    except WfledgerError:  # somebody is at ledger.json; a machine beats all the same
+        return Policy()

@@ -17,6 +17,14 @@ faults.register("rewind.stopped")
 REWOUND: Final = "rewound"
 FOREIGN: Final = "foreign"
 HINT: Final = "wfledger remote restore"
+TWIN: Final = "twin"
+#: What puts right that another clone goes by the name of this machine.
+_RENAME: Final = "wfledger remote rename-machine"
+
+
+def hint(code: str) -> str:
+    """Return the command that helps where nothing goes on for the reason *code*."""
+    return _RENAME if code == TWIN else HINT
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ holds the lock of the sync, after each fetch that got through.
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from wfledger.clock import iso, parse_iso
+from wfledger.core.policy import Policy
 from wfledger.core.records import canonical_json
 from wfledger.core.silence import Heard, Sight, look, window_s
 from wfledger.core.statuses import Status
@@ -72,6 +73,23 @@ class Dated:
 def dated(workspace: Workspace) -> dict[str, Dated]:
     """Return when each other machine was heard of last."""
     return _dates(_load(workspace).get("dated", {}))
+
+
+def outdated(workspace: Workspace, policy: Policy) -> dict[str, str]:
+    """Return the heartbeats of machines that have long been gone and hold nothing any more.
+
+    They may go from the remote: a machine that comes back makes another one.
+    """
+    oldest = workspace.clock.now() - timedelta(seconds=policy.retention.refs_s)
+    silent, known = heard(workspace), dated(workspace)
+    found = {
+        machine: one.value for machine, one in silent.items()
+        if one.value and one.for_s >= policy.lease_s and parse_iso(known[machine].at) < oldest
+    }  # fmt: skip
+    if not found:
+        return {}
+    needed = _expected(workspace) | {run.home for run in workspace.ledger.runs()}
+    return {machine: value for machine, value in found.items() if machine not in needed}
 
 
 def _dates(data: Any) -> dict[str, Dated]:

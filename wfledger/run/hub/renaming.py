@@ -1,0 +1,63 @@
+"""Another id for this machine: where two clones go by one, as a copied folder does.
+
+What the old id was granted is the other clone's from then on. What this one had done and the remote
+has not confirmed is judged at the next meeting like anything else.
+"""
+
+import json
+from dataclasses import replace
+from typing import Final
+
+from wfledger import faults
+from wfledger.core.records import canonical_json
+from wfledger.errors import BusyError, UsageError
+from wfledger.run.hub import beating, poking
+from wfledger.run.hub.rewinding import TWIN
+from wfledger.run.hub.state import read_state, write_state
+from wfledger.run.presence import driven
+from wfledger.run.workspace import Workspace
+from wfledger.store import atomic
+from wfledger.store.locks import LiveLock
+
+faults.register("renaming.named", "renaming.forgotten")
+
+_ID_CHARS: Final = 8
+_HINT: Final = "wfledger daemon stop, or end `wfledger run`; then again"
+
+
+def rename(workspace: Workspace) -> str:
+    """Give this machine a new id; returns what to tell people. Killed half-way it is done again.
+
+    Raises `BusyError` while somebody here dispatches or syncs, `UsageError` without a remote.
+    """
+    if not workspace.is_shared:
+        raise UsageError("the ledger has no remote", hint="wfledger remote set origin")
+    if driven(workspace):
+        raise BusyError("somebody works here under the old name", hint=_HINT)
+    try:
+        lock = LiveLock(poking.lock_path(workspace))
+    except BusyError:
+        raise BusyError("somebody syncs here under the old name", hint=_HINT) from None
+    try:
+        return _rename(workspace)
+    finally:
+        lock.release()
+
+
+def _rename(workspace: Workspace) -> str:
+    local, old = workspace.ledger.layout.local, workspace.machine.id
+    new = workspace.clock.short_id(_ID_CHARS)
+    with workspace.ledger.transaction("person"):
+        facts = json.loads((local / "machine.json").read_text("utf-8"))
+        atomic.replace(
+            local / "machine.json", canonical_json({**facts, "id": new}),
+            tmp=workspace.ledger.layout.tmp, durable=True,
+        )  # fmt: skip
+        faults.point("renaming.named")
+        beating.forget(workspace)
+        faults.point("renaming.forgotten")
+        state = read_state(local)
+        stopped, reason = (None, "") if state.stopped == TWIN else (state.stopped, state.reason)
+        # What the directory shows of the other's grants is compared anew.
+        write_state(local, replace(state, compare=True, stopped=stopped, reason=reason))
+    return f"this machine was {old} and is {new}; what {old} was granted is the other clone's"
