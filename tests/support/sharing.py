@@ -23,13 +23,18 @@ LEDGER = "refs/wfledger/ledger"
 
 
 def share(
-    tmp_path: Path, machines: int = 2, *, policy: Policy | None = None, clock: Clock | None = None
+    tmp_path: Path, machines: int = 2, *, policy: Policy | None = None,
+    clock: Clock | None = None, atomic: bool = True,
 ) -> list[Workspace]:
-    """Make `tmp_path/hub.git` and machines `m0`, `m1`, … of it, each with the same empty ledger."""
+    """Make `tmp_path/hub.git` and machines `m0`, `m1`, … of it, each with the same empty ledger.
+
+    The server moves several refs all or none where *atomic* says so.
+    """
     clock = clock or SystemClock()
     hub = tmp_path / "hub.git"
     first = make_repo(tmp_path / "m0", {"README.md": "# sample\n"})
     git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(hub))
+    git(hub, "config", "receive.advertiseAtomic", str(atomic).lower())
     initialise(first, clock=clock, policy=policy)
     git(first, "push", "--quiet", str(hub), "main", f"wfledger:{LEDGER}")
     for number in range(1, machines):
@@ -37,15 +42,16 @@ def share(
         git(tmp_path, "clone", "--quiet", str(hub), str(other))
         git(other, "fetch", "--quiet", "origin", f"{LEDGER}:refs/heads/wfledger")
         initialise(other, clock=clock)
-    return [_joined(tmp_path / f"m{number}", hub, clock) for number in range(machines)]
+    roots = [tmp_path / f"m{number}" for number in range(machines)]
+    return [_joined(root, hub, clock, atomic=atomic) for root in roots]
 
 
-def _joined(root: Path, hub: Path, clock: Clock) -> Workspace:
+def _joined(root: Path, hub: Path, clock: Clock, *, atomic: bool) -> Workspace:
     workspace = open_workspace(root, clock=clock)
     tip = git(root, "rev-parse", "refs/heads/wfledger")
     begun = git(root, "rev-list", "--max-parents=0", tip)
     local = workspace.ledger.layout.local
-    write_hub(local, Hub("origin", str(hub), "hidden", atomic=True, root=begun))
+    write_hub(local, Hub("origin", str(hub), "hidden", atomic=atomic, root=begun))
     write_state(local, State(applied=tip))
     trusting.accept(workspace)
     return workspace

@@ -61,7 +61,7 @@ def wf_brief(call: Call) -> Answer:
 
 def wf_ready(call: Call) -> Answer:
     """Return what is on offer, after filling a window that is nearly empty."""
-    refill(call.workspace)
+    refill(call.workspace, worker=call.session.worker)
     entries, more = page(
         call.workspace, statuses=[Status.PENDING], run=None, limit=call.args.get("limit", _LISTED),
         after="",

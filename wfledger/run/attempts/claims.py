@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from wfledger.clock import iso
 from wfledger.core.documents import Attempt, Hold, Result, Task
+from wfledger.core.hub import is_elsewhere
 from wfledger.core.statuses import Actor, Status
 from wfledger.core.verification import may_be_verifier
 from wfledger.errors import NothingToClaimError, PausedError, StaleError
+from wfledger.run.hub.machines import name_of
 from wfledger.run.hub.renewing import held_back
 from wfledger.run.money import spending
 from wfledger.run.pausing import pause_of
@@ -100,10 +102,14 @@ def _claim_named(
         paused = _paused(workspace)
         if paused is not None:
             raise paused from None
-        found = workspace.ledger.get(task_id).status.value
+        entry = workspace.ledger.get(task_id)
+        found, grant = entry.status.value, entry.task.grant
+        said = f"it is {found}"
+        if grant is not None and is_elsewhere(entry.task, workspace.machine.id):
+            said = f"it is granted to {name_of(workspace, grant.machine)}"
         raise StaleError(
-            f"{task_id} is not on offer: it is {found}", hint=f"wfledger why {task_id}",
-            task=task_id, status=found,
+            f"{task_id} is not on offer: {said}", hint=f"wfledger why {task_id}", task=task_id,
+            status=found,
         ) from None
 
 
