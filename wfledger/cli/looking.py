@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.machinetable import machine_rows, standing_lines
 from wfledger.cli.render import ago, plural, say, short, status_name, table
 from wfledger.cli.together import say_together
 from wfledger.core.statuses import Status
@@ -48,6 +49,7 @@ def status(app: App, *, run: str | None, as_json: bool) -> None:
             for one in found.shares[:_SHOWN]]  # fmt: skip
     _say_table("used:", used, len(found.shares))
     now = app.clock.now()
+    _say_remote(found, now)
     _say_table("at work:", [_at_work(one, now) for one in found.working[:_SHOWN]],
                len(found.working))  # fmt: skip
     needs = [(need.task, need.code, need.command) for need in found.needs[:_SHOWN]]
@@ -69,6 +71,14 @@ def _say_counts(found: "Overview") -> None:
         say(f"nothing more is started on {shut.provider}: {shut.what}; {shut.command}")
     if found.quarantined:
         say(f"in quarantine: {plural(found.quarantined, 'file')}; why: wfledger doctor")
+
+
+def _say_remote(found: "Overview", now: datetime) -> None:
+    if found.remote is None:
+        return
+    for line in standing_lines(found.remote, len(found.machines)):
+        say(line)
+    _say_table("machines:", machine_rows(found.machines[:_SHOWN], now), len(found.machines))
 
 
 def _say_runs(found: "Overview", *, every: bool) -> None:

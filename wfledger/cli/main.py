@@ -71,6 +71,9 @@ GROUPS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "daemon": Verb("daemon", "Work on every run until stopped."),
     },
     "Tools": {
+        "join": Verb("joining", "Take part in the ledger of a git remote."),
+        "remote": Verb("remote", "Share the ledger through a git remote."),
+        "sync": Verb("syncing", "Meet the remote now, and say what came and went."),
         "trust": Verb("trusting", "Say yes or no to what changed while attempts ran."),
         "mcp": Verb("serving", "Serve an agent: the verbs of workers as its tools."),
         "graph": Verb("graph", "Draw a plan, or a run."),

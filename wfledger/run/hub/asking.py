@@ -66,9 +66,10 @@ def meet_now(workspace: Workspace, *, within_s: float = _ANSWER_S) -> Record:
         record = diary.last(workspace)
         if record is not None and record.asked >= asked:
             return record
-        if not poking.is_synced_here(workspace):
-            meet_here(workspace, force=True)
-        else:
+        met = None if poking.is_synced_here(workspace) else meet_here(workspace, force=True)
+        if met is not None and not met.is_well:  # perhaps it could not even be noted
+            return Record(iso(clock.now()), 0.0, met.outcome, met.said, met.hint)
+        if met is None:
             clock.wait(_LOOK_S)
     said = "the process that syncs on this machine does not answer"
     return Record(iso(clock.now()), within_s, "failed", said, "wfledger daemon status")

@@ -19,6 +19,7 @@ from wfledger.store import atomic
 
 _MET: Final = "met.json"
 _NEWS: Final = "news.jsonl"
+_TOLD: Final = "told.json"
 #: Bytes of news; of more, the older half goes.
 _BYTES: Final = 2**20
 #: Transitions of one kind that are remembered of a meeting; of more, only the number.
@@ -109,6 +110,33 @@ def answered(workspace: Workspace) -> int:
     """Return the last request for a meeting that was answered by one; 0 for none."""
     record = last(workspace)
     return record.asked if record is not None else 0
+
+
+@dataclass(frozen=True)
+class Told:
+    """What somebody has been told already."""
+
+    #: When that was (UTC, ISO 8601).
+    at: str | None = None
+    #: A `position` in the news, and the number of losses.
+    news: int = 0
+    lost: int = 0
+
+
+def told(workspace: Workspace) -> Told:
+    """Return what somebody has been told already."""
+    try:
+        found = json.loads((folder(workspace.ledger.layout.local) / _TOLD).read_bytes())
+        return Told(**found)
+    except (OSError, ValueError, TypeError):
+        return Told()
+
+
+def note_told(workspace: Workspace, what: Told) -> None:
+    """Remember what somebody has been told now."""
+    layout = workspace.ledger.layout
+    raw = json.dumps(asdict(what), ensure_ascii=True).encode()
+    atomic.replace(folder(layout.local) / _TOLD, raw, tmp=layout.tmp)
 
 
 def position(workspace: Workspace) -> int:

@@ -55,8 +55,16 @@ def limit_of(workspace: Workspace, hub: Hub, count: int) -> float:
     return limit_s(interval_s(policy.remote, hub.host, count), policy.lease_s)
 
 
+def names(workspace: Workspace) -> dict[str, str]:
+    """Return what people call each machine: its name, and with it its id where two share one."""
+    peers = machines(workspace)
+    called = [peer.name for peer in peers]
+    return {
+        peer.id: peer.name if called.count(peer.name) == 1 else f"{peer.name} ({peer.id[:_SHORT]})"
+        for peer in peers
+    }
+
+
 def name_of(workspace: Workspace, machine: str) -> str:
-    """Return what people call a machine: its host's name and the start of its id."""
-    heard = silence.heard(workspace).get(machine)
-    beat = beating.read(workspace, heard.value) if heard is not None else None
-    return f"{beat.name} ({machine[:_SHORT]})" if beat is not None and beat.name else machine
+    """Return what people call one machine; its id where nothing is known of it."""
+    return names(workspace).get(machine, machine)

@@ -10,10 +10,12 @@ from functools import cached_property
 from typing import Any, Final
 
 from wfledger.core.documents import Result, Task
+from wfledger.core.hub import is_elsewhere
 from wfledger.core.states import Seen, State, state_of
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
 from wfledger.run.attempts.phases import Phase, phase_of
+from wfledger.run.hub.machines import names
 from wfledger.run.liveness import Observations, Owner, lease_left, owner_of
 from wfledger.run.looks.costs import Costs
 from wfledger.run.workspace import Workspace
@@ -54,6 +56,9 @@ class Doing:
     quiet_s: float | None
     #: Seconds until the lease of who drives himself is over; None where a runtime renews it.
     lease_left_s: float | None = None
+    #: Which machine has it, where several share the ledger, and whether nobody there has taken it.
+    machine: str | None = None
+    is_offered: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields that `status --json` adds to those of a worker."""
@@ -67,6 +72,7 @@ class Doing:
             "attempt": self.task.attempt,
             "output_age_s": None if self.quiet_s is None else round(self.quiet_s, 1),
             "lease_left_s": None if self.lease_left_s is None else round(self.lease_left_s, 1),
+            "machine": self.machine,
         }
 
 
@@ -105,6 +111,8 @@ class Watcher:
 
     def look(self, task: Task, status: Status) -> Doing:
         """Return what a claimed or handed in task does."""
+        if is_elsewhere(task, self._layout.machine):
+            return self._elsewhere(task, status)
         said = phase_of(self._workspace, task.id, task.attempt)
         is_lost = self._is_lost(task, status)
         quiet_s = self._quiet_s(task) if status is Status.IN_PROGRESS else None
@@ -114,7 +122,27 @@ class Watcher:
             text=self._text(task, state, said), worker=self._worker(task, status),
             role=self._role(task), quiet_s=quiet_s,
             lease_left_s=None if is_lost else self._lease_left_s(task, status),
+            machine=task.grant.machine if task.grant is not None else None,
         )  # fmt: skip
+
+    def _elsewhere(self, task: Task, status: Status) -> Doing:
+        """Return what is known of a task that another machine has."""
+        machine = task.grant.machine if task.grant is not None else ""
+        where = self._names.get(machine, machine)
+        claim = task.claim if task.claim and task.claim.attempt == task.attempt else None
+        since = claim.since if claim else task.grant.since if task.grant is not None else None
+        lands, offered = status is Status.MERGING, claim is None and status is not Status.MERGING
+        state = State.MERGING if lands else State.QUEUED if offered else State.RUNNING
+        words = {State.MERGING: "is landed by", State.QUEUED: "is given to"}
+        return Doing(
+            task, status, state, since, f"{words.get(state, 'runs on')} {where}",
+            claim.worker if claim else None, self._role(task), None, machine=machine,
+            is_offered=offered,
+        )  # fmt: skip
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return names(self._workspace)
 
     def is_landed_now(self, task: Task) -> bool:
         """Whether somebody on this machine lands a task in merging/ at the moment."""
@@ -171,7 +199,8 @@ def working(workspace: Workspace, run: str | None = None) -> Iterator[Doing]:
     watcher = Watcher(workspace)
     for status in _BUSY:
         for task in _still(workspace, status, run):
-            if status is Status.IN_PROGRESS or watcher.is_landed_now(task):
+            elsewhere = is_elsewhere(task, workspace.ledger.layout.machine)
+            if status is Status.IN_PROGRESS or elsewhere or watcher.is_landed_now(task):
                 yield watcher.look(task, status)
 
 

@@ -22,6 +22,7 @@ from wfledger.run.looks.costs import Costs, Share, usage_json
 from wfledger.run.looks.doing import Doing, working
 from wfledger.run.looks.explain import since
 from wfledger.run.looks.needs import Need, needs, obstacles
+from wfledger.run.looks.remote import MachineRow, Standing, fleet, standing
 from wfledger.run.looks.tally import failures
 from wfledger.run.looks.view import View, run_verdict
 from wfledger.run.merger.verifiers import is_verifier
@@ -129,6 +130,9 @@ class Overview:
     at: str
     #: Which agent or model has used what, of all that is looked at.
     shares: tuple[Share, ...] = ()
+    #: Where other machines share the ledger: how this one stands with the remote, and all of them.
+    remote: Standing | None = None
+    machines: tuple[MachineRow, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape that `status --json` prints; the counts sum to the total."""
@@ -145,7 +149,10 @@ class Overview:
             "quarantined": self.quarantined,
             "at": self.at,
             "usage": [share.as_json() for share in self.shares],
-        }
+            "remote": self.remote and {
+                **self.remote.as_json(), "machines": [one.as_json() for one in self.machines],
+            },
+        }  # fmt: skip
 
 
 def overview(workspace: Workspace, run: Run | None = None) -> Overview:
@@ -175,6 +182,8 @@ def overview(workspace: Workspace, run: Run | None = None) -> Overview:
         quarantined=len(quarantined(ledger.layout)),
         at=iso(workspace.clock.now()),
         shares=Costs(workspace).shares(run.id if run else None),
+        remote=standing(workspace),
+        machines=fleet(workspace, (one.doing for one in at_work)),
     )
 
 

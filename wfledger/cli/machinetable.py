@@ -1,0 +1,60 @@
+"""How a machine stands with its remote, and who else works there, as lines for people."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from wfledger.cli.render import ago, plural, span
+
+if TYPE_CHECKING:
+    from wfledger.run.looks.remote import MachineRow, Standing
+
+#: Tasks of one machine that are named.
+_NAMED: Final = 3
+
+
+def standing_lines(one: "Standing", machines: int) -> list[str]:
+    """Return how this machine stands with its remote; the first line is all where all is well."""
+    view = "nothing seen yet" if one.age_s is None else f"as of {span(one.age_s)} ago"
+    said = [f"remote {one.name}: {view}", plural(machines, "machine")]
+    said.append(f"one push in {one.interval_s:g} s each")
+    if one.unconfirmed:
+        said.append(f"{plural(one.unconfirmed, 'change')} not confirmed yet")
+    lines = [", ".join(said)]
+    if one.stopped is not None:
+        lines.append(f"  stopped ({one.stopped}): {one.trouble}")
+        lines.append(f"  nothing comes or goes until you decide: {one.hint}")
+    elif one.away is not None:
+        lines.append(f"  cannot be reached since {one.away}: {one.trouble}")
+        lines.append("  what was granted goes on; nothing new is granted, and nothing lands")
+    elif one.trouble:
+        lines.append(f"  {one.trouble}" + (f"; {one.hint}" if one.hint else ""))
+    if one.lost:
+        lines.append(f"  {plural(one.lost, 'change')} made here came too late: wfledger sync")
+    if not one.is_synced and one.stopped is None:
+        lines.append("  nobody syncs on this machine: wfledger sync, or wfledger daemon --detach")
+    return lines
+
+
+def machine_rows(found: "Sequence[MachineRow]", now: datetime) -> list[tuple[str, ...]]:
+    """Return a row for each machine: its name, how it is, its places, and what it works on."""
+    return [
+        (one.name, _state(one, now), f"{len(one.tasks)}/{one.slots} at work", _tasks(one))
+        for one in found
+    ]
+
+
+def _state(one: "MachineRow", now: datetime) -> str:
+    if one.is_here:
+        return "this machine"
+    if one.is_gone:
+        return f"silent for {span(one.silent_s)}: its work is taken over"
+    return f"heard of {ago(one.seen, now)} ago" if one.seen else "not heard of yet"
+
+
+def _tasks(one: "MachineRow") -> str:
+    named = ", ".join(one.tasks[:_NAMED])
+    more = len(one.tasks) - _NAMED
+    said = f"{named} and {more} more" if more > 0 else named
+    given = f"{one.offered} given to it" if one.offered else ""
+    return "; ".join(part for part in (said, given) if part)

@@ -1,0 +1,141 @@
+"""How this machine stands with its remote, and who else works there; read from its own files.
+
+Needs no network and takes no lock: a view is as old as the last meeting, and says so.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from wfledger.clock import parse_iso
+from wfledger.core.statuses import Status
+from wfledger.run.hub import diary, losses, poking
+from wfledger.run.hub.attending import interval_of
+from wfledger.run.hub.machines import machines, names
+from wfledger.run.hub.state import read_state
+from wfledger.run.looks.doing import Doing
+from wfledger.run.workspace import Workspace
+
+#: Why syncing is stopped -> the command that decides about it.
+_COMMANDS: Final = {"twin": "wfledger remote rename-machine"}
+_RESTORE: Final = "wfledger remote restore"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How this machine stands with its remote."""
+
+    name: str
+    #: The server; None where it is a folder.
+    host: str | None
+    #: When the remote was last seen, and last took a push of ours (UTC, ISO 8601).
+    seen: str | None
+    pushed: str | None
+    #: How old what is shown of other machines is; None where nothing was seen yet.
+    age_s: float | None
+    #: Least seconds between two pushes of this machine.
+    interval_s: float
+    #: Changes made here that the remote does not have yet.
+    unconfirmed: int
+    #: Changes made here that were lost to others since somebody last asked.
+    lost: int
+    #: Whether a process of this machine syncs.
+    is_synced: bool
+    #: Since when it cannot be reached; None where it can.
+    away: str | None = None
+    #: What is wrong, and the command that helps; "" and None where all is well.
+    trouble: str = ""
+    hint: str | None = None
+    #: Why a person has to decide before anything goes on: `rewound`, `foreign`, `twin`.
+    stopped: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `status --json` prints as `remote`, but for its machines."""
+        return {
+            "name": self.name, "host": self.host, "seen": self.seen, "pushed": self.pushed,
+            "age_s": None if self.age_s is None else round(self.age_s, 1),
+            "interval_s": self.interval_s, "unconfirmed": self.unconfirmed, "lost": self.lost,
+            "synced": self.is_synced, "away_since": self.away, "trouble": self.trouble or None,
+            "stopped": self.stopped, "command": self.hint,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MachineRow:
+    """One machine, and what it works on."""
+
+    id: str
+    #: What people call it; unlike any other's in the same table.
+    name: str
+    is_here: bool
+    #: Seconds without a sign of life; whether that is long enough to take its work over.
+    silent_s: float
+    is_gone: bool
+    #: When its last sign of life was seen here.
+    seen: str | None
+    #: Attempts at once, as it says; 0 where nobody there dispatches.
+    slots: int
+    #: Tasks that it works on and that it lands, and what it was given besides.
+    tasks: tuple[str, ...]
+    offered: int
+    version: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the shape that `status --json` prints."""
+        return {
+            "id": self.id, "name": self.name, "here": self.is_here,
+            "silent_s": round(self.silent_s, 1), "gone": self.is_gone, "seen": self.seen,
+            "slots": self.slots, "running": len(self.tasks), "tasks": list(self.tasks),
+            "offered": self.offered, "version": self.version,
+        }  # fmt: skip
+
+
+def standing(workspace: Workspace) -> Standing | None:
+    """Return how this machine stands with its remote; None where it has none."""
+    hub = workspace.hub
+    if hub is None:
+        return None
+    state, record = read_state(workspace.ledger.layout.local), diary.last(workspace)
+    well = record is None or record.outcome in {"quiet", "ok", "lost"}
+    trouble, hint = (record.said, record.hint) if record is not None and not well else ("", None)
+    if state.stopped is not None:
+        trouble, hint = state.reason, _COMMANDS.get(state.stopped, _RESTORE)
+    return Standing(
+        hub.name, hub.host, state.seen, state.pushed, _age_s(workspace, state.seen),
+        interval_of(workspace), sum(1 for _ in workspace.ledger.journal.records()),
+        len(losses.read(workspace)) - diary.told(workspace).lost, poking.is_synced_here(workspace),
+        record.away if record is not None else None, trouble, hint, state.stopped,
+    )  # fmt: skip
+
+
+def fleet(workspace: Workspace, doings: Iterable[Doing]) -> tuple[MachineRow, ...]:
+    """Return every machine with those of *doings* that are its; this one first."""
+    peers = machines(workspace)
+    if not peers:
+        return ()
+    called = names(workspace)
+    tasks: dict[str, list[str]] = {peer.id: [] for peer in peers}
+    offered = dict.fromkeys(tasks, 0)
+    for doing in doings:
+        machine = doing.task.grant.machine if doing.task.grant is not None else ""
+        if doing.is_offered:
+            offered[machine] = offered.get(machine, 0) + 1
+        else:
+            tasks.setdefault(machine, []).append(doing.task.id)
+    here = workspace.ledger.names(Status.PENDING)
+    rows = []
+    for peer in peers:
+        beat = peer.beat
+        rows.append(MachineRow(
+            peer.id, called[peer.id], peer.is_here, peer.silent_s, peer.is_gone, peer.seen,
+            beat.slots if beat is not None else 0, tuple(tasks[peer.id]),
+            len(here) if peer.is_here else offered[peer.id],
+            beat.version if beat is not None else "",
+        ))  # fmt: skip
+    return tuple(rows)
+
+
+def _age_s(workspace: Workspace, moment: str | None) -> float | None:
+    if moment is None:
+        return None
+    return max((workspace.clock.now() - parse_iso(moment)).total_seconds(), 0.0)
