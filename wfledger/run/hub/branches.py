@@ -7,6 +7,8 @@ the work that it depends on (WFL-HUB-071).
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote
 
 from wfledger import faults
 from wfledger.core.documents import Run
@@ -14,10 +16,12 @@ from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
 from wfledger.run.hub.proposals import Proposal, TargetPush
 from wfledger.run.hub.replaying import Tip
+from wfledger.run.hub.state import folder
 from wfledger.run.merger import chains, targets
 from wfledger.run.merger.targets import contains, safe_name
-from wfledger.run.refnames import HEADS, HUB, landed_ref, seen_ref
+from wfledger.run.refnames import HEADS, landed_ref, seen_ref
 from wfledger.run.workspace import Workspace
+from wfledger.store import atomic
 from wfledger.vcs.refs import RefUpdate, refs_under, swap
 from wfledger.vcs.repo import CommitInfo
 
@@ -25,7 +29,6 @@ faults.register("hub.branch-moved", "hub.branch-noted")
 
 PREFIX = f"{HEADS}wf/"
 _OPEN = frozenset({"open", "paused"})
-_FOLLOW = f"{HUB}/follow/"
 
 
 # -- from the remote to here ---------------------------------------------------------------------
@@ -194,11 +197,11 @@ def wish_to_follow(workspace: Workspace, run: Run, tip: str) -> bool:
 
     False where the remote does not have the branch yet: then it may simply be moved here.
     """
-    repo = workspace.repo
-    if repo.tip(seen_ref(run.branch)) is None:
+    if workspace.repo.tip(seen_ref(run.branch)) is None:
         return False
-    ref = f"{_FOLLOW}{safe_name(run.branch)}"
-    swap(repo, [RefUpdate(ref, tip, repo.tip(ref))], reason="wfledger: follow the target")
+    path = _wishes(workspace) / safe_name(run.branch)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.replace(path, tip.encode(), tmp=workspace.ledger.layout.tmp)
     return True
 
 
@@ -206,22 +209,32 @@ def to_follow(
     workspace: Workspace, refs: Mapping[str, str], *, but: Collection[str]
 ) -> list[Proposal]:
     """Return the moves of standing runs' branches to what they follow, on which nothing waits."""
-    repo, found = workspace.repo, []
-    wishes = refs_under(repo, _FOLLOW)
-    if not wishes:
+    try:
+        paths = sorted(_wishes(workspace).iterdir())
+    except FileNotFoundError:
         return []
-    for run in workspace.ledger.runs():
-        ref = f"{_FOLLOW}{safe_name(run.branch)}"
-        wanted, there = wishes.get(ref), refs.get(run.branch)
-        if wanted is None or run.branch in but:
-            continue
-        here = repo.tip(run.branch)
-        if there is None or here != there or repo.tip(chains.next_ref(run.branch)) is not None:
-            continue
-        if wanted == there or not repo.is_ancestor(there, wanted):
-            swap(repo, [RefUpdate(ref, None, wanted)], reason="wfledger: followed")
-            continue
-        push = TargetPush(run.branch, there, wanted)
-        what = f"bring {run.branch.removeprefix(HEADS)} to {run.target.removeprefix(HEADS)}"
-        found.append(Proposal(what, targets=(push,)))
-    return found
+    pushes = [_follows(workspace, path, refs) for path in paths]
+    return [
+        Proposal(f"bring {push.ref.removeprefix(HEADS)} to what it follows", targets=(push,))
+        for push in pushes if push is not None and push.ref not in but
+    ]  # fmt: skip
+
+
+def _wishes(workspace: Workspace) -> Path:
+    return folder(workspace.ledger.layout.local) / "follow"
+
+
+def _follows(workspace: Workspace, path: Path, refs: Mapping[str, str]) -> TargetPush | None:
+    """Return the move that a note wishes for; one that is over is removed."""
+    repo, branch = workspace.repo, unquote(path.name)
+    try:
+        wanted = path.read_text("ascii")
+    except (FileNotFoundError, ValueError):
+        return None
+    there = refs.get(branch)
+    if there is None or repo.tip(branch) != there or repo.tip(chains.next_ref(branch)) is not None:
+        return None
+    if wanted == there or not repo.has_commit(wanted) or not repo.is_ancestor(there, wanted):
+        path.unlink(missing_ok=True)
+        return None
+    return TargetPush(branch, there, wanted)

@@ -225,7 +225,7 @@ class _Meeting:
             self._note(None)  # it has not come through and never will
         hit = [
             one for one in proposals
-            if any(ended.get(target.ref) in {"lost", "refused"} for target in one.targets)
+            if any(ended.get(target.ref) == "refused" for target in one.targets)
         ]  # fmt: skip
         for one in hit:
             words = [pushed.per_ref[t.ref][1] for t in one.targets if t.ref in pushed.per_ref]

@@ -63,6 +63,9 @@ class _Asker:
     def ask(self, target: str, tasks: Sequence[Task]) -> Iterator[Proposal]:
         """Yield what to ask for of one target."""
         repo, there = self.workspace.repo, self.sight.refs.get(target)
+        alone = chains.pushed_alone(self.workspace, target)
+        if alone is not None and alone[0] != there:
+            chains.forget_alone(self.workspace, target)  # it came through, or never will
         there_already = [
             task for task in tasks
             if task.intent is not None and contains(repo, task.intent.candidate, there)
@@ -94,6 +97,7 @@ class _Asker:
         known = list(takewhile(partial(self._is_known, tip), chain))
         if known:
             push = TargetPush(target, there, _candidate(known[-1]))
+            chains.note_alone(self.workspace, target, there, push.new)
             yield Proposal(
                 f"move {target.removeprefix(HEADS)} for {_named(known)}", targets=(push,),
                 confirmed=partial(self._confirmed, push),
@@ -118,14 +122,13 @@ class _Asker:
 
     def _confirmed(self, push: TargetPush) -> None:
         """Bring the branch here to where it is there; the next meeting would do it as well."""
+        chains.forget_alone(self.workspace, push.ref)
         branches.follow(self.workspace, {push.ref: push.new})
 
     def _refused(self, target: str, chain: Sequence[Task], reason: str) -> None:
-        """Put the tasks off where the server does not want the target moved (WFL-HUB-075).
-
-        One that was merely moved by another machine is landed again on what it is now.
-        """
+        """Put the tasks off where the server does not want the target moved (WFL-HUB-075)."""
         workspace = self.workspace
+        chains.forget_alone(workspace, target)
         hub = workspace.hub
         named = target.removeprefix(HEADS)
         said = f"{hub.name if hub else 'the remote'} refuses {named}: {clean_line(reason)}"

@@ -6,18 +6,22 @@ whole chain there (spec 97, section 6). Whatever breaks the chain leads to the s
 the break is no longer on `next`, and is landed again.
 """
 
+import json
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Final
 
 from wfledger import faults
 from wfledger.core.documents import Hold, Intent, Task
 from wfledger.core.hub import is_elsewhere
+from wfledger.core.records import canonical_json
 from wfledger.errors import BusyError, GitError
-from wfledger.run.hub.state import read_state
+from wfledger.run.hub.state import folder, read_state
 from wfledger.run.merger.targets import contains, safe_name
 from wfledger.run.refnames import HUB, fence_ref
 from wfledger.run.workspace import Workspace
+from wfledger.store import atomic
 from wfledger.vcs.refs import RefUpdate, swap
 
 faults.register("chain.moved", "chain.broken")
@@ -133,10 +137,38 @@ def quiet(workspace: Workspace, *, wait_s: float = _PAUSE_S) -> AbstractContextM
 
 def is_in_flight(workspace: Workspace, intent: Intent) -> bool:
     """Whether a push has begun that lands it, and nobody knows yet how that ended."""
-    flight = read_state(workspace.ledger.layout.local).inflight
-    if flight is None or intent.target not in flight.targets:
-        return False
-    return contains(workspace.repo, intent.candidate, flight.targets[intent.target][1])
+    state = read_state(workspace.ledger.layout.local)
+    flights = [*state.earlier, *([state.inflight] if state.inflight else [])]
+    ends = [one.targets[intent.target][1] for one in flights if intent.target in one.targets]
+    alone = pushed_alone(workspace, intent.target)
+    ends += [alone[1]] if alone is not None else []
+    return any(contains(workspace.repo, intent.candidate, end) for end in ends)
+
+
+def _alone_path(workspace: Workspace, branch: str) -> Path:
+    return folder(workspace.ledger.layout.local) / "alone" / safe_name(branch)
+
+
+def note_alone(workspace: Workspace, branch: str, old: str | None, new: str) -> None:
+    """Remember, before it begins, that the branch is about to be pushed without the ledger."""
+    path = _alone_path(workspace, branch)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    raw = canonical_json([old, new])
+    atomic.replace(path, raw, tmp=workspace.ledger.layout.tmp, durable=True)
+
+
+def pushed_alone(workspace: Workspace, branch: str) -> tuple[str | None, str] | None:
+    """Return from where to where the branch was pushed without the ledger; None: it was not."""
+    try:
+        old, new = json.loads(_alone_path(workspace, branch).read_bytes())
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return old, str(new)
+
+
+def forget_alone(workspace: Workspace, branch: str) -> None:
+    """Forget such a push, which has ended."""
+    _alone_path(workspace, branch).unlink(missing_ok=True)
 
 
 def found_on(
