@@ -6,6 +6,7 @@ from typing import Final
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.remote import share
 from wfledger.cli.render import say
 from wfledger.errors import UsageError
 
@@ -29,19 +30,24 @@ tasks:
 
 @click.command("init")
 @click.option("--example", is_flag=True, help=f"Write {EXAMPLE}, a plan to begin with.")
+@click.option("--remote", is_flag=False, flag_value="", metavar="[NAME|URL]",
+              help="Share it through a git remote (default: origin), as `remote set` does.")
 @json_option
 @pass_app
-def init(app: App, example: bool, as_json: bool) -> None:
+def init(app: App, *, example: bool, remote: str | None, as_json: bool) -> None:
     """Make a ledger in this repository.
 
     It lives in .wfledger/, on a branch of its own that your branches know nothing of. Where there
-    is a ledger already, nothing is changed.
+    is a ledger already, nothing is changed. With --remote other machines can take part: git clone
+    there, and wfledger join.
     """
     from wfledger.run.setup import initialise
 
     plan = app.start / EXAMPLE
     if example and plan.exists():
         raise UsageError(f"{EXAMPLE} exists; it is left as it is")
+    if remote is not None:
+        _refuse_second(app, remote or None)
     made = initialise(app.start, clock=app.clock)
     if example:
         plan.write_text(_EXAMPLE_TEXT, "utf-8")
@@ -50,6 +56,7 @@ def init(app: App, example: bool, as_json: bool) -> None:
             {
                 "ledger": made.ledger, "root": str(made.root), "fresh": made.fresh,
                 "proposed_for": list(made.hints), "example": str(plan) if example else None,
+                **({} if remote is None else share(app, remote or None, {}, err=True)),
             }
         )  # fmt: skip
         return
@@ -60,5 +67,17 @@ def init(app: App, example: bool, as_json: bool) -> None:
         say(f"there is a ledger already at {made.root}")
     if made.hints:
         say(f"found {', '.join(made.hints)}: a worktree setup is proposed there, as a comment")
+    if remote is not None:
+        share(app, remote or None, {}, err=False)
     if example:
         say(f"wrote {EXAMPLE}; next: wfledger run {EXAMPLE}")
+
+
+def _refuse_second(app: App, remote: str | None) -> None:
+    """Raise where a new ledger would be a second one: the remote has one, or cannot be used."""
+    from wfledger.run.hub import joining
+    from wfledger.vcs.repo import Repository
+
+    repo = Repository.discover(app.start)
+    joining.refuse_kind(repo)
+    joining.refuse_second(repo, remote)

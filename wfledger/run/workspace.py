@@ -19,7 +19,7 @@ from wfledger.run.localnames import FOLDER, LOCAL, POINTER
 from wfledger.run.wholeness import Guard, points_home, require_home
 from wfledger.store.boot import boot_id
 from wfledger.store.ledger import Ledger
-from wfledger.vcs.locate import Located, lender, locate
+from wfledger.vcs.locate import Located, has_remotes, lender, locate, tracks
 
 __all__ = ["FOLDER", "LOCAL", "POINTER", "Machine", "Workspace", "points_home"]
 
@@ -102,7 +102,7 @@ class Workspace:
             facts = json.loads((local / POINTER).read_text("utf-8"))
             root, main, name = Path(facts["root"]), Path(facts["main"]), str(facts["ledger"])
         except FileNotFoundError:
-            raise NoLedgerError("this repository has no ledger", hint="wfledger init") from None
+            raise no_ledger(located.common_dir) from None
         except (ValueError, KeyError, TypeError):
             raise LedgerDamagedError(
                 f"{local / POINTER} cannot be read", hint="wfledger doctor --fix"
@@ -185,6 +185,20 @@ class Workspace:
         from wfledger.run.config.fleetfile import load
 
         return load(self.ledger.read_text("fleet.toml") or "", machine_text=machine.text())
+
+
+def no_ledger(common_dir: Path) -> NoLedgerError:
+    """Return what to say where there is none; without asking the network who has one."""
+    tracked = tracks(common_dir, "wfledger")
+    if tracked is not None:
+        return NoLedgerError(
+            f"this clone takes no part in the ledger of {tracked} yet",
+            hint=f"wfledger join {tracked}",
+        )
+    begin = "wfledger init"
+    if has_remotes(common_dir):
+        begin = "wfledger join, where the remote has a ledger; else: wfledger init"
+    return NoLedgerError("this repository has no ledger", hint=begin)
 
 
 def _home(located: Located) -> Located:

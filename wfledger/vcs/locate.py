@@ -50,6 +50,30 @@ def lender(located: Located) -> Path | None:
     return objects.parent if objects.name == "objects" and objects.is_absolute() else None
 
 
+def tracks(common_dir: Path, branch: str) -> str | None:
+    """Return the remote one of whose branches, as last fetched, is *branch*; None: none has it."""
+    loose = sorted((common_dir / "refs/remotes").glob(f"*/{branch}"))
+    if loose:
+        return loose[0].parent.name
+    for line in _lines(common_dir / "packed-refs"):
+        name = line.rpartition(" ")[2]
+        if name.startswith("refs/remotes/") and name.endswith(f"/{branch}"):
+            return name.removeprefix("refs/remotes/").removesuffix(f"/{branch}")
+    return None
+
+
+def has_remotes(common_dir: Path) -> bool:
+    """Whether the repository was cloned, or knows of another for another reason."""
+    return any(line.strip().startswith('[remote "') for line in _lines(common_dir / "config"))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+
+
 def _whole(start: Path) -> Path:
     try:
         return start.resolve()

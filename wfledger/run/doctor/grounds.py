@@ -28,7 +28,7 @@ from wfledger.run.doctor.mounts import network_kind, unsure_kind
 from wfledger.run.doctor.trouble import Trouble, error, mendable, note, warning
 from wfledger.run.setup import make_local, write_pointer
 from wfledger.run.wholeness import redo_all
-from wfledger.run.workspace import FOLDER, LOCAL, Workspace
+from wfledger.run.workspace import FOLDER, LOCAL, Workspace, no_ledger
 from wfledger.store import folders
 from wfledger.store.boot import begin_redo, needs_redo
 from wfledger.store.layout import Layout
@@ -175,7 +175,7 @@ class Ground:
     def _without_history(self, history: History) -> Iterator[Trouble]:
         known = self.local.is_dir() and (self.local / "journal").is_dir()
         if not known:
-            raise NoLedgerError("this repository has no ledger", hint="wfledger init")
+            raise no_ledger(self.common_dir)
         try:
             parse(LedgerConfig, (self.layout.root / "ledger.json").read_bytes())
         except (OSError, WfledgerError):

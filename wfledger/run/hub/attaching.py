@@ -7,7 +7,7 @@ doing it again finds its own history there and goes on.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from wfledger import faults
@@ -77,22 +77,27 @@ def attach(workspace: Workspace, found: Found, means: Means) -> Attached:
 
 
 def set_policy(workspace: Workspace, changed: Mapping[str, object]) -> Policy:
-    """Change settings of `policy.remote`, and `lease_s`, for all machines; returns the policy."""
+    """Change the settings that `with_changes` knows, for all machines; returns the policy."""
     with workspace.ledger.transaction("person") as changes:
         config = workspace.config()
-        of_remote = {key: value for key, value in changed.items() if key != "lease_s"}
-        policy = config.policy.but(remote=config.policy.remote.but(**of_remote))
-        if "lease_s" in changed:
-            policy = policy.but(lease_s=changed["lease_s"])
+        policy = with_changes(config.policy, changed)
         if policy != config.policy:
             changes.put_file("ledger.json", canonical(config.but(policy=policy)), why="remote set")
     return policy
 
 
+def with_changes(policy: Policy, changed: Mapping[str, object]) -> Policy:
+    """Return *policy* with `lease_s`, and settings of `remote`, as *changed* says."""
+    of_remote = {key: value for key, value in changed.items() if key != "lease_s"}
+    of_all = {"lease_s": changed["lease_s"]} if "lease_s" in changed else {}
+    return policy.but(remote=policy.remote.but(**of_remote), **of_all)
+
+
 def _moved(workspace: Workspace, before: Hub, found: Found, means: Means) -> Attached:
     """Note another address of the same remote, or the same one again."""
     hub = Hub(found.address.name, found.address.url, means.space, means.atomic, before.root)
-    if hub == before:
+    agreed = trusting.recorded(workspace)
+    if hub == before and (agreed is None or agreed.url == hub.url):
         return Attached(before, fresh=False, pushed=False)
     if found.space is None:
         raise RemoteError(
@@ -101,6 +106,7 @@ def _moved(workspace: Workspace, before: Hub, found: Found, means: Means) -> Att
             "push --mirror), or: wfledger remote unset",
         )  # fmt: skip
     _require_same(workspace, found)
+    trusting.inherit(workspace, agreed and replace(agreed, url=hub.url))
     write_hub(workspace.ledger.layout.local, hub)
     return Attached(hub, fresh=True, pushed=False)
 
@@ -166,11 +172,12 @@ def _note(workspace: Workspace, hub: Hub, tip: str) -> bool:
         layout = ledger.layout
         trusting.agree(
             trusting.path_of(workspace.state.parent.parent, workspace.state.name, layout.machine),
-            ledger=workspace.state.name, remote=hub.name, at=iso(workspace.clock.now()),
+            ledger=workspace.state.name, url=hub.url, at=iso(workspace.clock.now()),
             files={name: (ledger.read_text(name) or "").encode() for name in EDITABLE},
         )  # fmt: skip
         layout.local.joinpath("hub").mkdir(exist_ok=True)
-        write_state(layout.local, State(applied=tip))
+        now = iso(workspace.clock.now())
+        write_state(layout.local, State(applied=tip, seen=now, pushed=now))
         faults.point("attaching.stated")
         write_hub(layout.local, hub)
     return True

@@ -43,6 +43,9 @@ def wanted(hub: Hub) -> list[str]:
 
 def prepare(workspace: Workspace, *, timeout: float) -> None:
     """Fetch what somebody asked for; over the network, without any lock."""
+    hub = workspace.hub
+    if hub is not None:
+        trusting.refuse_other_address(workspace, hub)
     keeping.fetch_wanted(workspace, timeout=timeout)
 
 

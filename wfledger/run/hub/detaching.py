@@ -19,7 +19,7 @@ from wfledger.run.attempts.claims import closed
 from wfledger.run.commit import commit_journal
 from wfledger.run.hub import trusting
 from wfledger.run.hub.poking import lock_path
-from wfledger.run.hub.state import FOLDER, Hub, folder, left, leave
+from wfledger.run.hub.state import FOLDER, Hub, folder, leave, left
 from wfledger.run.pausing import withdraw_offers
 from wfledger.run.presence import driven
 from wfledger.run.workspace import Workspace

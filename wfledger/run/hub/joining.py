@@ -80,6 +80,17 @@ def taking_part(repo: Repository) -> Joined | None:
     return Joined(layout.root, ledger, layout.machine, fresh=False)
 
 
+def refuse_second(repo: Repository, remote: str | None) -> None:
+    """Raise `RemoteError` where a remote has a ledger and this clone has none: it is to join."""
+    if (_layout(repo).local / POINTER).exists():
+        return
+    found = reaching.look(repo, reaching.address(repo, remote))
+    if found.tip is not None:
+        name = found.address.name
+        raise RemoteError(f"{name} has a ledger already", kind="has_ledger",
+                          hint=f"wfledger join {name}")  # fmt: skip
+
+
 def refuse_kind(repo: Repository) -> None:
     """Raise `RepositoryError` for a clone that lacks what its workers would need.
 
@@ -124,7 +135,7 @@ def join(
     faults.point("joining.filled")
     trusting.agree(
         trusting.path_of(state_home, fetched.config.id, layout.machine), ledger=fetched.config.id,
-        remote=found.address.name, files=fetched.files, at=iso(clock.now()),
+        url=found.address.url, files=fetched.files, at=iso(clock.now()),
     )
     oldest = [info.oid for info in repo.walk(fetched.tip)][-1]
     write_state(layout.local, State(applied=fetched.tip, compare=True, seen=iso(clock.now())))

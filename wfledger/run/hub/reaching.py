@@ -26,8 +26,8 @@ FETCH_S: Final = 600.0
 SPACES: Final[tuple[Space, ...]] = ("hidden", "branches")
 #: Where the ledger of a remote is fetched to, to be looked at.
 LOOKED_AT: Final = "refs/wfledger/hub/looked-at"
-#: Commits of the ledger's history that a newcomer is given.
-HISTORY: Final = 1000
+#: Commits of the ledger's history that a newcomer is given; None: all.
+DEPTH: Final[int | None] = None
 _DEFAULT: Final = "origin"
 _PATTERNS: Final = (
     "refs/wfledger/ledger", "refs/wfledger/beat/*", "refs/heads/wfledger",

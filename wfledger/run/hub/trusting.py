@@ -15,9 +15,10 @@ from typing import Final
 
 from wfledger.clock import iso
 from wfledger.core.records import canonical_json
-from wfledger.errors import PausedError
+from wfledger.errors import EnvironmentFailedError, PausedError
 from wfledger.run.guard import fingerprints
 from wfledger.run.guard.planted import LEDGER, Change, changes_of
+from wfledger.run.hub.state import Hub
 from wfledger.run.pausing import Pause, alarm_of, clear_alarm, raise_alarm
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
@@ -37,7 +38,8 @@ class Trusted:
     """What was agreed to, and when last."""
 
     ledger: str
-    remote: str
+    #: Where its remote is: what the repository says of that every worker can write.
+    url: str
     at: str
     #: Name -> text, as it was agreed to last.
     files: dict[str, str]
@@ -54,7 +56,7 @@ class Trusted:
         for name, text in files.items():
             earlier = [one for one in self.known.get(name, ()) if one != _digest(text)]
             known[name] = [_digest(text), *earlier][:_REMEMBERED]
-        return Trusted(self.ledger, self.remote, at, self.files | dict(files), self.known | known)
+        return Trusted(self.ledger, self.url, at, self.files | dict(files), self.known | known)
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,11 @@ def path_of(state_home: Path, ledger: str, machine: str) -> Path:
 
 
 def agree(
-    path: Path, *, ledger: str, remote: str, files: Mapping[str, bytes], at: str
+    path: Path, *, ledger: str, url: str, files: Mapping[str, bytes], at: str
 ) -> None:  # fmt: skip
     """Record that somebody has agreed to *files*; durable on return."""
     texts = {name: _text(files.get(name, b"")) for name in EDITABLE}
-    _write(path, Trusted(ledger, remote, at, {}).taking(texts, at=at))
+    _write(path, Trusted(ledger, url, at, {}).taking(texts, at=at))
 
 
 def recorded(workspace: Workspace) -> Trusted | None:
@@ -158,7 +160,7 @@ def accept(workspace: Workspace) -> None:
     hub, at = workspace.hub, iso(workspace.clock.now())
     record = recorded(workspace)
     if record is None:
-        agree(_path(workspace), ledger=workspace.config().id, remote=hub.name if hub else "",
+        agree(_path(workspace), ledger=workspace.config().id, url=hub.url if hub else "",
               files=files, at=at)  # fmt: skip
     else:
         _write(_path(workspace), record.taking(_present(workspace), at=at))
@@ -182,6 +184,25 @@ def agreed(workspace: Workspace, name: str) -> bytes | None:
     record = recorded(workspace)
     is_other = workspace.is_shared and name in _differing(workspace, record)
     return _known(record, name) if is_other else None
+
+
+def refuse_other_address(workspace: Workspace, hub: Hub) -> None:
+    """Raise `EnvironmentFailedError` where the remote is another than a person has said.
+
+    Asked before anything goes over the network. Who never agreed to anything is asked by `check`.
+    """
+    record = recorded(workspace)
+    if record is not None and record.url != hub.url:
+        raise EnvironmentFailedError(
+            f"the remote was {record.url}, and somebody wrote down {hub.url} instead",
+            hint=f"wfledger remote set {record.url}",
+        )
+
+
+def inherit(workspace: Workspace, record: Trusted | None) -> None:
+    """Take over what was agreed to under this machine's former id, or before it had an address."""
+    if record is not None:
+        _write(_path(workspace), record)
 
 
 def forget(workspace: Workspace) -> None:
