@@ -6,6 +6,7 @@ The lock itself decides; a pid may be another process's by now.
 import os
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,7 @@ class Holders:
     def note(self, name: str) -> None:
         """Write down that this process has taken the lock *name*."""
         with suppress(OSError):
-            raw = f"{os.getpid()} {_program()}".encode("ascii", "replace")
+            raw = f"{os.getpid()} {_namespace()} {_program()}".encode("ascii", "replace")
             descriptor = os.open(self._folder / f"{name}.holder", _FLAGS, 0o644)
             try:
                 os.pwrite(descriptor, raw[:_WIDTH].ljust(_WIDTH), 0)
@@ -36,14 +37,25 @@ class Holders:
             text = (self._folder / f"{name}.holder").read_text("ascii")
         except (OSError, ValueError):
             return "", _UNKNOWN
-        pid, _, program = text.strip().partition(" ")
-        state = _state(pid)
+        pid, _, rest = text.strip().partition(" ")
+        where, _, program = rest.partition(" ")
+        # The number of a process in another container is a stranger's here.
+        state = _state(pid) if where == _namespace() else None
         if state is None:
             return "", _UNKNOWN
         said = f": {program} (process {pid}) holds it"
         if state != "T":
             return said, "try again"
         return f"{said} and stands still, stopped", f"kill -CONT {pid} lets it go on"
+
+
+@cache
+def _namespace() -> str:
+    """Return the pid namespace that this process is in; "-" where there are none."""
+    try:
+        return str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:
+        return "-"
 
 
 def _program() -> str:

@@ -86,7 +86,7 @@ def compose(workspace: Workspace, seen: str | None, *, interval_s: float | None)
     note, now = _read(workspace), iso(workspace.clock.now())
     number, since = note.number + 1, note.since or now
     beat = Beat(
-        machine=workspace.machine.id, name=clean_line(node())[:_NAME_CHARS], number=number,
+        machine=workspace.machine.id, name=own_name(workspace), number=number,
         since=since, at=now, version=__version__, interval_s=interval_s, **_facts(workspace),
     )
     commit = workspace.history.lone(
@@ -95,6 +95,16 @@ def compose(workspace: Workspace, seen: str | None, *, interval_s: float | None)
     unsettled = (*note.unsettled, commit)[-_OPEN:]
     _write(workspace, replace(note, number=number, since=since, unsettled=unsettled))
     return Beating(hub.names.beat(workspace.machine.id), commit, seen)
+
+
+def own_name(workspace: Workspace) -> str:
+    """Return what people call this machine: as somebody has named it, else its host's name."""
+    try:
+        facts = json.loads((workspace.ledger.layout.local / "machine.json").read_text("utf-8"))
+        named = str(facts.get("name") or "")
+    except (OSError, ValueError, AttributeError):
+        named = ""
+    return clean_line(named or node())[:_NAME_CHARS]
 
 
 def _facts(workspace: Workspace) -> Mapping[str, Any]:

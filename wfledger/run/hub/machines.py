@@ -39,7 +39,7 @@ def machines(workspace: Workspace) -> tuple[Peer, ...]:
     here, others = workspace.machine.id, silence.heard(workspace)
     dates, limit = silence.dated(workspace), limit_of(workspace, hub, len(others) + 1)
     own = beating.read(workspace, beating.latest(workspace))
-    found = [Peer(here, own.name if own else here, True, 0.0, False, None, own)]
+    found = [Peer(here, beating.own_name(workspace), True, 0.0, False, None, own)]
     for machine, heard in sorted(others.items()):
         beat, date = beating.read(workspace, heard.value), dates.get(machine)
         found.append(Peer(

@@ -20,7 +20,7 @@ from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
 from wfledger.run.attempts.claims import closed
 from wfledger.run.attempts.closing import failure
-from wfledger.run.hub import clocks
+from wfledger.run.hub import clocks, keeping, landing
 from wfledger.run.hub.machines import name_of
 from wfledger.run.hub.proposals import Proposal, Sight, TaskMove
 from wfledger.run.presence import driven
@@ -111,8 +111,6 @@ class _Takeover:
         return TaskMove(moved, source, following.status, _BY, said)
 
     def _merging(self, task: Task) -> TaskMove | Proposal | None:
-        from wfledger.run.hub import keeping, landing
-
         if task.intent is not None:
             found = landing.resolve_remote_intent(self.workspace, task, self.sight)
             if isinstance(found, Proposal):

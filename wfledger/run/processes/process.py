@@ -287,7 +287,7 @@ def capabilities() -> Capabilities:
     """Return what can be promised on this system."""
     note = "every process of a job is found and ended"
     if not HAS_PROC:
-        note = "no /proc: a process that leaves its group outlives its job; idle limits do not hold"
+        note = "no /proc of our own: what leaves its group outlives its job; no idle limits"
     return Capabilities(
         escape_proof=HAS_PROC,
         subreaper=become_subreaper(),

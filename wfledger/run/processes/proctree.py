@@ -27,7 +27,24 @@ from typing import Final, NamedTuple
 from wfledger.clock import Clock
 
 TAG_NAME: Final = "WFLEDGER_TAG"
-HAS_PROC: Final = sys.platform == "linux" and Path("/proc/self/stat").exists()
+
+
+def _shows_own_pids() -> bool:
+    """Whether /proc is that of our pid namespace.
+
+    That of another one names processes by numbers which are strangers' here (WFL-PROC-004).
+    """
+    try:
+        lines = Path("/proc/self/status").read_text("ascii", "replace").splitlines()
+    except OSError:
+        return False
+    known = next((line.split()[1:] for line in lines if line.startswith("NSpid:")), None)
+    if known is None:  # a kernel that does not say
+        return Path("/proc/self").resolve().name == str(os.getpid())
+    return len(known) == 1
+
+
+HAS_PROC: Final = sys.platform == "linux" and _shows_own_pids()
 _RLIMIT_LOCKS: Final = 10
 _KERNEL_THREAD: Final = 0x0020_0000
 _PR_SET_CHILD_SUBREAPER: Final = 36

@@ -7,6 +7,7 @@ people: it is written over in place, so that it can be on a full disk too.
 import json
 import os
 import signal
+import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -122,8 +123,8 @@ def terminate(facts: Facts) -> bool:
     process = proctree.read_process(facts.pid) if proctree.HAS_PROC else None
     if process is not None:
         return process.started == facts.started and proctree.send(process, signal.SIGTERM)
-    if proctree.HAS_PROC:
-        return False  # it runs in another container
+    if sys.platform == "linux":
+        return False  # it runs in another container, or we see nothing but another's processes
     try:
         os.kill(facts.pid, signal.SIGTERM)
     except OSError:
