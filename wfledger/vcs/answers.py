@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 TroubleKind = Literal[
     "unreachable", "timeout", "auth", "not_found", "hung_up", "protocol", "format", "local",
-    "rule", "hidden", "quota", "read_only", "disk_full", "name",
+    "atomic", "rule", "hidden", "quota", "read_only", "disk_full", "name",
 ]  # fmt: skip
 #: `waits`: refused only because another ref of the same atomic push was.
 Status = Literal["ok", "lost", "refused", "waits", "unknown"]
@@ -48,8 +48,16 @@ def _meaning(kind: TroubleKind, hint: str, *words: str) -> _Meaning:
 
 _MEANINGS: Final = (
     _meaning(
+        "atomic", "wfledger remote probe", r"does not support --atomic push",
+    ),
+    _meaning(
+        "read_only", "let the server take pushes there: git daemon --enable=receive-pack",
+        r"service not enabled", r"receive-pack not permitted",
+    ),
+    _meaning(
         "format", "use a repository with SHA-1 object names on the server",
-        r"mismatched algorithms", r"mismatched object format", r"object format 'sha256'",
+        r"mismatched algorithms", r"mismatched object format",
+        r"this repository's hash algorithm", r"object names are not SHA-1",
     ),
     _meaning(
         "format", "on the server run: git fetch --unshallow",
@@ -90,7 +98,7 @@ _MEANINGS: Final = (
         "protocol", "the address, or your git configuration, wants what git does not allow here",
         r"transport '.*' not allowed", r"unable to find remote helper",
         r"remote helper .* aborted", r"ssl certificate problem", r"certificate verification failed",
-        r"bad config", r"service not enabled", r"strange hostname", r"unable to parse",
+        r"bad config", r"strange hostname", r"unable to parse",
     ),
     _meaning(
         "unreachable", "",
@@ -100,6 +108,7 @@ _MEANINGS: Final = (
         r"name or service not known",
         r"temporary failure in name resolution", r"from proxy after connect",
     ),
+    _meaning("disk_full", "make room on the server", r"error: 507", r"insufficient storage"),
     _meaning("timeout", "", r"operation too slow", r"timeout, server .* not responding"),
     _meaning(
         "hung_up", "",
@@ -111,7 +120,7 @@ _MEANINGS: Final = (
 )  # fmt: skip
 _DISK: Final = _meaning(
     "disk_full", "make room on the server",
-    r"no space left on device", r"disk quota exceeded", r"error: 507", r"insufficient storage",
+    r"no space left on device", r"disk quota exceeded",
 )  # fmt: skip
 _READ_ONLY: Final = _meaning(
     "read_only", "give the server's account the right to write there",
@@ -156,6 +165,8 @@ _NOISE: Final = re.compile(
     r"please make sure you have the correct access|and the repository exists|^\s*$|^hint:"
     r"|could not read from remote repository|^To |^Done$|failed to push some refs"
     r"|the remote end hung up|^warning: permanently added|^remote:\s*$|unexpected disconnect"
+    r"|errno=0|unexpected eof",
+    re.IGNORECASE,
 )
 _LIMIT: Final = 2000
 
@@ -197,7 +208,7 @@ def ref_status(reason: str, *, by_server: bool, said: str, ref: str) -> Status:
 
 def refusal(reason: str, said: str, ref: str) -> Trouble:
     """Return why the server refuses *ref*, in its words."""
-    words = _because(reason, said)
+    words = because(reason, said)
     locked = _why_locked(said, ref)
     if locked is not None:
         return Trouble(locked.kind, words, locked.hint)
@@ -233,7 +244,8 @@ def _remote(said: str) -> str:
     return "\n".join(line for line in said.splitlines() if line.startswith("remote:"))
 
 
-def _because(reason: str, said: str) -> str:
+def because(reason: str, said: str) -> str:
+    """Return *reason* and what the server has said besides."""
     words = essence(_remote(said))
     words = "; ".join(part.removeprefix("remote:").strip() for part in words.split("; ") if part)
     return f"{reason}: {words}"[:_LIMIT] if words else reason

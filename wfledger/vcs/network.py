@@ -19,7 +19,7 @@ from typing import Final
 
 from wfledger.clock import SystemClock
 from wfledger.errors import GitError
-from wfledger.vcs.proc import FIXED, SWITCHES, Finished, execute
+from wfledger.vcs.proc import FIXED, SWITCHES, execute
 from wfledger.vcs.repo import Repository
 from wfledger.vcs.sealed import temporary
 
@@ -69,6 +69,10 @@ class Called:
     err: str
     #: Seconds it took.
     took_s: float
+    #: Of a call that reads: whether the two sides have agreed on a version of git's protocol. Git
+    #: takes an answer over http that was cut in its head for that of a server without any ref, and
+    #: calls it success.
+    spoke: bool
 
 
 def call(repo: Repository, args: Sequence[str], *, timeout: float) -> Called:
@@ -78,21 +82,35 @@ def call(repo: Repository, args: Sequence[str], *, timeout: float) -> Called:
     """
     begun = _CLOCK.elapsed()
     with _directory(repo) as directory:
+        trace = directory / "trace"
         variables = environment() | {
             "GIT_DIR": str(directory),
             "GIT_OBJECT_DIRECTORY": str(repo.common_dir / "objects"),
+            "GIT_TRACE2_EVENT": str(trace),
         }
         variables |= _ssh(variables, timeout)
-        try:
-            done = execute(
-                [*_options(), *args], variables, timeout=timeout, wrapper=_bounded(timeout)
-            )
-        except GitError as late:
-            if late.facts.get("kind") != "timeout":
-                raise
-            said, told = str(late.facts["out"]), str(late.facts["stderr"])
-            return Called(None, said, told, _CLOCK.elapsed() - begun)
-    return Called(done.status, done.text(), _text(done), _CLOCK.elapsed() - begun)
+        status, out, err = _run([*_options(), *args], variables, timeout)
+        took = _CLOCK.elapsed() - begun
+        return Called(status, out, err, took, _has_spoken(trace))
+
+
+def _run(
+    args: Sequence[str], variables: Mapping[str, str], timeout: float
+) -> tuple[int | None, str, str]:
+    try:
+        done = execute(args, variables, timeout=timeout, wrapper=_bounded(timeout))
+    except GitError as late:
+        if late.facts.get("kind") != "timeout":
+            raise
+        return None, str(late.facts["out"]), str(late.facts["stderr"])
+    return done.status, done.text(), done.err.decode("utf-8", "replace")
+
+
+def _has_spoken(trace: Path) -> bool:
+    try:
+        return b'"negotiated-version"' in trace.read_bytes()
+    except FileNotFoundError:
+        return False
 
 
 def environment() -> dict[str, str]:
@@ -133,8 +151,7 @@ def _directory(repo: Repository) -> Iterator[Path]:
             "utf-8",
         )
         for name in ("refs", "packed-refs", "shallow"):
-            if name != "shallow" or repo.common_dir.joinpath(name).exists():
-                directory.joinpath(name).symlink_to(repo.common_dir / name)
+            directory.joinpath(name).symlink_to(repo.common_dir / name)
         yield directory
 
 
@@ -185,7 +202,3 @@ def _bounded(timeout: float) -> tuple[str, ...]:
 @cache
 def _timeout_program() -> str | None:
     return shutil.which("timeout")
-
-
-def _text(done: Finished) -> str:
-    return done.err.decode("utf-8", "replace")

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from wfledger.errors import GitError
 from wfledger.vcs.addresses import checked, url_of
-from wfledger.vcs.answers import Status, Trouble, ref_status, refusal, trouble
+from wfledger.vcs.answers import Status, Trouble, because, ref_status, refusal, trouble
 from wfledger.vcs.network import Called, call
 from wfledger.vcs.refs import refs_under
 from wfledger.vcs.repo import Repository
@@ -83,8 +83,8 @@ def listing(
     """Return the refs of the server that match *patterns* (full names, `*` for anything)."""
     args = ["ls-remote", "--quiet", "--refs", "--", checked(url), *map(_pattern, patterns)]
     done = call(repo, args, timeout=timeout)
-    if done.status != 0:
-        return _trouble(done, timeout)
+    if done.status != 0 or not (done.out or done.spoke):
+        return _unanswered(done, timeout)
     pairs = (line.split("\t", 1) for line in done.out.splitlines() if "\t" in line)
     found = {ref: oid for oid, ref in pairs if _wanted(ref, patterns)}
     if any(not _OID.match(oid) for oid in found.values()):
@@ -106,9 +106,9 @@ def fetch(
     while specs:
         done = _fetched(repo, url, specs, timeout=timeout, depth=depth)
         absent = _ABSENT.search(done.err)
-        if done.status == 0 or absent is None:
+        if done.status == 0 or absent is None or not done.spoke:
             break
-        # Git names one at a time; what the others need is not asked for again and again.
+        # Git names one at a time: all that is there is asked for, once.
         there = listing(repo, url, [src for src, _ in specs], timeout=timeout)
         if isinstance(there, Trouble):
             return there
@@ -116,10 +116,13 @@ def fetch(
             (src, dst) for src, dst in specs if "*" in src or src in there.refs or _OID.match(src)
         ]
         if any(src == absent[1] for src, _ in specs):
-            return _trouble(done, timeout)
+            return _unanswered(done, timeout)
     if not specs:
         return Fetched({})
-    return Fetched(_found(repo, specs)) if done.status == 0 else _trouble(done, timeout)
+    found = _found(repo, specs) if done.status == 0 else {}
+    if not found and (done.status != 0 or not done.spoke):
+        return _unanswered(done, timeout)
+    return Fetched(found)
 
 
 def push(
@@ -150,9 +153,8 @@ def judged(
     for one in updates:
         flag, summary, reason, by_server = told.get(one.ref, ("?", "", "", False))
         if flag == "!":
-            per_ref[one.ref] = (
-                ref_status(reason, by_server=by_server, said=done.err, ref=one.ref), reason,
-            )  # fmt: skip
+            end = ref_status(reason, by_server=by_server, said=done.err, ref=one.ref)
+            per_ref[one.ref] = (end, because(reason, done.err) if by_server else reason)
         else:
             # What git prints before the server's report has come is no report.
             per_ref[one.ref] = ("unknown" if flag == "?" else "ok", summary)
@@ -168,10 +170,18 @@ def _judged(
     if "unknown" in statuses and not atomic:
         return Pushed("unknown", per_ref, said, _trouble(done, timeout))
     if "refused" in statuses:
-        ref, reason = next((ref, why) for ref, (end, why) in per_ref.items() if end == "refused")
+        ref = next(ref for ref, (end, _) in per_ref.items() if end == "refused")
+        reason = _told(done.out)[ref][2]
         return Pushed("refused", per_ref, said, refusal(reason, done.err, ref))
     if "lost" in statuses or (atomic and "waits" in statuses):
         return Pushed("lost", per_ref, said)
+    return _unreported(per_ref, done, timeout, said)
+
+
+def _unreported(
+    per_ref: Mapping[str, tuple[Status, str]], done: Called, timeout: float, said: str
+) -> Pushed:
+    """Return the end of a push of which nothing is known for each ref."""
     why = _trouble(done, timeout)
     if done.status is not None and why.kind not in {"unreachable", "timeout", "hung_up"}:
         return Pushed("refused", dict.fromkeys(per_ref, ("refused", why.message)), said, why)
@@ -247,6 +257,12 @@ def _instruction(update: RemoteUpdate) -> str:
         raise GitError(f"not a ref update: {update}", kind="bad_ref", ref=update.ref)
     force = "+" if update.old == ANY and update.new is not None else ""
     return f"{force}{update.new or ''}:{update.ref}"
+
+
+def _unanswered(done: Called, timeout: float) -> Trouble:
+    if not done.spoke and (done.status == 0 or _ABSENT.search(done.err)):
+        return Trouble("hung_up", "the answer was cut short, or is none of git's")
+    return _trouble(done, timeout)
 
 
 def _trouble(done: Called, timeout: float) -> Trouble:
