@@ -13,6 +13,7 @@ from wfledger.errors import UsageError
 if TYPE_CHECKING:
     from collections import Counter
 
+    from wfledger.run.chaos.hubs import Kind
     from wfledger.run.chaos.torture import Report
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -40,12 +41,16 @@ def _seconds(text: str) -> float:
 @click.option("--tasks", type=click.IntRange(1, 10_000), default=500, show_default=True,
               help="Tasks of the plan.")  # fmt: skip
 @click.option("--seed", type=int, help="Draw plan and faults from this; else a new one.")
+@click.option("--clones", type=click.IntRange(0, 64), default=0, metavar="N",
+              help="Torture N machines that share a ledger by a remote instead.")  # fmt: skip
+@click.option("--server", type=click.Choice(["path", "git", "http", "ssh"]), default="git",
+              show_default=True, help="What serves the remote of --clones.")  # fmt: skip
 @click.option("--keep", is_flag=True, help="Keep the scratch folder also when all is well.")
 @json_option
 @pass_app
 def torture(
-    app: App, *, length: str, workers: int, tasks: int, seed: int | None, keep: bool,
-    as_json: bool,
+    app: App, *, length: str, workers: int, tasks: int, seed: int | None, clones: int,
+    server: "Kind", keep: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Torture a fleet in a scratch repository, and check what must hold.
 
@@ -55,13 +60,23 @@ def torture(
     full disk. Then the fleet must come to its end, and nothing may be lost, doubled or left over.
     Nothing of yours is touched.
 
+    With --clones the fleet is that of several machines with daemons of their own, clocks that are
+    wrong by up to a day, and a real server: pushes are killed, replies are lost, machines are cut
+    off or stopped for longer than their lease, the server refuses, is away, and comes back with an
+    old history. In the end all must agree, and each task be done exactly once.
+
     Exit status 0: everything held. 1: something did not; it is listed, and all is kept.
     """
+    from wfledger.run.chaos.machines import Machines
     from wfledger.run.chaos.torture import Order, Torture
 
     drawn = seed if seed is not None else int.from_bytes(os.urandom(4), "big")
-    order = Order(_seconds(length), workers, tasks, drawn, verbs=_supervisors(), keep=keep)
-    made = Torture(order, clock=app.clock, say=lambda text: say(text, err=True))
+    order = Order(
+        _seconds(length), workers, tasks, drawn, verbs=_supervisors(), keep=keep, clones=clones,
+        server=server,
+    )  # fmt: skip
+    kind = Machines if clones else Torture
+    made = kind(order, clock=app.clock, say=lambda text: say(text, err=True))
     say(f"seed {drawn}, in {made.folder}", err=True)
     with ended_by_signals():
         report = made.carry_out()
@@ -84,6 +99,8 @@ def _say_report(report: "Report") -> None:
     done = f"{report.done} of {plural(order.tasks, 'task')} done"
     say(f"{done} in {plural(report.attempts, 'attempt')}; {report.storm_s:.0f} s of faults, "
         f"{report.calm_s:.0f} s until the end after them")  # fmt: skip
+    for name, figure in report.figures.items():
+        say(f"  {figure:>7} {name}")
     _say_counts("faults", report.faults)
     _say_counts("not possible just then", report.missed)
     _say_counts("processes that ended", report.ended)

@@ -22,7 +22,8 @@ from wfledger.vcs.repo import CommitInfo
 
 #: Runs above one another; more are a circle.
 _DEEPEST: Final = 100
-_STATUSES: Final = frozenset(status.value for status in Status)
+#: What statuses are called.
+STATUSES: Final = frozenset(status.value for status in Status)
 
 
 @dataclass
@@ -117,7 +118,7 @@ class Reading:
         there: dict[str, Status] = {}
         for name in self._workspace.history.names(self._tip):
             folder, _, rest = name.partition("/")
-            if folder in _STATUSES and rest.endswith(SUFFIX):
+            if folder in STATUSES and rest.endswith(SUFFIX):
                 there[rest.rpartition("/")[2].removesuffix(SUFFIX)] = Status(folder)
         for task in sorted(statuses.keys() | there.keys()):
             here, told_of = there.get(task), statuses.get(task)
@@ -142,7 +143,7 @@ class Reading:
     def _step(
         self, info: CommitInfo, one: Transition, machine: str | None, end: str
     ) -> Step | None:
-        if not {one.target, end, one.source or end} <= _STATUSES:
+        if not {one.target, end, one.source or end} <= STATUSES:
             return None
         source = None if one.source is None else Status(one.source)
         target = Status(one.target)

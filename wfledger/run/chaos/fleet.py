@@ -32,6 +32,8 @@ class Member:
     kind: Kind
     name: str
     argv: list[str]
+    #: Where it works.
+    scene: Scene
     #: None for what is not started again.
     again: bool = True
     process: "subprocess.Popen[bytes] | None" = None
@@ -54,9 +56,13 @@ class Fleet:
     odd: list[str] = field(default_factory=list)
     started: int = 0
 
-    def enlist(self, kind: Kind, name: str, argv: list[str], *, again: bool = True) -> Member:
-        """Start a process that is started again until `dismiss`, or once."""
-        member = Member(kind, name, argv, again, log=self.scene.logs / f"{name}.log")
+    def enlist(
+        self, kind: Kind, name: str, argv: list[str], *, again: bool = True,
+        scene: Scene | None = None,
+    ) -> Member:  # fmt: skip
+        """Start a process that is started again until `dismiss`, or once; *scene*: of its own."""
+        scene = scene or self.scene
+        member = Member(kind, name, argv, scene, again, log=scene.logs / f"{name}.log")
         self.members.append(member)
         self._start(member)
         return member
@@ -65,7 +71,7 @@ class Fleet:
         self.started += 1
         with member.log.open("ab") as log:
             member.process = subprocess.Popen(
-                member.argv, cwd=self.scene.repo, env=self.scene.environment(),
+                member.argv, cwd=member.scene.repo, env=member.scene.environment(),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
@@ -108,6 +114,18 @@ class Fleet:
             if not process.is_zombie:
                 found.setdefault(kind, []).append(process)
             queue += [(child, kind) for child in table.children(process.pid)]
+        return found
+
+    def of_scene(self, scene: Scene) -> list[Process]:
+        """Return the living processes of the members of one *scene*, with all that they started."""
+        table = proctree.look()
+        own = {m.process.pid for m in self.members if m.process and m.scene is scene}
+        queue = [child for child in table.children(os.getpid()) if child.pid in own]
+        found = []
+        while queue:
+            process = queue.pop()
+            found += [] if process.is_zombie else [process]
+            queue += table.children(process.pid)
         return found
 
     def wind_up(self) -> None:

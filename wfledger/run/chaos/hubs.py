@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from wfledger.errors import EnvironmentFailedError
 from wfledger.run.chaos.servers import (
+    HERE,
     GitDaemon,
     HttpBackend,
     Server,
@@ -63,8 +64,16 @@ class Hub:
         """Return where it is; *port*: of a proxy before the server."""
         if self.server is None:
             return str(self.repo)
-        plain = self.server.url(self.repo, port=port)
-        return plain.replace("://", f"://{_USER}:{_PASSWORD}@") if self.kind == "http" else plain
+        return self.server.url(self.repo, port=port)
+
+    def credentials(self, port: int) -> str:
+        """Return the line of git's credential store for whoever comes through *port*."""
+        return f"http://{_USER}:{_PASSWORD}@{HERE}:{port}\n"
+
+    def forbid(self, *, everybody: bool) -> None:
+        """Let nobody in, whatever he says, or all who know the password again (http)."""
+        if isinstance(self.server, HttpBackend):
+            self.server.account = (_USER, "" if everybody else _PASSWORD)
 
     def client(self) -> dict[str, str]:
         """Return what the environment of its clients needs."""
@@ -105,9 +114,10 @@ class Hub:
         pairs = (line.split(" ", 1) for line in said.splitlines())
         return dict(pairs)
 
-    def set_ref(self, ref: str, oid: str) -> None:
-        """Move *ref*, whatever it was."""
-        self._git("-C", str(self.repo), "update-ref", ref, oid)
+    def swap(self, ref: str, new: str, old: str) -> bool:
+        """Move *ref* where it is still at *old*."""
+        self._git("-C", str(self.repo), "update-ref", ref, new, old, check=False)
+        return self.tip(ref) == new
 
     def ancestor(self, oid: str, back: int) -> str | None:
         """Return the commit *back* before *oid*."""

@@ -121,10 +121,10 @@ def of_history(workspace: Workspace, *, seen: Iterable[str] = ()) -> Iterator[Vi
     for oid in sorted(lost):
         yield Violation("history", oid, "it was the tip once, and is not in the history")
     yield from of_faults(check(workspace, tip=tip).faults)
-    yield from _of_content(workspace)
+    yield from of_content(workspace)
 
 
-def _of_content(workspace: Workspace) -> Iterator[Violation]:
+def of_content(workspace: Workspace) -> Iterator[Violation]:
     """Compare the files of tasks, runs and results with the branch."""
     root = workspace.ledger.layout.root
     folders = (*(status.value for status in Status), "runs", "results")

@@ -28,7 +28,7 @@ DISK_BYTES: Final = 1 << 30
 #: A claimer that says nothing for so long loses its task; short, so that stops outlast it.
 LEASE_S: Final = 6.0
 _POLICY: Final = Policy(lease_s=LEASE_S, claim_grace_s=2.0, offer_ttl_s=5.0)
-_RETRY: Final = {
+RETRY: Final = {
     "max_attempts": 100, "backoff_s": 0.2, "backoff_max_s": 1.0,
     "on": ["task", "transport", "lost", "environment", "idle", "silence", "timeout"],
 }  # fmt: skip
@@ -39,17 +39,19 @@ _WORK: Final = """\
 # What a task of the torture does: wait, then add its name to one file. $1: the file or -, $2: s.
 notes=$(dirname "$0")
 me="$WFLEDGER_TASK $WFLEDGER_ATTEMPT"
-echo "$me $$" >>"$notes/ran"
+# The folder of the machine: each clone of many has its own.
+machine=${PWD%%/disk/*} machine=${machine##*/}
+echo "$me $machine $$" >>"$notes/ran"
 # Who works for a claimer is ended by nobody else.
 if [ -z "$WFLEDGER_TORTURE_CLAIMER" ]; then
     # Held by all that this attempt starts: who finds it taken runs beside an attempt that is over.
-    exec 7>"$notes/alone/$WFLEDGER_TASK"
+    exec 7>"$notes/alone/$machine-$WFLEDGER_TASK"
     ! command -v flock >/dev/null || flock -n 7 || { echo "$me" >>"$notes/not-alone"; exit 9; }
     [ "$3" != child ] || (setsid sleep 600 >/dev/null 2>&1 &)
 fi
 [ -e "$notes/calm" ] || sleep "$2"
 [ "$1" = - ] || { mkdir -p "$(dirname "$1")" && echo "$WFLEDGER_TASK" >>"$1"; } || exit 7
-echo "$me" >>"$notes/finished"
+echo "$me $machine" >>"$notes/finished"
 """
 
 
@@ -152,6 +154,13 @@ class Scene:
             capture_output=True, text=True, errors="replace", check=False, timeout=timeout,
         )  # fmt: skip
 
+    def git(self, *args: str) -> str:
+        """Run the user's git; raises `EnvironmentFailedError` where it fails."""
+        done = self.call("git", *args)
+        if done.returncode != 0:
+            raise EnvironmentFailedError(f"git {args[0]}: {done.stderr.strip()}")
+        return done.stdout
+
     def verb(self, *args: str, timeout: float = 120.0) -> tuple[int, dict[str, Any]]:
         """Run a verb with `--json`; return its status and what it printed."""
         done = self.call(*self.command(*args, "--json"), timeout=timeout)
@@ -177,7 +186,7 @@ def build(clock: Clock, *, chance: Chance, tasks: int, mean_s: float) -> Scene:
     try:
         _furnish(scene)
         jobs = plan(chance, tasks=tasks, mean_s=mean_s)
-        _submit(scene, jobs)
+        submit(scene, jobs)
     except BaseException:
         scene.remove()
         raise
@@ -185,23 +194,32 @@ def build(clock: Clock, *, chance: Chance, tasks: int, mean_s: float) -> Scene:
 
 
 def _furnish(scene: Scene) -> None:
-    for path in (scene.disk, scene.notes / "alone", scene.logs, scene.tmp, scene.folder / "home"):
+    furnish_notes(scene.notes)
+    for path in (scene.disk, scene.logs, scene.tmp, scene.folder / "home"):
         path.mkdir(parents=True)
     scene.own_disk = _mount(scene.disk)
     scene.repo.mkdir()
+    start_repository(scene)
+    initialise(scene.repo, clock=scene.clock, policy=_POLICY)
+
+
+def furnish_notes(notes: Path) -> None:
+    """Make the folder that workers write to, with the script that they run."""
+    (notes / "alone").mkdir(parents=True)
     for name in ("ran", "not-alone", "finished", "acknowledged"):
-        (scene.notes / name).touch()
-    (scene.notes / "work.sh").write_text(_WORK)
+        (notes / name).touch()
+    (notes / "work.sh").write_text(_WORK)
+
+
+def start_repository(scene: Scene) -> None:
+    """Make the user's repository, with one commit on main."""
     (scene.repo / "README.md").write_text("# scratch repository of wfledger torture\n")
     for args in (
         ("init", "--quiet", "--initial-branch=main"), ("config", "user.name", "torture"),
         ("config", "user.email", "torture@example.invalid"), ("add", "--all"),
         ("commit", "--quiet", "--message=start"),
     ):  # fmt: skip
-        done = scene.call("git", *args)
-        if done.returncode != 0:
-            raise EnvironmentFailedError(f"git {args[0]}: {done.stderr.strip()}")
-    initialise(scene.repo, clock=scene.clock, policy=_POLICY)
+        scene.git(*args)
 
 
 def _mount(folder: Path) -> bool:
@@ -214,7 +232,8 @@ def _mount(folder: Path) -> bool:
     return False
 
 
-def _submit(scene: Scene, jobs: list[Job]) -> None:
+def submit(scene: Scene, jobs: list[Job]) -> None:
+    """Bring the plan of *jobs* into the ledger; the scene knows its run and tasks afterwards."""
     listed = [_task(scene, job) for job in jobs]
     path = scene.folder / "plan.json"
     path.write_text(json.dumps({"goal": "survive", "tasks": listed}, indent=1))
@@ -226,10 +245,15 @@ def _submit(scene: Scene, jobs: list[Job]) -> None:
     scene.jobs = {name: by_node[name.partition(".")[2]] for name in said["tasks"]}
 
 
+def work(notes: Path, job: Job) -> list[str]:
+    """Return the command of a job."""
+    return ["sh", str(notes / "work.sh"), job.path or "-", str(job.seconds)]
+
+
 def _task(scene: Scene, job: Job) -> dict[str, Any]:
     child = "child" if job.leaves_child else "alone"
-    argv = ["sh", str(scene.notes / "work.sh"), job.path or "-", str(job.seconds), child]
-    task: dict[str, Any] = {"id": job.node, "command": argv, "retry": _RETRY}
+    argv = [*work(scene.notes, job), child]
+    task: dict[str, Any] = {"id": job.node, "command": argv, "retry": RETRY}
     if job.path is not None:
         task["write"] = [job.path]
     if job.after:

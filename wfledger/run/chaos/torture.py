@@ -16,6 +16,7 @@ from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
 from wfledger.run.chaos.chance import Chance
 from wfledger.run.chaos.fleet import Fleet, claimer, supervisor
+from wfledger.run.chaos.hubs import Kind
 from wfledger.run.chaos.injecting import PAUSE_S, Faults
 from wfledger.run.chaos.invariants import Violation, guarded
 from wfledger.run.chaos.scene import build
@@ -48,6 +49,9 @@ class Order:
     #: Verbs that supervise here; each gives one process, `run` at least one.
     verbs: tuple[str, ...] = ("run", "run")
     keep: bool = False
+    #: Machines that share the ledger; 0: it has no remote. By which server they do.
+    clones: int = 0
+    server: Kind = "path"
 
 
 @dataclass
@@ -68,6 +72,8 @@ class Report:
     storm_s: float = 0.0
     calm_s: float = 0.0
     kept: bool = False
+    #: Of many machines: what their history came to, how soon they agreed.
+    figures: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape that `torture --json` prints."""
@@ -87,6 +93,8 @@ class Report:
             "helped": dict(sorted(self.helped.items())),
             "violations": [one.as_json() for one in self.violations],
             "folder": str(self.folder) if self.kept else None,
+            **({"clones": order.clones, "server": order.server, "figures": self.figures}
+               if order.clones else {}),
         }
 
 

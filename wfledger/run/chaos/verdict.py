@@ -6,7 +6,7 @@ the other witness: what they were told must be there, and nothing may have been 
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Final
 
@@ -15,7 +15,7 @@ from wfledger.run.attempts.recovery import sweep_worktrees
 from wfledger.run.chaos.invariants import Violation, guarded, of_files
 from wfledger.run.chaos.remains import of_remains
 from wfledger.run.chaos.replaying import of_history, of_landings
-from wfledger.run.chaos.scene import Scene
+from wfledger.run.chaos.scene import Job, Scene
 from wfledger.run.chaos.strangers import PREFIX
 from wfledger.run.commit import commit_journal
 from wfledger.run.doctor.checkup import Checkup
@@ -74,13 +74,13 @@ def violations(scene: Scene, *, seen: Iterable[str]) -> list[Violation]:
         "files": of_files(workspace.ledger, submitted=scene.jobs),
         "end": _of_end(scene, workspace),
         "branch": of_landings(workspace, run),
-        "effects": _of_effects(scene, workspace, run.branch),
+        "effects": of_effects(workspace, run.branch, scene.jobs),
         "history": of_history(workspace, seen=seen),
         "notes": _of_notes(scene, workspace),
         "remains": of_remains(workspace),
-        "doctor": _of_findings(scene),
-        "fsck": _of_objects(scene),
-        "defects": _of_defects(scene),
+        "doctor": of_findings(scene),
+        "fsck": of_objects(scene),
+        "defects": of_defects(scene),
     }
     return list(chain.from_iterable(guarded(name, part) for name, part in parts.items()))
 
@@ -94,11 +94,13 @@ def _of_end(scene: Scene, workspace: Workspace) -> Iterator[Violation]:
             yield Violation("unfinished", name, f"it is {entry.status.value}: {why}")
 
 
-def _of_effects(scene: Scene, workspace: Workspace, branch: str) -> Iterator[Violation]:
-    """Hold each file of the run's branch against the tasks that were to write it."""
+def of_effects(
+    workspace: Workspace, branch: str, jobs: Mapping[str, Job]
+) -> Iterator[Violation]:
+    """Hold each file of a run's branch against the tasks that were to write it."""
     tip = workspace.repo.tip(branch)
     wanted: dict[str, Counter[str]] = {}
-    for name, job in scene.jobs.items():
+    for name, job in jobs.items():
         if job.path is not None:
             wanted.setdefault(job.path, Counter())[name] += 1
     for path, lines in sorted(wanted.items()):
@@ -146,13 +148,14 @@ def _lines(scene: Scene, name: str) -> list[str]:
     return (scene.notes / name).read_text().splitlines()
 
 
-def _of_findings(scene: Scene) -> Iterator[Violation]:
+def of_findings(scene: Scene) -> Iterator[Violation]:
+    """Yield what the check-up finds, but for notes."""
     for finding in _checkup(scene).look():
         if finding.severity != "note":
             yield Violation("damage", finding.subject, f"{finding.code}: {finding.message}")
 
 
-def _of_defects(scene: Scene) -> Iterator[Violation]:
+def of_defects(scene: Scene) -> Iterator[Violation]:
     """Yield the reports that verbs wrote about what nobody expected."""
     logs = scene.workspace().ledger.layout.local / "logs"
     for path in sorted([*scene.tmp.glob(_REPORTS), *logs.glob(_REPORTS)]):
@@ -160,7 +163,8 @@ def _of_defects(scene: Scene) -> Iterator[Violation]:
         yield Violation("defect", str(path), " ".join(last))
 
 
-def _of_objects(scene: Scene) -> Iterator[Violation]:
+def of_objects(scene: Scene) -> Iterator[Violation]:
+    """Yield what git finds wrong with its objects."""
     done = scene.call("git", "fsck", "--full", "--no-dangling", "--no-progress")
     if done.returncode != 0:
         yield Violation("damage", "git fsck", (done.stdout + done.stderr)[-500:])

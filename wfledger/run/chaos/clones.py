@@ -1,0 +1,153 @@
+"""The scratch world of a torture of many machines: a hub, and clones that share a ledger by it.
+
+Each clone has a home, a state home, a wall clock and a way to the hub of its own. What the workers
+write down lies beside them all.
+"""
+
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from wfledger.clock import SKEW, Clock
+from wfledger.core.policy import Policy, RemotePolicy
+from wfledger.errors import EnvironmentFailedError
+from wfledger.run.chaos.chance import Chance
+from wfledger.run.chaos.hubs import Hub, Kind
+from wfledger.run.chaos.proxy import Proxy
+from wfledger.run.chaos.scene import Job, Scene, furnish_notes, plan, start_repository, submit
+from wfledger.run.setup import initialise
+
+#: As often as a server of one's own may be asked, and the lease that is sound with that.
+INTERVAL_S: Final = 1.0
+LEASE_S: Final = 8.0
+_DAY_S: Final = 86_400
+_POLICY: Final = Policy(
+    lease_s=LEASE_S, claim_grace_s=2.0, offer_ttl_s=5.0,
+    remote=RemotePolicy(interval_s=INTERVAL_S),
+)  # fmt: skip
+
+
+@dataclass
+class Clone(Scene):
+    """One machine."""
+
+    number: int = 0
+    #: The folder that all machines share with whoever watches; no machine looks there.
+    world: Path = Path()
+    #: Seconds by which its wall clock is wrong.
+    skew_s: int = 0
+    #: What stands between it and the hub; None where the hub is a path.
+    proxy: Proxy | None = None
+    #: What its git needs to know of the server.
+    client: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> Path:
+        """Where workers and claimers of all machines write down what they do."""
+        return self.world / "notes"
+
+    @property
+    def name(self) -> str:
+        """What it is called in the notes."""
+        return self.folder.name
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of each of its processes."""
+        return {**super().environment(), **self.client, SKEW: str(self.skew_s)}
+
+
+@dataclass
+class World:
+    """All machines and their hub."""
+
+    folder: Path
+    clock: Clock
+    hub: Hub
+    clones: list[Clone] = field(default_factory=list)
+    #: Tasks whose adding was acknowledged, and what each writes.
+    jobs: dict[str, Job] = field(default_factory=dict)
+    #: Tasks that somebody wanted to be cancelled: they may be done, or not.
+    unwanted: set[str] = field(default_factory=set)
+
+    @property
+    def notes(self) -> Path:
+        """Where workers and claimers write down what they do."""
+        return self.folder / "notes"
+
+    def remove(self) -> None:
+        """Take everything away again."""
+        for clone in self.clones:
+            if clone.proxy is not None:
+                clone.proxy.close()
+        self.hub.down()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def build(clock: Clock, chance: Chance, kind: Kind, *, clones: int, jobs: list[Job]) -> World:
+    """Make the hub and the clones, share a ledger, and submit the plan on the first of them.
+
+    Raises `EnvironmentFailedError` where that cannot be done; nothing is left then.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="wfledger-torture-")).resolve()
+    try:
+        world = World(folder, clock, Hub(folder / "hub", kind))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    try:
+        furnish_notes(world.notes)
+        for number in range(clones):
+            skew = chance.one_of((0, -_DAY_S, _DAY_S, 3600, -47))
+            world.clones.append(_clone(world, number, skew))
+        first = world.clones[0]
+        submit(first, jobs)
+        world.jobs |= first.jobs
+    except BaseException:
+        world.remove()
+        raise
+    return world
+
+
+def jobs_of(chance: Chance, *, tasks: int, mean_s: float) -> list[Job]:
+    """Return the plan of a torture of many machines; its workers leave nothing behind."""
+    return [job._replace(leaves_child=False) for job in plan(chance, tasks=tasks, mean_s=mean_s)]
+
+
+def _clone(world: World, number: int, skew_s: int) -> Clone:
+    hub = world.hub
+    proxy = Proxy(hub.port) if hub.port is not None else None
+    clone = Clone(
+        world.folder / "clones" / str(number), world.clock, number=number, world=world.folder,
+        skew_s=skew_s, proxy=proxy, client=hub.client(),
+    )  # fmt: skip
+    for path in (clone.disk, clone.logs, clone.tmp, clone.folder / "home"):
+        path.mkdir(parents=True)
+    port = proxy.port if proxy is not None else None
+    home = clone.folder / "home"
+    (home / ".gitconfig").write_text(
+        "[user]\n\tname = torture\n\temail = torture@example.invalid\n"
+        "[credential]\n\thelper = store\n"
+    )
+    if port is not None and hub.kind == "http":
+        (home / ".git-credentials").write_text(hub.credentials(port))
+    if number == 0:
+        clone.repo.mkdir()
+        start_repository(clone)
+        clone.git("remote", "add", "origin", hub.url(port))
+        clone.git("push", "--quiet", "origin", "main")
+        initialise(clone.repo, clock=world.clock, policy=_POLICY)
+        _verb(clone, "remote", "set", "origin")
+    else:
+        first = world.clones[0]
+        first.call("git", "clone", "--quiet", "--no-local", str(hub.repo), str(clone.repo))
+        clone.git("remote", "set-url", "origin", hub.url(port))
+        _verb(clone, "join", "--trust")
+    return clone
+
+
+def _verb(clone: Clone, *args: str) -> None:
+    status, said = clone.verb(*args)
+    if status != 0:
+        raise EnvironmentFailedError(f"wfledger {' '.join(args)}: {said.get('message', said)}")

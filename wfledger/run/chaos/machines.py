@@ -1,0 +1,356 @@
+"""Torture of many machines that share a ledger by a hub: faults for a while, calm, the verdict.
+
+The same as `chaos.torture` does to one ledger: see `chaos.clones` for the scene, `chaos.weather`
+for the faults, `chaos.agreement` for what must hold.
+"""
+
+import json
+import queue
+import threading
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from wfledger.clock import Clock
+from wfledger.core.statuses import Status
+from wfledger.errors import WfledgerError
+from wfledger.run.chaos import agreement
+from wfledger.run.chaos.chance import Chance
+from wfledger.run.chaos.clones import Clone, World, build, jobs_of
+from wfledger.run.chaos.fleet import Fleet
+from wfledger.run.chaos.invariants import Violation
+from wfledger.run.chaos.scene import Job, work
+from wfledger.run.chaos.torture import Order, Report, Say
+from wfledger.run.chaos.verdict import repair
+from wfledger.run.chaos.weather import LEDGER, PAUSE_S, Weather
+from wfledger.run.processes.proctree import become_subreaper
+from wfledger.run.workspace import LOCAL, Workspace
+
+_TURN_S: Final = 0.05
+_SAMPLE_S: Final = 0.5
+_PERSON_S: Final = 2.0
+_SAY_S: Final = 5.0
+#: Share of the faults' time that the tasks' work would fill if nothing went wrong.
+_FILLED: Final = 0.35
+_LONGEST_S: Final = 15.0
+#: Least time for the end, and the longest in which nothing moves: slow machines are no violation.
+_CALM_S: Final = 150.0
+_END_S: Final = 40.0
+#: Shell workers, which take tasks by `mv` alone.
+_CLAIMERS: Final = 2
+_CLAIMER: Final = Path(__file__).parents[3] / "examples/shell-worker.sh"
+#: Share of the tasks that people add while the fleet works.
+_ADDED: Final = 0.1
+_ROUNDS: Final = 3
+_COUNTED: Final = ("commits", "steps", "grants", "claims", "takeovers")
+
+
+class Machines:
+    """One torture of many machines, from the making of its world to the verdict."""
+
+    def __init__(self, order: Order, *, clock: Clock, say: Say) -> None:
+        self._order = order
+        self._clock = clock
+        self._say = say
+        self._chance = Chance(order.seed)
+        planned = order.tasks - int(order.tasks * _ADDED)
+        mean_s = min(order.time_s * order.workers / order.tasks * _FILLED, _LONGEST_S)
+        jobs = jobs_of(self._chance, tasks=planned, mean_s=mean_s)
+        self._mean_s = mean_s
+        self._world = build(clock, self._chance, order.server, clones=order.clones, jobs=jobs)
+        self._fleet = Fleet(self._world.clones[0], self._chance)
+        self._weather = Weather(self._world, self._fleet, self._chance)
+        self._report = Report(order, self._world.folder)
+        self._workspaces = [clone.workspace() for clone in self._world.clones]
+        self._person = _Person(self._world, self._report, say)
+        self._to_add = [f"extra{number}" for number in range(order.tasks - planned)]
+        self._seen: dict[str, None] = {}
+        self._due: dict[str, float] = {}
+        self._began = clock.elapsed()
+
+    @property
+    def folder(self) -> Path:
+        """Where everything lies."""
+        return self._world.folder
+
+    def carry_out(self) -> Report:
+        """Do all of it; returns with nothing of the torture running any more.
+
+        The folder is removed unless something was found, or it was to be kept; also when somebody
+        interrupts it.
+        """
+        become_subreaper()
+        kept = self._order.keep
+        try:
+            self._enlist()
+            self._storm()
+            self._calm()
+            self._judge()
+            kept |= bool(self._report.violations)
+        except Exception:
+            kept = True  # what it could not look at is what somebody has to look at
+            raise
+        finally:
+            self._person.close()
+            self._weather.take_back(at_once=True)
+            self._fleet.dismiss()
+            self._finish(kept=kept)
+        return self._report
+
+    def _enlist(self) -> None:
+        clones = self._world.clones
+        each = max(self._order.workers // len(clones), 1)
+        for clone in clones:
+            argv = clone.command("daemon", "--workers", str(each), "--quiet")
+            self._fleet.enlist("supervisor", f"daemon-{clone.name}", argv, scene=clone)
+        if _CLAIMER.exists():
+            for clone in self._chance.some_of(clones, _CLAIMERS):
+                argv = ["sh", str(_CLAIMER), "-f", "-n", f"shell-{clone.name}"]
+                self._fleet.enlist("claimer", f"claimer-{clone.name}", argv, scene=clone)
+
+    # -- faults ------------------------------------------------------------------------------------
+
+    def _storm(self) -> None:
+        began = self._clock.elapsed()
+        until, next_fault = began + self._order.time_s, began + PAUSE_S[1]
+        while self._clock.elapsed() < until:
+            self._turn()
+            if self._clock.elapsed() >= next_fault:
+                self._weather.do()
+                next_fault = self._clock.elapsed() + self._chance.between(*PAUSE_S)
+            self._progress("faults")
+        self._report.storm_s = self._clock.elapsed() - began
+
+    def _turn(self) -> None:
+        self._weather.take_back()
+        self._fleet.look_after()
+        if self._is_due("sample", _SAMPLE_S):
+            self._sample()
+        if self._is_due("person", _PERSON_S):
+            self._be_people()
+        self._clock.wait(_TURN_S)
+
+    def _is_due(self, name: str, every_s: float) -> bool:
+        now = self._clock.elapsed()
+        if now < self._due.get(name, 0.0):
+            return False
+        self._due[name] = now + every_s
+        return True
+
+    def _sample(self) -> None:
+        """Remember what each machine takes for confirmed, which must never be lost."""
+        for workspace in self._workspaces:
+            with suppress(WfledgerError, OSError):
+                tip = workspace.repo.tip(LEDGER)
+                if tip is not None:
+                    self._seen[tip] = None
+
+    def _be_people(self) -> None:
+        """Add, cancel and retry, on whatever machine; put back what the hub has lost."""
+        clones, chance = self._world.clones, self._chance
+        if self._weather.lost_from:
+            self._person.ask(self._weather.lost_from[0], "remote", "restore")
+            self._weather.lost_from = []
+        with suppress(WfledgerError, OSError):
+            at = chance.below(len(clones))
+            blocked = sorted(self._workspaces[at].ledger.names(Status.BLOCKED))
+            if blocked:
+                self._person.ask(chance.one_of(clones), "retry", chance.one_of(blocked))
+        if self._to_add:
+            name = self._to_add.pop()
+            job = Job(name, f"extra/{name}", (), round(self._mean_s, 2), leaves_child=False)
+            self._person.add(chance.one_of(clones), job)
+            if self._person.added and chance.often(0.3):
+                wanted = chance.one_of(self._person.added)
+                self._world.unwanted.add(wanted)
+                self._person.ask(chance.one_of(clones), "cancel", wanted)
+
+    # -- calm --------------------------------------------------------------------------------------
+
+    def _calm(self) -> None:
+        """Let all machines come to their end without faults; what they cannot is left."""
+        began = self._clock.elapsed()
+        self._weather.take_back(at_once=True)
+        (self._world.notes / "calm").touch()
+        until, last = began + _CALM_S, ""
+        while self._clock.elapsed() < until and not self._is_over():
+            self._turn()
+            self._progress("calm")
+            now = str(self._world.hub.tip(LEDGER)) if self._is_due("tip", _SAMPLE_S) else last
+            if now != last:
+                last, until = now, max(until, self._clock.elapsed() + _CALM_S)
+        self._report.calm_s = self._clock.elapsed() - began
+        self._report.figures["all final after faults, s"] = round(self._report.calm_s, 1)
+        while self._clock.elapsed() < until and not self._do_agree():
+            self._turn()
+            self._progress("agreeing")
+        spent = self._clock.elapsed() - began
+        self._report.figures["all agree after faults, s"] = round(spent, 1)
+        self._let_go()
+
+    def _is_over(self) -> bool:
+        """Whether every task that was added is at its end, as the first machine sees it."""
+        if not self._is_due("count", _SAMPLE_S) or self._to_add or self._person.is_busy:
+            return False
+        with suppress(OSError):
+            ledger = self._workspaces[0].ledger
+            final = {name for status in Status if status.is_final for name in ledger.names(status)}
+            return not self._weather.lost_from and self._world.jobs.keys() <= final
+        return False
+
+    def _do_agree(self) -> bool:
+        """Whether every machine has confirmed what the hub has, and nothing of its own besides."""
+        if not self._is_due("agree", _SAMPLE_S):
+            return False
+        with suppress(WfledgerError, OSError):
+            tip = self._world.hub.tip(LEDGER)
+            return all(
+                one.repo.tip(LEDGER) == tip and one.ledger.journal.is_empty()
+                for one in self._workspaces
+            )
+        return False
+
+    def _let_go(self) -> None:
+        """Wait until everybody has gone."""
+        self._person.close()
+        self._fleet.wind_up()
+        for member in list(self._fleet.members):
+            if member.kind == "claimer" and member.process is not None:
+                member.process.terminate()
+        until = self._clock.elapsed() + _END_S
+        while any(self._fleet.running().values()) and self._clock.elapsed() < until:
+            self._fleet.look_after()
+            self._clock.wait(_TURN_S)
+        for kind, found in self._fleet.running().items():
+            pids = ", ".join(str(one.pid) for one in found)
+            self._report.violations.append(
+                Violation("orphan", kind, f"does not end, though it was told to: {pids}")
+            )
+
+    # -- the verdict -------------------------------------------------------------------------------
+
+    def _judge(self) -> None:
+        report, world = self._report, self._world
+        self._say("checking what must hold")
+        for clone in world.clones:
+            for said in repair(clone):
+                report.helped[f"repaired: {said.rpartition(': ')[2]}"] += 1
+        for _ in range(_ROUNDS):
+            for clone in world.clones:
+                status, _ = clone.verb("sync")
+                report.helped[f"sync {status}"] += 1
+        found = agreement.checked(world)
+        report.violations += agreement.violations(world, found, seen=self._seen)
+        report.violations += [Violation("defect", "process", text) for text in self._fleet.odd]
+        first = world.clones[0].workspace()
+        done = set(first.ledger.names(Status.DONE)) & world.jobs.keys()
+        report.done = len(done)
+        self._count(first, found.counts, Counter(found.machines))
+
+    def _count(self, first: Workspace, counts: "Counter[str]", machines: "Counter[str]") -> None:
+        report, world = self._report, self._world
+        began = agreement.executions(world)
+        report.attempts = len(began)
+        report.figures |= {
+            "executions": sum(began.values()),
+            "cancelled": len(set(first.ledger.names(Status.CANCELLED)) & world.jobs.keys()),
+            **{name: counts[name] for name in _COUNTED},
+            "steps of the busiest machine": max(machines.values(), default=0),
+            "steps of the least busy": min(machines.values(), default=0),
+            "connections spoilt": sum(c.proxy.spoilt for c in world.clones if c.proxy is not None),
+            "tips that were seen": len(self._seen),
+            "lost, and said why": sum(_lines(clone) for clone in world.clones),
+        }
+
+    def _finish(self, *, kept: bool) -> None:
+        report = self._report
+        report.faults, report.missed = self._weather.counts, self._weather.missed
+        report.ended = self._fleet.ended
+        report.kept = kept
+        if kept:
+            (self._world.folder / "report.json").write_text(json.dumps(report.as_json(), indent=1))
+        else:
+            self._world.remove()
+
+    def _progress(self, phase: str) -> None:
+        if not self._is_due("say", _SAY_S):
+            return
+        ledger = self._workspaces[0].ledger
+        with suppress(OSError):
+            counts = {status.value: len(ledger.names(status)) for status in Status}
+            shown = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+            seconds = self._clock.elapsed() - self._began
+            faults = sum(self._weather.counts.values())
+            self._say(f"{seconds:5.0f} s {phase}: {shown}; {faults} faults")
+
+
+class _Person:
+    """Somebody who gives commands one after the other, while everything else goes on."""
+
+    def __init__(self, world: World, report: Report, say: Say) -> None:
+        self._world = world
+        self._report = report
+        self._say = say
+        #: Tasks that were added.
+        self.added: list[str] = []
+        self._wanted: queue.Queue[tuple[Clone, tuple[str, ...], Job | None] | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._live, daemon=True, name="person")
+        self._thread.start()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is still to be done."""
+        return self._wanted.unfinished_tasks > 0
+
+    def ask(self, clone: Clone, *args: str) -> None:
+        """Have a verb run on a machine."""
+        self._wanted.put((clone, args, None))
+
+    def add(self, clone: Clone, job: Job) -> None:
+        """Have a task added on a machine."""
+        command = work(self._world.notes, job)
+        args = ("add", job.node, "--id", job.node, "--write", str(job.path), "--", *command)
+        self._wanted.put((clone, args, job))
+
+    def close(self) -> None:
+        """Give no more commands, once those that were asked for are given."""
+        if self._thread.is_alive():
+            self._wanted.put(None)
+            self._thread.join(_CALM_S)
+
+    def _live(self) -> None:
+        while (wanted := self._wanted.get()) is not None:
+            clone, args, job = wanted
+            with suppress(Exception):  # a verb that hangs is seen by its absence from the counts
+                self._do(clone, args, job)
+            self._wanted.task_done()
+        self._wanted.task_done()
+
+    def _do(self, clone: Clone, args: tuple[str, ...], job: Job | None) -> None:
+        if job is None:
+            status, said = clone.verb(*args)
+        else:
+            at = args.index("--")
+            status, said = _json_before(clone, args, at)
+        self._report.helped[f"{args[0]} {status}"] += 1
+        if status == 0 and job is not None:
+            self._world.jobs[said["task"]] = job
+            self.added.append(said["task"])
+        if status not in {0, 1, 4, 75}:
+            self._say(f"wfledger {' '.join(args[:3])} on {clone.name} ended with {status}: "
+                      f"{said.get('message')}")  # fmt: skip
+
+
+def _json_before(clone: Clone, args: tuple[str, ...], at: int) -> tuple[int, dict[str, Any]]:
+    """Run a verb whose last arguments are a command, which `--json` has to stand before."""
+    done = clone.call(*clone.command(*args[:at], "--json", *args[at:]))
+    try:
+        return done.returncode, json.loads(done.stdout)
+    except ValueError:
+        return done.returncode, {"message": (done.stdout + done.stderr)[-2000:]}
+
+
+def _lines(clone: Clone) -> int:
+    path = clone.repo / ".git" / LOCAL / "hub" / "lost.jsonl"
+    return len(path.read_text().splitlines()) if path.exists() else 0
