@@ -27,6 +27,9 @@ def trust(app: App, *, yes: bool, restore: bool, as_json: bool) -> int:
     of that changed while one ran, or where somebody moved a branch of wfledger's, nothing more is
     started or landed on this machine until you have looked. Nothing of it has run.
 
+    The same goes for what other machines change, through the ledger's remote, of what may run here:
+    roles, adapters, gate, setup, notifications.
+
     Without an option: shows what changed and who ran, asks, and takes it as it is now. --restore
     puts back what was there; what is replaced stays in .git/wfledger/aside/. Exit status 1: you
     said no, or something could not be put back.
@@ -39,7 +42,7 @@ def trust(app: App, *, yes: bool, restore: bool, as_json: bool) -> int:
         _said(found, "nothing", as_json=as_json)
         return 0
     _show(found, err=as_json)
-    if not yes and not _agreed(restore=restore):
+    if not yes and not _agreed(restore=restore, everywhere=found.from_remote):
         say("nothing has changed", err=True)
         return 1
     left: tuple[str, ...] = ()
@@ -70,13 +73,14 @@ def _show(found: "Suspicion", *, err: bool) -> None:
             say(f"    {line}", err=err)
 
 
-def _agreed(*, restore: bool) -> bool:
+def _agreed(*, restore: bool, everywhere: bool) -> bool:
     command = f"wfledger trust{' --restore' if restore else ''} --yes"
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask on", hint=command)
+    where = ", on every machine that shares the ledger" if everywhere else ""
     if restore:
-        return click.confirm("Put back what was there before?", err=True)
-    say("wfledger trust --restore puts back what was there before", err=True)
+        return click.confirm(f"Put back what was there before{where}?", err=True)
+    say(f"wfledger trust --restore puts back what was there before{where}", err=True)
     return click.confirm("Trust it as it is now?", err=True)
 
 

@@ -19,6 +19,7 @@ from wfledger.core.unknown import unknown_fields
 from wfledger.errors import GitError, WfledgerError
 from wfledger.run.byhand.adopting import adopt_everything, new_task
 from wfledger.run.commit import commit_journal
+from wfledger.run.doctor import remotes
 from wfledger.run.doctor.grounds import Ground
 from wfledger.run.doctor.places import Places
 from wfledger.run.doctor.proofs import Proofs
@@ -113,6 +114,7 @@ class Checkup:
         if missing:
             return
         yield from _alarm(workspace)
+        yield from remotes.troubles(workspace)
         yield from _files(workspace)
         yield from Proofs(workspace).troubles()
         yield from Places(workspace, ground.local / "aside").troubles()

@@ -9,6 +9,7 @@ from typing import Final
 
 from wfledger.core.policy import Policy
 from wfledger.errors import WfledgerError
+from wfledger.run.byhand.editing import adopt_edits
 from wfledger.run.hub import beating, branches, keeping, rewinding, silence, trusting
 from wfledger.run.hub.history import News
 from wfledger.run.hub.keeping import KeepUpdate
@@ -72,6 +73,8 @@ def sight(
 def before_showing(workspace: Workspace, refs: Mapping[str, str], tip: str) -> list[str]:
     """Do what comes before the directory shows *tip*; returns what people have to be told."""
     trusting.check(workspace)
+    with workspace.ledger.transaction("hand") as changes:
+        adopt_edits(workspace, changes)
     return branches.follow(workspace, refs, tip=tip)
 
 
