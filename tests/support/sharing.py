@@ -31,6 +31,7 @@ def share(
     The server moves several refs all or none where *atomic* says so.
     """
     clock = clock or SystemClock()
+    tmp_path.mkdir(exist_ok=True)
     hub = tmp_path / "hub.git"
     first = make_repo(tmp_path / "m0", {"README.md": "# sample\n"})
     git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(hub))

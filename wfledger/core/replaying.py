@@ -88,7 +88,11 @@ def _is_next(record: Entry, seen: Seen, *, here: str) -> bool:
     """Whether the remote has the task exactly as it was when the record was made."""
     if Status(record["to"]) is Status.CANCELLED and seen.at(here) is not seen.status:
         return False  # written anew, so that the history says what it was there
-    return bool(seen.at(here).value == record["from"] and seen.task.seq == record["seq"] - 1)
+    if seen.task.seq != record["seq"] - 1:
+        return False
+    if seen.status is Status.PENDING and record["from"] == Status.IN_PROGRESS.value:
+        return not is_elsewhere(seen.task, here)  # claimed by a rename that nobody had recorded
+    return bool(seen.at(here).value == record["from"])
 
 
 def _judge_claim(record: Entry, seen: Seen | None, *, here: str) -> Verdict:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wfledger.errors import LedgerDamagedError
+from wfledger.run.hub.state import distrust
 from wfledger.store.boot import needs_redo, note_path
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def redo_all(workspace: "Workspace", *, by: str, only_if_needed: bool = False) -
             workspace.ledger, files, by=by, only_if_needed=only_if_needed,
             is_shared=workspace.is_shared,
         )
+        if workspace.is_shared:
+            # The files may be older than what the last meeting showed.
+            distrust(workspace.ledger.layout.local)
         workspace.history.refresh_index(workspace.ledger.layout.root)
     return done
 

@@ -29,6 +29,8 @@ AUTHOR: Final = Identity("wfledger", "wfledger@localhost")
 #: Blobs are the exact bytes of the files, whatever the user's attributes say elsewhere. The file is
 #: tracked, for `info/attributes` would hold in all worktrees.
 ATTRIBUTES: Final = b"* -text -eol -ident -filter -working-tree-encoding\n"
+#: What a branch was is kept below this when it is put elsewhere.
+STRAYED: Final = "refs/wfledger/strayed"
 _ROUNDS: Final = 10
 #: From so many files on a commit's blobs are written as one pack, with one sync.
 _PACK_FROM: Final = 64
@@ -168,10 +170,7 @@ class History:
         """
         branch, pin = self.repo.tip(self.branch), self.repo.tip(self.pin)
         if branch and pin and not self._follow(branch, pin):
-            strayed = f"refs/wfledger/strayed/{branch}"
-            updates = [RefUpdate(self.branch, pin, branch)]
-            if self.repo.tip(strayed) is None:
-                updates.append(RefUpdate(strayed, branch, None))
+            updates = [RefUpdate(self.branch, pin, branch), *self._kept(branch)]
             tip: str | None = pin
         else:
             tip = self._newest(branch, pin)
@@ -179,6 +178,19 @@ class History:
             updates = [RefUpdate(ref, tip, old) for ref, old in seen if old != tip]
         if tip is not None and not swap(self.repo, updates, reason="wfledger: align"):
             raise BusyError("the ledger's history kept moving; try again")
+
+    def replace(self, new: str, known: str, *, reason: str) -> None:
+        """Put branch and pin on *new*, which does not follow; *known* stays under a ref."""
+        seen = (self.repo.tip(self.branch), self.repo.tip(self.pin))
+        pairs = zip((self.branch, self.pin), seen, strict=True)
+        updates = [RefUpdate(ref, new, old) for ref, old in pairs if old != new]
+        if not swap(self.repo, [*updates, *self._kept(known)], reason=f"wfledger: {reason}"):
+            raise BusyError("the ledger's history kept moving; try again")
+
+    def _kept(self, commit: str) -> list[RefUpdate]:
+        """Return what keeps a commit that no branch of ours will name any more."""
+        ref = f"{STRAYED}/{commit}"
+        return [RefUpdate(ref, commit, None)] if self.repo.tip(ref) is None else []
 
     def _follow(self, one: str, other: str) -> bool:
         """Whether one of two commits follows from the other."""

@@ -66,6 +66,10 @@ class Records:
     def _tip(self) -> str | None:
         return self.workspace.history.tip()
 
+    @cached_property
+    def _is_shared(self) -> bool:
+        return self.workspace.is_shared
+
     @property
     def is_damaged(self) -> bool:
         """Whether lines of the journal are lost, so that a task without a record may have one."""
@@ -83,11 +87,14 @@ class Records:
     def of(self, task_id: str, *, near: Status) -> Known | None:
         """Return the last record of a task; *near* is where its file was found."""
         said = self._journal.tasks.get(task_id)
-        if said is not None and said.task is not None:
+        if said is not None and said.task is not None and not self._is_shared:
             return said
         committed = self._committed(task_id, near)
         if said is None:
             return committed
+        if said.task is not None:
+            # What the remote has confirmed comes before what it has not (WFL-HUB-020).
+            return committed if committed is not None and committed.age > said.age else said
         if committed is not None and committed.age == said.age:
             return replace(said, task=committed.task)
         return said

@@ -22,7 +22,7 @@ from wfledger.errors import WfledgerError
 from wfledger.run.hub import losses
 from wfledger.run.hub.proposals import Proposal
 from wfledger.run.hub.replaying import Record, Replayed, Replayer, Tip, run_in, task_of
-from wfledger.run.hub.state import read_state, write_state
+from wfledger.run.hub.state import distrusted, read_state, trust, write_state
 from wfledger.run.workspace import Workspace
 from wfledger.store import journal
 from wfledger.store.journal import Segment, file_bytes
@@ -67,7 +67,8 @@ class Arrival:
         base = state.applied or workspace.history.tip() or tip
         self._tip = Tip(workspace.repo, tip, self._layout)
         self._base = Tip(workspace.repo, base, self._layout)
-        since = state.applied if not state.compare else None
+        self._distrusted = distrusted(self._layout.local)
+        since = state.applied if self._distrusted is None else None
         self._tasks, self._files = self._changed(since, tip)
         self._done = Arrived(self._tip)
         self._replayed: tuple[tuple[int, ...], Replayed] | None = None
@@ -113,7 +114,7 @@ class Arrival:
         if self._replayed is not None and self._replayed[0] == numbers:
             return self._replayed[1]
         records = [journal.read(segment.path)[0] for segment in segments]
-        replayer = Replayer(self._tip, self._base, layout=self._layout, clock=ledger.clock)
+        replayer = Replayer(self._tip, self._base, layout=self._layout)
         replayed = replayer.replay(records)
         done.lost += losses.note(self._workspace, replayed.lost, replayed.aside)
         faults.point("apply.lost-noted")
@@ -190,9 +191,9 @@ class Arrival:
         self._rewrite = []
         losses.note_odd(self._workspace, self._tip.odd)
         state = read_state(self._layout.local)
-        if state.applied != self._tip.commit or state.compare:
-            state = replace(state, applied=self._tip.commit, compare=False)
-            write_state(self._layout.local, state)
+        if state.applied != self._tip.commit:
+            write_state(self._layout.local, replace(state, applied=self._tip.commit))
+        trust(self._layout.local, self._distrusted)
         faults.point("apply.applied")
 
 

@@ -28,7 +28,7 @@ from wfledger.errors import (
 from wfledger.run.hub import reaching, trusting
 from wfledger.run.hub.probing import Means
 from wfledger.run.hub.reaching import Fetched, Found
-from wfledger.run.hub.state import Hub, State, folder, read_hub, write_hub, write_state
+from wfledger.run.hub.state import Hub, State, distrust, folder, read_hub, write_hub, write_state
 from wfledger.run.localnames import FOLDER, LOCAL, POINTER
 from wfledger.run.setup import make_local, refuse_foreign, refuse_unsound, write_pointer
 from wfledger.store import atomic, folders
@@ -138,7 +138,8 @@ def join(
         url=found.address.url, files=fetched.files, at=iso(clock.now()),
     )
     oldest = [info.oid for info in repo.walk(fetched.tip)][-1]
-    write_state(layout.local, State(applied=fetched.tip, compare=True, seen=iso(clock.now())))
+    write_state(layout.local, State(applied=fetched.tip, seen=iso(clock.now())))
+    distrust(layout.local)
     write_hub(layout.local, Hub(
         found.address.name, found.address.url, means.space, means.atomic, oldest
     ))  # fmt: skip

@@ -66,7 +66,7 @@ def read(workspace: Workspace) -> list[Lost]:
 
 
 def _key(facts: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(facts[name] for name in ("task", "attempt", "from", "to", "by", "why", "because"))
+    return tuple(facts[name] for name in ("at", "task", "attempt", "from", "to", "by", "why"))
 
 
 def _line(facts: Mapping[str, Any]) -> bytes:

@@ -36,6 +36,7 @@ class Moved:
 class Lost:
     """One change of this machine that did not fit what others had done meanwhile."""
 
+    #: When it was made here.
     at: str
     #: The task, or the path of a document.
     task: str

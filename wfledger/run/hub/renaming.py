@@ -13,7 +13,7 @@ from wfledger.core.records import canonical_json
 from wfledger.errors import BusyError, UsageError
 from wfledger.run.hub import beating, poking
 from wfledger.run.hub.rewinding import TWIN
-from wfledger.run.hub.state import read_state, write_state
+from wfledger.run.hub.state import distrust, read_state, write_state
 from wfledger.run.presence import driven
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
@@ -58,6 +58,6 @@ def _rename(workspace: Workspace) -> str:
         faults.point("renaming.forgotten")
         state = read_state(local)
         stopped, reason = (None, "") if state.stopped == TWIN else (state.stopped, state.reason)
-        # What the directory shows of the other's grants is compared anew.
-        write_state(local, replace(state, compare=True, stopped=stopped, reason=reason))
+        write_state(local, replace(state, stopped=stopped, reason=reason))
+        distrust(local)  # what the directory shows of the other's grants is compared anew
     return f"this machine was {old} and is {new}; what {old} was granted is the other clone's"

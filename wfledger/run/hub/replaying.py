@@ -4,11 +4,10 @@
 goes together: a result with its task, the tasks that a controller's step added with that step.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from wfledger.clock import Clock, iso
 from wfledger.core import bounds, replaying
 from wfledger.core.documents import Run, Task
 from wfledger.core.records import canonical, parse
@@ -105,12 +104,11 @@ class Replayed:
 class Replayer:
     """Replays the journal's segments on one tip; may be called again as the journal grows."""
 
-    def __init__(self, tip: Tip, base: Tip, *, layout: Layout, clock: Clock) -> None:
+    def __init__(self, tip: Tip, base: Tip, *, layout: Layout) -> None:
         self._tip = tip
         #: What the directory and the journal stood on.
         self._base = base
         self._layout = layout
-        self._clock = clock
 
     def replay(self, segments: Iterable[list[Record]]) -> Replayed:
         """Judge every record; what is lost takes with it what was done for it."""
@@ -142,10 +140,6 @@ class Replayer:
     def here(self) -> str:
         """The id of this machine."""
         return self._layout.machine
-
-    def now(self) -> str:
-        """Return the time, for people."""
-        return iso(self._clock.now())
 
 
 @dataclass
@@ -195,7 +189,7 @@ class _Pass:
 
     def _lose(self, record: Record, because: str) -> None:
         self.done.lost.append(
-            Lost(self.by.now(), record["task"], record["attempt"], record["from"], record["to"],
+            Lost(record["at"], record["task"], record["attempt"], record["from"], record["to"],
                  record["by"], record["why"], because)
         )  # fmt: skip
         self.done.other_tasks.add(record["task"])
@@ -260,7 +254,7 @@ class _Pass:
     def _lose_file(self, record: Record, ours: bytes | None) -> None:
         path = record["path"]
         self.done.lost.append(
-            Lost(self.by.now(), path, 0, None, "", record["by"], record["why"], _ANEW)
+            Lost(record["at"], path, 0, None, "", record["by"], record["why"], _ANEW)
         )
         self.done.other_files.add(path)
         if ours is not None:
@@ -296,6 +290,3 @@ def task_of(path: str) -> tuple[Status, str] | None:
         return None
     task_id = rest.rpartition("/")[2].removesuffix(".json")
     return (Status(folder), task_id) if is_id(task_id) else None
-
-
-Versions = Callable[[str], Iterable[Task]]

@@ -5,18 +5,33 @@ what was acknowledged (WFL-HUB-030). A person decides: `restore` gives the remot
 machine knows, `accept` takes the remote's history for the truth.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from wfledger import faults
+from wfledger.clock import iso
+from wfledger.errors import RemoteError, UsageError
+from wfledger.run.commit import TRANSITION, transition_of
+from wfledger.run.hub import beating, losses
+from wfledger.run.hub.applying import Arrival, changing
+from wfledger.run.hub.meeting import Lost
+from wfledger.run.hub.reaching import Address, failure
 from wfledger.run.hub.state import Hub, State, read_state, write_state
+from wfledger.run.merger import targets
+from wfledger.run.refnames import HUB
 from wfledger.run.workspace import Workspace
+from wfledger.vcs import remote
+from wfledger.vcs.history import STRAYED
+from wfledger.vcs.refs import RefUpdate, swap
+from wfledger.vcs.remote import RemoteUpdate, Trouble
 
-faults.register("rewind.stopped")
+faults.register("rewind.stopped", "rewind.restored", "rewind.replaced", "rewind.accepted")
 
 REWOUND: Final = "rewound"
 FOREIGN: Final = "foreign"
 HINT: Final = "wfledger remote restore"
+_CALL_S: Final = 60.0
 TWIN: Final = "twin"
 #: What puts right that another clone goes by the name of this machine.
 _RENAME: Final = "wfledger remote rename-machine"
@@ -56,3 +71,140 @@ def stop(workspace: Workspace, found: Stop) -> None:
     local = workspace.ledger.layout.local
     write_state(local, replace(read_state(local), stopped=found.code, reason=found.reason))
     faults.point("rewind.stopped")
+
+
+def restore(workspace: Workspace) -> str:
+    """Give the remote back what it had confirmed and lost; returns a sentence for people.
+
+    Raises `RemoteError` where it has gone on without that, `UnreachableError` where nobody answers.
+    """
+    hub, known = _known(workspace)
+    refs = _fetched(workspace, hub)
+    tip, repo = refs.get(hub.names.ledger), workspace.repo
+    if tip is not None and repo.is_ancestor(known, tip):
+        _go_on(workspace)
+        return f"{hub.name} has everything that it had confirmed"
+    if tip is not None and not repo.is_ancestor(tip, known):
+        raise RemoteError(
+            f"{hub.name} has gone on without what it had confirmed, or has another ledger",
+            hint="wfledger remote accept", kind="diverged", tip=tip, known=known,
+        )
+    began = workspace.clock.elapsed()
+    updates = [RemoteUpdate(hub.names.ledger, known, tip), *_branches(workspace, refs)]
+    done = remote.push(
+        repo, hub.url, updates, atomic=hub.atomic and len(updates) > 1, timeout=_CALL_S
+    )
+    if done.outcome != "ok":
+        said = done.trouble.message if done.trouble is not None else "somebody was faster"
+        raise RemoteError(f"{hub.name}: {said}", hint="wfledger remote restore", kind=done.outcome)
+    faults.point("rewind.restored")
+    # Its heartbeats were rewound as well; ours there is no other clone's.
+    beating.confirmed(workspace, refs.get(hub.names.beat(workspace.machine.id)), began)
+    _go_on(workspace)
+    count = sum(1 for _ in repo.walk(known, since=tip)) if tip is not None else None
+    what = "the ledger" if count is None else f"{count} commits of the ledger"
+    return f"{hub.name} has {what} again"
+
+
+def _branches(workspace: Workspace, refs: Mapping[str, str]) -> list[RemoteUpdate]:
+    """Return the branches of runs that the remote has lost commits of."""
+    repo, found = workspace.repo, []
+    for run in workspace.ledger.runs():
+        here, there = repo.tip(run.branch), refs.get(run.branch)
+        if here is None or there is None or here == there or run.state not in {"open", "paused"}:
+            continue
+        if repo.has_commit(there) and repo.is_ancestor(there, here):
+            found.append(RemoteUpdate(run.branch, here, there))
+    return found
+
+
+def accept(workspace: Workspace) -> str:
+    """Take the remote's history for the truth; what it has lost is said in `hub/lost.jsonl`.
+
+    What was known before stays under `refs/wfledger/strayed/`. Returns a sentence for people;
+    raises as `restore` does. Killed in between, it is done again.
+    """
+    hub, known = _known(workspace)
+    refs = _fetched(workspace, hub)
+    tip, repo = refs.get(hub.names.ledger), workspace.repo
+    if tip is None:
+        raise RemoteError(f"{hub.name} has no ledger", hint=HINT, kind="no_ledger")
+    if not repo.is_ancestor(hub.root, tip):
+        raise RemoteError(
+            f"{hub.name} has the ledger of somebody else", hint="wfledger remote unset",
+            kind=FOREIGN,
+        )
+    if repo.is_ancestor(known, tip):
+        _go_on(workspace)
+        return f"{hub.name} has everything that it had confirmed"
+    gone = list(_gone(workspace, known, tip))
+    losses.note(workspace, gone, {})
+    with workspace.ledger.locks.hold("meeting"), changing(workspace):
+        workspace.history.replace(tip, known, reason="accepted from the remote")
+        faults.point("rewind.replaced")
+    _follow(workspace, refs)
+    with workspace.ledger.locks.hold("meeting"):
+        Arrival(workspace, tip, settled=0).take(lambda: None)
+    faults.point("rewind.accepted")
+    began = workspace.clock.elapsed()
+    beating.confirmed(workspace, refs.get(hub.names.beat(workspace.machine.id)), began)
+    _go_on(workspace)
+    return (
+        f"this machine has the history of {hub.name} now; {len(gone)} transitions are not in it: "
+        "wfledger sync --lost"
+    )
+
+
+def _gone(workspace: Workspace, known: str, tip: str) -> Iterator[Lost]:
+    """Yield the transitions that are in *known* and not in *tip*."""
+    for info in workspace.repo.walk(known, since=tip):
+        for value in info.values(TRANSITION):
+            said = transition_of(value)
+            if said is not None:
+                yield Lost(
+                    iso(info.time), said.task, said.attempt, said.source, said.target, said.by,
+                    said.why, "the remote had lost it, and its history was accepted",
+                )
+
+
+def _follow(workspace: Workspace, refs: Mapping[str, str]) -> None:
+    """Bring branches of runs to where the remote has them; what they were stays under a ref."""
+    repo = workspace.repo
+    for run in workspace.ledger.runs():
+        here, there = repo.tip(run.branch), refs.get(run.branch)
+        if here is None or there is None or here == there or not repo.has_commit(there):
+            continue
+        if not repo.is_ancestor(there, here):
+            continue
+        kept = f"{STRAYED}/{here}"
+        updates = [RefUpdate(run.branch, there, here)]
+        updates += [RefUpdate(kept, here, None)] if repo.tip(kept) is None else []
+        if swap(repo, updates, reason="wfledger: as on the remote"):
+            targets.note_landed(workspace, run.branch, there)
+
+
+def _known(workspace: Workspace) -> tuple[Hub, str]:
+    hub = workspace.hub
+    if hub is None:
+        raise UsageError("the ledger has no remote", hint="wfledger remote set origin")
+    known = read_state(workspace.ledger.layout.local).applied or workspace.history.tip()
+    if known is None:
+        raise RemoteError("nothing is known of the ledger here", hint="wfledger doctor --fix")
+    return hub, known
+
+
+def _fetched(workspace: Workspace, hub: Hub) -> Mapping[str, str]:
+    names = hub.names
+    wanted = [
+        f"+{names.ledger}:{HUB}/ledger", f"+{names.beats}*:{HUB}/beat/*",
+        f"+refs/heads/wf/*:{HUB}/heads/wf/*",
+    ]
+    found = remote.fetch(workspace.repo, hub.url, wanted, timeout=_CALL_S)
+    if isinstance(found, Trouble):
+        raise failure(Address(hub.name, hub.url), found)
+    return found.refs
+
+
+def _go_on(workspace: Workspace) -> None:
+    local = workspace.ledger.layout.local
+    write_state(local, replace(read_state(local), stopped=None, reason="", trouble=""))

@@ -5,6 +5,7 @@ machine's alone. `state.json` beside it is written by whoever syncs, durably bef
 """
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from wfledger.store import atomic
 FOLDER: Final = "hub"
 _CONFIG: Final = "remote.json"
 _STATE: Final = "state.json"
+_DISTRUST: Final = "distrusted"
 #: What the first is called while the machine leaves its remote.
 _LEFT: Final = "remote.left"
 
@@ -73,8 +75,6 @@ class State:
 
     #: The confirmed tip that the directory shows, besides what the journal holds.
     applied: str | None = None
-    #: Whether the directory may differ from that: everything is compared at the next meeting.
-    compare: bool = False
     inflight: Inflight | None = None
     #: Pushes that expected what is still the tip, and that may yet come through.
     earlier: tuple[Inflight, ...] = ()
@@ -142,6 +142,30 @@ def write_state(local: Path, state: State) -> None:
     """Remember how far this machine has come; durable on return."""
     raw = canonical_json(asdict(state))
     atomic.replace(folder(local) / _STATE, raw, tmp=local / "tmp", durable=True)
+
+
+def distrust(local: Path) -> None:
+    """Have the next meeting compare everything in the directory with what the remote has.
+
+    For whoever has made files again; a file by itself, since `state.json` is who syncs's alone.
+    """
+    path = folder(local) / _DISTRUST
+    path.touch()
+    os.utime(path)
+
+
+def distrusted(local: Path) -> int | None:
+    """Return since when the directory is not trusted, as a mark for `trust`; None: it is."""
+    try:
+        return (folder(local) / _DISTRUST).stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def trust(local: Path, mark: int | None) -> None:
+    """Say that the directory was compared, unless somebody asked again since *mark* was read."""
+    if mark is not None and distrusted(local) == mark:
+        (folder(local) / _DISTRUST).unlink(missing_ok=True)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
