@@ -155,10 +155,12 @@ def list_(
         emit({"tasks": [with_state(entry, watcher) for entry in entries], "next": more})
         return
     used = [watcher.costs.task(entry.task.id) for entry in entries]
+    where = [watcher.machine(entry.task) for entry in entries]
     rows = [
-        (entry.task.id, entry.status.value, *([cost] if any(used) else []), _title(entry.task))
-        for entry, cost in zip(entries, used, strict=True)
-    ]
+        (entry.task.id, entry.status.value, *([machine] if any(where) else []),
+         *([cost] if any(used) else []), _title(entry.task))
+        for entry, cost, machine in zip(entries, used, where, strict=True)
+    ]  # fmt: skip
     for line in table(rows):
         say(line)
     if more is not None:
@@ -202,7 +204,8 @@ def show(app: App, *, task_id: str | None, is_brief: bool, as_json: bool) -> Non
         emit({"task": with_state(entry, watcher), "result": shown})
         return
     click.echo(f"{task.id}: {status_name(entry.status.value)}")
-    rows = [(name, value) for name, value in _facts(task) if value]
+    facts = [*_facts(task), ("machine", watcher.machine(task))]
+    rows = [(name, value) for name, value in facts if value]
     for line in table(rows, indent="  "):
         say(line)
     if task.spec.prompt:

@@ -2,7 +2,7 @@
 
 import codecs
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -170,6 +170,7 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
 @pass_app
 def history(app: App, *, task_id: str | None, limit: int, as_json: bool) -> None:
     """Show how things came about, oldest first: of a task, of a run, or of everything."""
+    from wfledger.run.hub.machines import names
     from wfledger.run.looks.past import happenings
 
     task, run = _named(app, task_id) if task_id else (None, None)
@@ -177,7 +178,8 @@ def history(app: App, *, task_id: str | None, limit: int, as_json: bool) -> None
     if as_json:
         emit({"changes": [one.as_json() for one in found]})
         return
-    for line in table([_row(one) for one in found]):
+    called = names(app.workspace) if any(one.machine for one in found) else {}
+    for line in table([_row(one, called) for one in found]):
         say(line)
 
 
@@ -191,6 +193,7 @@ def _named(app: App, name: str) -> tuple[str | None, str | None]:
         return None, find_run(app.workspace, name).id
 
 
-def _row(one: "Happening") -> tuple[str, ...]:
+def _row(one: "Happening", called: Mapping[str, str]) -> tuple[str, ...]:
     moved = f"{one.source or 'new'} -> {one.target}" if one.source != one.target else one.target
-    return one.at, one.task, moved, f"#{one.attempt}", one.by, clean_line(one.why)
+    where = [called.get(one.machine or "", one.machine or "")] if called else []
+    return one.at, one.task, moved, f"#{one.attempt}", *where, one.by, clean_line(one.why)

@@ -11,8 +11,8 @@ from wfledger.run.workspace import Workspace
 _TOLD: Final = 10
 #: What others have done that is worth a line; target -> words.
 _WORDS: Final = {
-    "in-progress": "is given to", "done": "is done by", "blocked": "is blocked on",
-    "cancelled": "was cancelled on",
+    "in-progress": "runs on", "done": "was landed by", "blocked": "was blocked by",
+    "cancelled": "was cancelled by",
 }  # fmt: skip
 
 
@@ -55,7 +55,10 @@ class Telling:
         self._report(name, said)
 
     def _tell_came(self, name: str, came: tuple[Moved, ...]) -> None:
-        worth = [one for one in came if one.target in _WORDS and one.machine]
+        worth = [
+            one for one in came
+            if one.target in _WORDS and one.machine and one.source != one.target
+        ]  # fmt: skip
         for one in worth if len(worth) <= _TOLD else ():
             where = name_of(self._workspace, one.machine)
             self._report(one.task, f"{_WORDS[one.target]} {where}")

@@ -140,6 +140,10 @@ class Watcher:
             is_offered=offered,
         )  # fmt: skip
 
+    def machine(self, task: Task) -> str:
+        """Return what people call the machine that has *task*; "" where none has."""
+        return self._names.get(task.grant.machine, "") if task.grant is not None else ""
+
     @cached_property
     def _names(self) -> dict[str, str]:
         return names(self._workspace)

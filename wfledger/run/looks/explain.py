@@ -17,6 +17,8 @@ from wfledger.core.graph import Readiness, is_halted, readiness
 from wfledger.core.progress import progress
 from wfledger.core.statuses import Status
 from wfledger.errors import NotFoundError
+from wfledger.run.attempts.elsewhere import is_of_another
+from wfledger.run.hub.machines import machines
 from wfledger.run.liveness import Observations, owner_of
 from wfledger.run.looks.costs import Costs
 from wfledger.run.looks.doing import Watcher
@@ -68,7 +70,7 @@ class Why:
     task: str
     status: Status
     #: What kind of reason: dependency, scope, contract, reserved, limit, run_limit,
-    #: class_limit, role_limit, provider, pressure, slots, backoff,
+    #: class_limit, role_limit, provider, pressure, slots, backoff, elsewhere,
     #: paused, run, ready, offered, working, merging, verifier, done, cancelled, or the code of a
     #: block.
     code: str
@@ -301,6 +303,8 @@ class _Explainer:
 
     def _in_progress(self, entry: Entry) -> Why:
         task, workspace = entry.task, self._workspace
+        if is_of_another(workspace, entry):
+            return self._elsewhere(entry)
         observed = Observations.load(workspace)
         owner = owner_of(workspace, task, observed, workspace.policy().lease_s)
         holder = self._holder(entry) or "somebody"
@@ -322,8 +326,24 @@ class _Explainer:
         facts = {"owner": owner, "log": str(log), **doing.as_json()}
         return replace(why, facts=facts)
 
+    def _elsewhere(self, entry: Entry) -> Why:
+        """Return what is known of a task that another machine has, and how that machine is."""
+        task, doing = entry.task, self._watcher.look(entry.task, entry.status)
+        peer = next((one for one in machines(self._workspace) if one.id == doing.machine), None)
+        reason = f"attempt {task.attempt} {doing.text}"
+        if doing.worker is not None:
+            reason += f", where {doing.worker} has it"
+        if peer is not None and peer.is_gone:
+            reason += "; that machine is silent, and its work is taken over at the next sync"
+        elif peer is not None:
+            reason += f"; that machine was last heard of at {peer.seen or 'no time yet'}"
+        why = self._say(entry, "elsewhere", reason, f"wfledger cancel {task.id}")
+        return replace(why, since=doing.since or why.since, facts=doing.as_json())
+
     def _merging(self, entry: Entry) -> Why:
         task = entry.task
+        if is_of_another(self._workspace, entry):
+            return self._elsewhere(entry)
         if task.hold is not None and task.hold.code == "verifier":
             return self._judged(entry, task.hold)
         if self._watcher.is_landed_now(task):

@@ -1,12 +1,12 @@
 """How things came about: what the ledger's branch says, and what the journal has for it."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
 from wfledger.clock import iso, parse_iso
-from wfledger.run.commit import TRANSITION, trailers_of, transition_of
+from wfledger.run.commit import MACHINE, TRANSITION, trailers_of, transition_of
 from wfledger.run.workspace import Workspace
 from wfledger.vcs.repo import CommitInfo
 
@@ -29,6 +29,8 @@ class Happening:
     at: str
     #: The commit that holds it; None while it is in the journal only.
     commit: str | None
+    #: The machine whose it was, where several share the ledger.
+    machine: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape that `history --json` prints."""
@@ -60,7 +62,8 @@ def _newest_first(workspace: Workspace, task: str | None) -> Iterator[Happening]
     known = _committed_since(workspace, tip, waiting[0]["at"]) if waiting and tip else frozenset()
     for record in reversed(waiting):
         if trailers_of(record)[-1] not in known:
-            yield _recorded(record)
+            here = workspace.ledger.layout.machine if workspace.is_shared else None
+            yield replace(_recorded(record), machine=here)
     for info in workspace.repo.walk(tip) if tip else ():
         if task is None or any(task in value for _, value in info.pairs):
             yield from _of_commit(info)
@@ -82,8 +85,8 @@ def _recorded(record: dict[str, Any]) -> Happening:
 
 
 def _of_commit(info: CommitInfo) -> Iterator[Happening]:
-    at = iso(info.time)
+    at, machine = iso(info.time), info.trailers.get(MACHINE)
     for value in reversed(info.values(TRANSITION)):
         found = transition_of(value)
         if found is not None:
-            yield Happening(*found, at, info.oid)
+            yield Happening(*found, at, info.oid, machine)
