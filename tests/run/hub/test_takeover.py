@@ -41,8 +41,10 @@ def test_what_a_killed_machine_held_is_taken_over_once(machines: Machines) -> No
     task = other.ledger.get("r1.a").task
     assert [(one.number, one.outcome) for one in task.attempts] == [(1, "lost")]
     assert task.grant is None
-    assert task.hold is not None and task.hold.code == "backoff"
-    assert (withdrawn := other.ledger.get("r1.b").task.hold) and withdrawn.code == "withdrawn"
+    assert task.hold is not None
+    assert task.hold.code == "backoff"
+    assert (withdrawn := other.ledger.get("r1.b").task.hold)
+    assert withdrawn.code == "withdrawn"
     machines.meet([0])
     with pytest.raises(StaleError, match="nothing is heard of"):
         held_entry(one, "r1.a", claimed.token)
