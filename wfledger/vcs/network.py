@@ -153,6 +153,9 @@ def _directory(repo: Repository) -> Iterator[Path]:
         for name in ("refs", "packed-refs", "shallow"):
             directory.joinpath(name).symlink_to(repo.common_dir / name)
         yield directory
+        if not os.path.lexists(directory / "shallow"):
+            # Git has removed the link: every history is whole again.
+            repo.common_dir.joinpath("shallow").unlink(missing_ok=True)
 
 
 def _options() -> list[str]:

@@ -84,7 +84,6 @@ class Repository:
         self.main_workdir = place.main_workdir
         #: What `start` was in: main, linked, submodule, or the ledger's own worktree.
         self.kind: Literal["main", "linked", "submodule", "ledger"] = place.kind
-        self.shallow = (self.common_dir / "shallow").exists()
         self._local = threading.local()
 
     @classmethod
@@ -109,6 +108,11 @@ class Repository:
         repository = cls(place)
         classify(place, repository.git, unborn=True)
         return repository
+
+    @property
+    def shallow(self) -> bool:
+        """Whether some histories end here before they do elsewhere."""
+        return (self.common_dir / "shallow").exists()
 
     @property
     def git(self) -> pygit2.Repository:
@@ -279,8 +283,21 @@ class Repository:
 
     @property
     def _graph(self) -> pygit2.Repository:
-        """Where histories are walked: only a shallow clone needs to know where its own ends."""
-        return self.git if self.shallow else self.objects
+        """Where histories are walked: only a shallow clone needs to know where its own ends.
+
+        Opened anew where that has changed: libgit2 learns it when it opens a repository.
+        """
+        try:
+            ends = (self.common_dir / "shallow").stat()
+        except FileNotFoundError:
+            return self.objects
+        mark = (ends.st_ino, ends.st_mtime_ns)
+        known: tuple[tuple[int, int], pygit2.Repository] | None
+        known = getattr(self._local, "graph", None)
+        if known is None or known[0] != mark:
+            with translated(f"open {self.git_dir}"):
+                known = self._local.graph = (mark, pygit2.Repository(str(self.git_dir)))
+        return known[1]
 
 
 def is_file(mode: int) -> bool:
