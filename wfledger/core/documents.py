@@ -425,6 +425,8 @@ class Bringing(Record):
     target: str
     before: Oid
     after: Oid
+    #: Whose branch that is, where several share the ledger.
+    machine: str | None = None
 
 
 class Run(Record):

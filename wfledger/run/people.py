@@ -13,7 +13,7 @@ from wfledger.core.statuses import Actor, Status
 from wfledger.errors import BusyError, NotFoundError, TransitionError, UsageError
 from wfledger.plans.budgets import Allowance
 from wfledger.run.attempts import elsewhere, mending, worktrees
-from wfledger.run.attempts.keeping import kept_head
+from wfledger.run.attempts.keeping import fetched_head
 from wfledger.run.attempts.stopping import stop
 from wfledger.run.byhand.submitted import submitted_spec
 from wfledger.run.controllers import lifting
@@ -159,7 +159,7 @@ def _finished_work(workspace: Workspace, task: Task) -> Accepted | None:
     """Return what the last attempt changed as something to land, if its worker was finished."""
     attempt = attempt_with_work(task)
     result = workspace.ledger.result(task.id, attempt) if attempt else None
-    head = kept_head(workspace, task.id, attempt)
+    head = fetched_head(workspace, task.id, attempt)
     if result is None or result.base is None or head is None or head == result.base:
         return None
     if not _was_finished(result):
@@ -216,7 +216,7 @@ def _to_accept(workspace: Workspace, task: Task, spec: TaskSpec) -> Accepted:
     base = result.base if result is not None else None
     if result is None or base is None:
         raise _no_result(task)
-    head = kept_head(workspace, task.id, attempt) or base
+    head = fetched_head(workspace, task.id, attempt) or base
     if spec.writes and head != base:
         based = mending.base_of(workspace, base, head, task)
         return Accepted(attempt=attempt, head=head, base=based)

@@ -17,7 +17,7 @@ from wfledger.core.text import clean_line
 from wfledger.errors import BusyError, EnvironmentFailedError, ScopeError
 from wfledger.run.attempts.worktrees import Place
 from wfledger.run.guard import vouching
-from wfledger.run.hub.keeping import offer
+from wfledger.run.hub.keeping import bring, offer
 from wfledger.run.refnames import KEEP, keep_ref, late_ref
 from wfledger.run.upkeep.archiving import archived_head
 from wfledger.run.workspace import Workspace
@@ -75,6 +75,14 @@ def kept_head(workspace: Workspace, task_id: str, attempt: int) -> str | None:
     """Return the commit that keeps an attempt's work, by its ref or in the archive, or None."""
     head = workspace.repo.tip(keep_ref(task_id, attempt))
     return head or archived_head(workspace, task_id, attempt)
+
+
+def fetched_head(workspace: Workspace, task_id: str, attempt: int) -> str | None:
+    """Return `kept_head`; what another machine has kept is fetched for somebody who asks for it."""
+    head = kept_head(workspace, task_id, attempt)
+    if head is None and workspace.is_shared and bring(workspace, task_id, attempt):
+        head = kept_head(workspace, task_id, attempt)
+    return head
 
 
 def keep(

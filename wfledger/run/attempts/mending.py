@@ -10,7 +10,7 @@ from wfledger.core.documents import Accepted, Task
 from wfledger.core.statuses import Status
 from wfledger.errors import GitError, NotFoundError, UsageError
 from wfledger.run.attempts import worktrees
-from wfledger.run.attempts.keeping import keep, kept_head
+from wfledger.run.attempts.keeping import fetched_head, keep
 from wfledger.run.attempts.worktrees import Place
 from wfledger.run.looks.changed import attempt_with_work, last_attempt
 from wfledger.run.workspace import Workspace
@@ -60,7 +60,7 @@ def open_worktree(workspace: Workspace, task_id: str) -> Opened:
         left = resolving.unresolved(workspace.repo, place.folder, merging) if merging else ()
         return Opened(task_id, place, is_blocked, left)
     result = workspace.ledger.result(task_id, attempt) if attempt else None
-    head = kept_head(workspace, task_id, attempt) if attempt else None
+    head = fetched_head(workspace, task_id, attempt) if attempt else None
     head = head or (result.head if result else None)
     if head is None:
         raise NotFoundError(

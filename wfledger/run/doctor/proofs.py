@@ -12,10 +12,11 @@ from wfledger.core.statuses import Status
 from wfledger.errors import GitError, NotFoundError, WfledgerError
 from wfledger.run.doctor.trouble import Trouble, error, mendable, note, warning
 from wfledger.run.merger import targets
-from wfledger.run.merger.bringing import settle
-from wfledger.run.refnames import ARCHIVE, HEADS, KEEP, LANDED, keep_ref, landed_ref
+from wfledger.run.merger.bringing import is_brought_elsewhere, settle
+from wfledger.run.refnames import ARCHIVE, HEADS, KEEP, LANDED, keep_ref, landed_ref, seen_ref
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
+from wfledger.store.inspect import Severity
 from wfledger.store.layout import SUFFIX
 from wfledger.store.locks import is_alive
 from wfledger.store.transaction import Transaction
@@ -32,10 +33,12 @@ class Proofs:
     _refs: dict[str, str] = field(default_factory=dict)
     _runs: dict[str, Run] = field(default_factory=dict)
     _reach: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    _is_shared: bool = False
 
     def troubles(self) -> Iterator[Trouble]:
         """Yield what is wrong, branches first: the rest is judged by them."""
         workspace = self.workspace
+        self._is_shared = workspace.is_shared
         self._refs = refs_under(workspace.repo, "refs/wfledger")
         self._runs = {run.id: run for run in workspace.ledger.runs()}
         parts = [self._of_run(run) for run in self._runs.values()]
@@ -47,7 +50,7 @@ class Proofs:
 
     def _of_run(self, run: Run) -> Iterator[Trouble]:
         workspace, branch = self.workspace, run.branch
-        if run.bringing is not None:
+        if run.bringing is not None and not is_brought_elsewhere(workspace, run.bringing):
             yield self._half_brought(run, run.bringing)
         if run.state in {"landed", "aborted"}:
             return
@@ -79,6 +82,9 @@ class Proofs:
         settle(self.workspace, run_id)
 
     def _without_branch(self, run: Run) -> Trouble:
+        if self._is_shared and _was_never_seen(self.workspace, run):
+            said = f"the remote has no branch of run {run.id} yet"
+            return note("no-branch-yet", run.branch, said)
         newest = self._newest(run)
         message = f"the branch of run {run.id} is gone"
         if newest is None:
@@ -93,6 +99,7 @@ class Proofs:
         """Return the commit of a run that contains all that has landed there; None if unclear."""
         repo = self.workspace.repo
         known = {run.base, targets.last_landed(self.workspace, run.branch) or run.base}
+        known |= {self._refs.get(seen_ref(run.branch), run.base)}
         prefix = f"{LANDED}/{run.id}."
         known |= {oid for ref, oid in self._refs.items() if ref.startswith(prefix)}
         known = {oid for oid in known if repo.has_commit(oid)}
@@ -181,8 +188,10 @@ class Proofs:
         old = self._refs.get(ref) or self.workspace.repo.tip(ref)
         if old != commit and not (old is None and self._is_archived(commit)):
             update = RefUpdate(ref, commit, old)
+            # What another machine has landed was seen on the branch only now.
+            weight: Severity = "note" if self._is_shared else "warning"
             yield mendable(
-                "missing-proof", "warning", task.id, f"{ref} does not name {commit[:12]}",
+                "missing-proof", weight, task.id, f"{ref} does not name {commit[:12]}",
                 repair="make the ref",
                 mend=partial(swap, self.workspace.repo, [update], reason="wfledger: proof"),
             )
@@ -205,12 +214,15 @@ class Proofs:
             entry = self._find(task_id)
             if entry is None:
                 yield note("orphan-proof", ref, "the proof of a task that is not here")
+            elif self._is_shared and entry.status is Status.MERGING:
+                continue  # the next meeting says it of both, or that neither holds
             elif entry.status is not Status.DONE:
                 yield from self._of_open(entry, commit)
 
     def _of_intents(self) -> Iterator[Trouble]:
         """Yield the landings that happened and whose proof a crash has cost."""
-        for task in self.workspace.ledger.tasks(Status.MERGING):
+        tasks = () if self._is_shared else self.workspace.ledger.tasks(Status.MERGING)
+        for task in tasks:
             intent = task.intent
             if intent is None or self._refs.get(landed_ref(task.id)) == intent.candidate:
                 continue
@@ -305,6 +317,8 @@ class Proofs:
                 continue  # the file itself is a finding
             if result is None or result.head is None or result.head == result.base:
                 continue
+            if self._is_shared and not self.workspace.repo.has_commit(result.head):
+                continue  # it was done on another machine, which keeps it
             if not self._is_archived(result.head):
                 yield self._unkept(result, result.head)
 
@@ -332,6 +346,12 @@ class Proofs:
         entry = self._find(result.task)
         is_over = entry is None or entry.status.is_final
         return (warning if is_over else error)("lost-work", result.task, message)
+
+
+def _was_never_seen(workspace: Workspace, run: Run) -> bool:
+    """Whether the branch of another machine's run was never seen: it comes with a meeting."""
+    is_elsewhere = run.home not in {None, workspace.machine.id}
+    return is_elsewhere and workspace.repo.tip(seen_ref(run.branch)) is None
 
 
 def _is_kept(task: Task) -> bool:

@@ -6,7 +6,8 @@ from typing import Any, Final
 from wfledger.core.documents import Changed, Task
 from wfledger.core.statuses import Status
 from wfledger.errors import NotFoundError
-from wfledger.run.attempts.keeping import Kept, changed_paths, kept_head
+from wfledger.run.attempts.keeping import Kept, changed_paths, fetched_head
+from wfledger.run.merger.targets import as_landed
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
 from wfledger.vcs.trees import show_diff
@@ -40,13 +41,27 @@ def difference(workspace: Workspace, task_id: str, attempt: int | None = None) -
     entry = workspace.ledger.get(task_id)
     number = attempt or last_attempt(entry)
     result = workspace.ledger.result(task_id, number) if number else None
-    head = kept_head(workspace, task_id, number) if number else None
+    head = fetched_head(workspace, task_id, number) if number else None
     head = head or (result.head if result else None)
     if result is None or result.base is None or head is None:
         raise _nothing(entry, number)
     kept = Kept(result.base, head)
+    if not workspace.repo.has_commit(head):
+        kept = _as_landed(workspace, entry, number)
     changed = changed_paths(workspace, kept, entry.task)
     return Difference(task_id, number, kept.base, kept.head, changed)
+
+
+def _as_landed(workspace: Workspace, entry: Entry, number: int) -> Kept:
+    """Return what a task changed whose work is on another machine and has gone from the remote."""
+    is_last = number == attempt_with_work(entry.task)
+    change = as_landed(workspace.repo, entry.task) if is_last else None
+    if change is None:
+        raise NotFoundError(
+            f"the work of attempt {number} of {entry.task.id} is on the machine that did it",
+            hint=f"wfledger why {entry.task.id}", task=entry.task.id, attempt=number,
+        )
+    return Kept(*change)
 
 
 def last_attempt(entry: Entry) -> int:

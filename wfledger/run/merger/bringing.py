@@ -163,7 +163,10 @@ def bring(workspace: Workspace, bringing: Bringing) -> Run:
 
 def _announce(workspace: Workspace, bringing: Bringing) -> None:
     run = bringing.run
-    intent = Intent(target=run.target, before=bringing.before, after=bringing.after)
+    machine = workspace.machine.id if workspace.is_shared else None
+    intent = Intent(
+        target=run.target, before=bringing.before, after=bringing.after, machine=machine
+    )
     with workspace.ledger.transaction("person") as changes:
         present = workspace.ledger.run(run.id)
         announced = present.but(seq=present.seq + 1, bringing=intent)
@@ -177,7 +180,7 @@ def settle(workspace: Workspace, run_id: str) -> Run:
     """
     run, repo = workspace.ledger.run(run_id), workspace.repo
     intent = run.bringing
-    if intent is None:
+    if intent is None or is_brought_elsewhere(workspace, intent):
         return run
     if contains(repo, intent.after, repo.tip(intent.target)):
         return _note(workspace, run, before=intent.before, after=intent.after)
@@ -187,6 +190,11 @@ def settle(workspace: Workspace, run_id: str) -> Run:
             present = present.but(seq=present.seq + 1, bringing=None)
             changes.put_run(present, why="what was about to land did not")
     return present
+
+
+def is_brought_elsewhere(workspace: Workspace, intent: Intent) -> bool:
+    """Whether another machine has begun that: its branch of that name is its own (WFL-HUB-083)."""
+    return intent.machine is not None and intent.machine != workspace.machine.id
 
 
 def _note(workspace: Workspace, run: Run, *, before: str, after: str) -> Run:

@@ -197,6 +197,18 @@ def proven_commit(workspace: Workspace, task: Task, *, branch: str, attempt: int
     return commit if wanted.items() <= trailers.items() else None
 
 
+def as_landed(repo: Repository, task: Task) -> tuple[str, str] | None:
+    """Return the change that a task has made to its target: from the commit before it, to its own.
+
+    For where the work itself is not, as on a machine that did not do it; None: it is not there.
+    """
+    landed = task.landed
+    if landed is None or landed.how != "merged" or landed.commit is None:
+        return None
+    before = repo.resolve(f"{landed.commit}^") if repo.has_commit(landed.commit) else None
+    return None if before is None else (before, landed.commit)
+
+
 # -- rewinds -------------------------------------------------------------------------------------
 
 

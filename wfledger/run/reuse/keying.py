@@ -23,9 +23,11 @@ from wfledger.core.records import Record
 from wfledger.errors import NotFoundError, WfledgerError
 from wfledger.run.attempts.handed import landed_result
 from wfledger.run.config.roles import Fleet, Role
+from wfledger.run.merger.targets import as_landed
 from wfledger.run.workspace import Workspace
 from wfledger.store.entries import Entry
 from wfledger.store.layout import run_of
+from wfledger.vcs.repo import Repository
 from wfledger.vcs.trees import diff
 
 #: Controllers within controllers whose members' results count.
@@ -53,6 +55,15 @@ class Work:
         if result.base is None or result.head is None:
             return None
         return cls(result.base, result.head)
+
+    @classmethod
+    def here(cls, repo: Repository, task: Task, result: Result) -> "Work | None":
+        """Return the same; what it changed when it landed, where it was done on another machine."""
+        work = cls.of(task, result)
+        if work is None or repo.has_commit(work.head):
+            return work
+        change = as_landed(repo, task)
+        return work if change is None else cls(*change)
 
 
 class Keyer:
@@ -224,7 +235,7 @@ class Keyer:
         return self._left[task.id]
 
     def _files(self, task: Task, result: Result) -> str | None:
-        work = Work.of(task, result)
+        work = Work.here(self._workspace.repo, task, result)
         if task.landed is None or task.landed.how not in {"merged", "kept"} or work is None:
             return None
         changes = diff(self._workspace.repo, self.tree(work.base), self.tree(work.head))

@@ -161,7 +161,7 @@ def prepare(
 def _brought(workspace: Workspace, run: Run, earlier: Earlier, ref: str) -> Work | None:
     """Return the earlier work as a change of what the run has landed so far."""
     repo = workspace.repo
-    work, tip = Work.of(earlier.task, earlier.result), repo.tip(run.branch)
+    work, tip = Work.here(repo, earlier.task, earlier.result), repo.tip(run.branch)
     if tip is None or work is None:
         return None
     if work.head == work.base:

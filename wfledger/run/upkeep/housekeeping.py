@@ -12,6 +12,7 @@ from typing import Any, Final
 from wfledger.clock import iso, parse_iso
 from wfledger.core.records import canonical_json
 from wfledger.errors import BusyError
+from wfledger.run.hub.keeping import retire
 from wfledger.run.upkeep.archiving import archive_refs
 from wfledger.run.upkeep.clearing import clear_attempts, clear_logs, clear_tmp, final_tasks
 from wfledger.run.upkeep.leftovers import clear_goals, clear_rehearsals
@@ -102,6 +103,8 @@ def _round(workspace: Workspace) -> Kept:
     files += clear_tmp(workspace, older_s=_TMP_S)
     files += clear_goals(workspace, retention) + clear_rehearsals(workspace)
     refs = archive_refs(workspace, older_s=retention.refs_s)
+    if workspace.is_shared:
+        retire(workspace, older_s=retention.refs_s)
     unpackable = note.unpackable if note else 0
     left = _pack_objects(workspace, unpackable)
     packed = _pack_refs(workspace) or left is not None
