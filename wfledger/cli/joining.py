@@ -38,6 +38,7 @@ def join(app: App, *, remote: str | None, trust: bool, as_json: bool) -> int:
     repo = Repository.discover(app.start)
     already = joining.taking_part(repo)
     if already is not None:
+        joining.finish(repo)
         _say_joined(app, already, {}, as_json=as_json)
         return 0
     joining.refuse_kind(repo)

@@ -56,7 +56,7 @@ def set_(app: App, /, *, name: str | None, as_json: bool, **pacing: float | None
         emit(done)
 
 
-def share(app: App, name: str | None, changed: dict[str, object], *, err: bool) -> dict[str, Any]:
+def share(app: App, name: str | None, changed: dict[str, float], *, err: bool) -> dict[str, Any]:
     """Put the ledger of this repository on a remote; says how that went and returns it."""
     from wfledger.run.hub import attaching, reaching
 
@@ -67,7 +67,13 @@ def share(app: App, name: str | None, changed: dict[str, object], *, err: bool) 
     machines = len({*found.machines, workspace.machine.id})
     host = reaching.host_of(found.address)
     policy = attaching.with_changes(workspace.policy(), changed)
-    reaching.refuse_short_lease(policy, host, machines, where=found.address.name)
+    options = "".join(
+        f" --{key.removesuffix('_s').replace('_', '-')} {value:g}"
+        for key, value in changed.items() if key != "lease_s"
+    )
+    reaching.refuse_short_lease(
+        policy, host, machines, where=found.address.name, options=options
+    )
     attaching.set_policy(workspace, changed)
     done = attaching.attach(workspace, found, means)
     say_means(found, means, err=err)

@@ -38,7 +38,7 @@ def pacing_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
 
 def changed_policy(
     lease: float | None, interval: float | None, pushes_per_minute: float | None
-) -> dict[str, object]:
+) -> dict[str, float]:
     """Return the settings that the options of `pacing_options` change."""
     given = {"lease_s": lease, "interval_s": interval, "pushes_per_minute": pushes_per_minute}
     return {key: value for key, value in given.items() if value is not None}
@@ -106,4 +106,4 @@ def say_review(found: "Review", *, err: bool) -> None:
 
 
 def _s(seconds: float) -> str:
-    return f"{seconds:g} s" if seconds < 100 else span(seconds)
+    return f"{seconds:g} s" if seconds < 600 else span(seconds)

@@ -147,10 +147,18 @@ def join(
     faults.point("joining.noted")
     ledger = write_pointer(repo, main, layout)
     faults.point("joining.pointed")
-    History(repo).refresh_index(layout.root)
-    reaching.forget(repo)
-    (folder(layout.local) / _BEGUN).unlink(missing_ok=True)
+    finish(repo)
     return Joined(layout.root, ledger, layout.machine, fresh=True)
+
+
+def finish(repo: Repository) -> None:
+    """Do what comes after the ledger is known here; what was done already is not done again."""
+    layout = _layout(repo)
+    begun = folder(layout.local) / _BEGUN
+    if begun.exists():
+        History(repo).refresh_index(layout.root)
+        reaching.forget(repo)
+        begun.unlink()
 
 
 def _layout(repo: Repository) -> Layout:

@@ -179,8 +179,13 @@ def pace(policy: Policy, host: str | None, machines: int) -> Pace:
     return Pace(machines, interval, interval, rules.least_lease_s(interval))
 
 
-def refuse_short_lease(policy: Policy, host: str | None, machines: int, *, where: str) -> None:
-    """Raise `UsageError` where nobody could tell a slow machine from a dead one (WFL-HUB-041)."""
+def refuse_short_lease(
+    policy: Policy, host: str | None, machines: int, *, where: str, options: str = ""
+) -> None:  # fmt: skip
+    """Raise `UsageError` where nobody could tell a slow machine from a dead one (WFL-HUB-041).
+
+    *options* are those that were given, to be given again.
+    """
     found = pace(policy, host, machines)
     if policy.lease_s >= found.least_lease_s:
         return
@@ -188,7 +193,7 @@ def refuse_short_lease(policy: Policy, host: str | None, machines: int, *, where
     raise UsageError(
         f"with {whose} that push to {where} once in {found.interval_s:g} s each, a lease of "
         f"{policy.lease_s:g} s is too short: a slow machine could not be told from a dead one",
-        hint=f"wfledger remote set {where} --lease {found.least_lease_s:g}",
+        hint=f"wfledger remote set {where}{options} --lease {found.least_lease_s:g}",
         lease_s=policy.lease_s, least_lease_s=found.least_lease_s, machines=machines,
         interval_s=found.interval_s,
     )  # fmt: skip
