@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app, worker_name
+from wfledger.cli.machinetable import remote_lines
 from wfledger.cli.render import plural, say
 from wfledger.cli.signals import stoppable
 from wfledger.errors import BusyError, EnvironmentFailedError
@@ -174,13 +175,18 @@ def _say_up(facts: "Facts", *, as_json: bool) -> None:
 @pass_app
 def status(app: App, *, as_json: bool) -> int:
     """Say whether the daemon runs and how it is. Exit status 0: it runs. 3: it does not."""
+    from wfledger.run.hub.machines import machines
+    from wfledger.run.looks.remote import remote_view
     from wfledger.run.service.instance import facts_of, is_up
 
     running, facts = is_up(app.machine_state), facts_of(app.machine_state)
+    remote = remote_view(app.machine_state)
     if as_json:
-        emit(_as_json(facts, running=running))
+        emit({**_as_json(facts, running=running), "remote": remote and remote.as_json()})
     elif facts is not None:
         _say_facts(facts)
+        for line in remote_lines(remote, len(machines(app.machine_state))) if remote else ():
+            say(f"  {line}")
     else:
         starting = "the daemon is starting"
         say(starting if running else "no daemon runs; next: wfledger daemon --detach")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app
-from wfledger.cli.machinetable import machine_rows, standing_lines
+from wfledger.cli.machinetable import machine_rows, remote_lines
 from wfledger.cli.render import ago, plural, say, short, status_name, table
 from wfledger.cli.together import say_together
 from wfledger.core.statuses import Status
@@ -76,7 +76,7 @@ def _say_counts(found: "Overview") -> None:
 def _say_remote(found: "Overview", now: datetime) -> None:
     if found.remote is None:
         return
-    for line in standing_lines(found.remote, len(found.machines)):
+    for line in remote_lines(found.remote, len(found.machines)):
         say(line)
     _say_table("machines:", machine_rows(found.machines[:_SHOWN], now), len(found.machines))
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 from wfledger.cli.render import ago, plural, span
 
 if TYPE_CHECKING:
-    from wfledger.run.looks.remote import MachineRow, Standing
+    from wfledger.run.looks.remote import MachineRow, RemoteView
 
 #: Tasks of one machine that are named.
 _NAMED: Final = 3
 
 
-def standing_lines(one: "Standing", machines: int) -> list[str]:
+def remote_lines(one: "RemoteView", machines: int) -> list[str]:
     """Return how this machine stands with its remote; the first line is all where all is well."""
     view = "nothing seen yet" if one.age_s is None else f"as of {span(one.age_s)} ago"
     said = [f"remote {one.name}: {view}", plural(machines, "machine")]

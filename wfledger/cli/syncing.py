@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app
-from wfledger.cli.machinetable import standing_lines
+from wfledger.cli.machinetable import remote_lines
 from wfledger.cli.render import ago, plural, say, table
 
 if TYPE_CHECKING:
@@ -45,11 +45,11 @@ def sync(app: App, *, waits: bool, as_json: bool) -> int:
     came first; try again.
     """
     from wfledger.run.hub.asking import sync as meet
-    from wfledger.run.looks.remote import fleet, standing
+    from wfledger.run.looks.remote import fleet, remote_view
 
     workspace = app.workspace
     found = meet(workspace, waits=waits)
-    here, machines = standing(workspace), fleet(workspace, ())
+    here, machines = remote_view(workspace), fleet(workspace, ())
     if as_json:
         emit({
             "outcome": found.outcome, "said": found.said or None, "hint": found.hint,
@@ -59,7 +59,7 @@ def sync(app: App, *, waits: bool, as_json: bool) -> int:
         })  # fmt: skip
     else:
         _say_news(app, found)
-        for line in standing_lines(here, len(machines)) if here is not None else ():
+        for line in remote_lines(here, len(machines)) if here is not None else ():
             say(line)
     status = _STATUSES[found.outcome]
     return _LOST if found.lost and status == 0 else status

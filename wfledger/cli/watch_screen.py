@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from wfledger.cli.render import plural, span
+from wfledger.cli.machinetable import machine_rows, remote_lines
+from wfledger.cli.render import plural, span, table
 from wfledger.core.states import State
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
@@ -45,6 +46,8 @@ _SGR: Final = {
 #: Agents and models that are shown with what they have used, and the width of their names.
 _SHARES: Final = 6
 _WHO: Final = 48
+#: Machines that are shown.
+_MACHINES: Final = 6
 #: Runs that are shown at once, and cells of a bar.
 _RUNS: Final = 6
 _BAR: Final = 14
@@ -110,7 +113,10 @@ def matching(rows: Sequence[Row], words: str) -> list[Row]:
 
 def draw(picture: Picture, ui: Ui, *, width: int, height: int) -> list[Line]:
     """Return exactly *height* lines, none wider than *width* cells."""
-    head = [_summary(picture), *_runs(picture.runs), *_shares(picture.shares), Line()]
+    head = [
+        _summary(picture), *_remote(picture), *_runs(picture.runs), *_shares(picture.shares),
+        Line(),
+    ]  # fmt: skip
     foot = _foot(ui)
     room = max(height - len(head) - len(foot), 1)
     body = _panel(ui.panel, room) if ui.panel else _tasks(picture, ui, room=room, width=width)
@@ -189,6 +195,19 @@ def _summary(picture: Picture) -> Line:
         pieces.append((f"  starts nothing more here: {picture.short_of}", "yellow"))
     pieces += [(f"  {one.provider} is stopped: {one.command}", "yellow") for one in picture.shut]
     return Line(tuple(pieces))
+
+
+def _remote(picture: Picture) -> list[Line]:
+    """Return how this machine stands with its remote, and a line for each machine."""
+    one = picture.remote
+    if one is None:
+        return []
+    first, *trouble = remote_lines(one, len(picture.machines))
+    lines = [Line(((first, ""),)), *(Line(((text, "yellow"),)) for text in trouble)]
+    rows = machine_rows(picture.machines[:_MACHINES], picture.at)
+    lines += [Line(((text, ""),)) for text in table(rows, indent="  ")]
+    rest = len(picture.machines) - _MACHINES
+    return [*lines, Line(((f"  and {rest} more", "dim"),))] if rest > 0 else lines
 
 
 def _runs(runs: Sequence[RunRow]) -> list[Line]:

@@ -10,6 +10,10 @@ from wfledger.core.statuses import Status
 from wfledger.run.attempts.recovery import recover_lost, sweep_worktrees
 from wfledger.run.commit import commit_journal
 from wfledger.run.controllers.driving import step_through
+from wfledger.run.hub import poking
+from wfledger.run.hub.attending import meet_here
+from wfledger.run.hub.meeting import Met
+from wfledger.run.hub.telling import Telling
 from wfledger.run.looks.notifying import Notifier
 from wfledger.run.merger.landing import Done, is_landable, land_task
 from wfledger.run.scheduler import Scheduler
@@ -30,6 +34,8 @@ class Ticked:
     landed: tuple[str, ...]
     promoted: tuple[str, ...]
     committed: int
+    #: What the meeting with the remote came to; None where none was due, or there is no remote.
+    remote: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape that `tick --json` prints."""
@@ -67,6 +73,21 @@ def tick_once(
     adopted += tuple(one for found in seen for one in found.adopted)
     promoted = tuple(name for found in seen for name in found.promoted)
     committed = commit_journal(workspace)
+    met = _meet(workspace, report)
     Notifier(workspace, run_id=None, report=report).close(step)
     keep_house_if_due(workspace, report)
-    return Ticked(len(adopted), recovered, swept, tuple(landed), promoted, committed)
+    outcome = met.outcome if met is not None else None
+    return Ticked(len(adopted), recovered, swept, tuple(landed), promoted, committed, outcome)
+
+
+def _meet(workspace: Workspace, report: Callable[[str, str], None]) -> Met | None:
+    """Meet the remote where nobody else of this machine does, or poke who does."""
+    if not workspace.is_shared:
+        return None
+    if poking.is_synced_here(workspace):
+        poking.poke(workspace)
+        return None
+    met = meet_here(workspace, force=False)
+    if met is not None:
+        Telling(workspace, report).tell(met)
+    return met

@@ -8,8 +8,8 @@ from wfledger.run.config.settings import Reader
 
 #: A task is newly blocked or waits for somebody to take it; a run has come to its end or cannot go
 #: on without a person; dispatch was paused, by hand or by an alarm; a provider of models refuses
-#: everybody.
-EVENTS: Final = ("needs_person", "run_over", "paused", "provider")
+#: everybody; syncing with the remote is stopped; something done here came too late.
+EVENTS: Final = ("needs_person", "run_over", "paused", "provider", "remote", "lost")
 #: Seconds that the command may take.
 DEFAULT_S: Final = 30.0
 

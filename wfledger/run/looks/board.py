@@ -22,10 +22,11 @@ from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
 from wfledger.errors import WfledgerError
 from wfledger.run.looks.costs import Costs, Share, spent_line
-from wfledger.run.looks.doing import Watcher
+from wfledger.run.looks.doing import Doing, Watcher
 from wfledger.run.looks.explain import since
 from wfledger.run.looks.needs import need_of
 from wfledger.run.looks.overview import offers_of, router_of
+from wfledger.run.looks.remote import MachineRow, RemoteView, fleet, remote_view
 from wfledger.run.looks.tally import failures
 from wfledger.run.looks.view import View, run_verdict
 from wfledger.run.money import breakers
@@ -125,6 +126,9 @@ class Picture:
     shut: tuple[Shut, ...] = ()
     #: Which agent or model has used what.
     shares: tuple[Share, ...] = ()
+    #: Where other machines share the ledger: how this one stands with the remote, and all of them.
+    remote: RemoteView | None = None
+    machines: tuple[MachineRow, ...] = ()
 
 
 @dataclass
@@ -157,7 +161,8 @@ class Board:
         if known is None or mark is None or known.mark != mark:
             known = self._known = self._work_out(mark)
         costs = Costs(self._workspace)
-        rows = (*self._busy(known), *known.still)
+        doings: list[Doing] = []
+        rows = (*self._busy(known, doings), *known.still)
         rows = tuple(replace(row, cost=cost) if (cost := costs.task(row.task)) else row
                      for row in rows)  # fmt: skip
         busy = [row for row in rows if row.status in _BUSY]
@@ -173,7 +178,8 @@ class Board:
         return Picture(
             now, runs, rows, known.view.done, known.pause,
             pressure_of(self._workspace), tuple(breakers.shut(self._workspace).values()),
-            costs.shares(self._run_id),
+            costs.shares(self._run_id), remote_view(self._workspace),
+            fleet(self._workspace, doings),
         )  # fmt: skip
 
     # -- from the folders ------------------------------------------------------------------------
@@ -275,7 +281,8 @@ class Board:
 
     # -- from what attempts say ------------------------------------------------------------------
 
-    def _busy(self, known: _Known) -> Iterator[Row]:
+    def _busy(self, known: _Known, doings: list[Doing]) -> Iterator[Row]:
+        """Yield a row for each task that is claimed or handed in, and note what it does."""
         watcher = Watcher(self._workspace)
         shown = {run.run for run in known.runs}
         for status in _BUSY:
@@ -283,6 +290,7 @@ class Board:
                 if task.run not in shown or known.standings[task.id].status is not status:
                     continue
                 one = watcher.look(task, status)
+                doings.append(one)
                 at = one.since or since(self._workspace, Entry(task, status))
                 yield Row(
                     task.id, task.run, status, one.state, clean_line(one.text, _REASON), at,

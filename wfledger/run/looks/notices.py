@@ -14,7 +14,9 @@ from wfledger.core.documents import Run, Task
 from wfledger.core.graph import Verdict
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean, clean_line
+from wfledger.run.hub import losses
 from wfledger.run.looks.needs import Need, need_of
+from wfledger.run.looks.remote import remote_view
 from wfledger.run.looks.view import View, run_verdict
 from wfledger.run.money import breakers
 from wfledger.run.pausing import Pause, pause_of
@@ -67,6 +69,7 @@ def notices(workspace: Workspace, step: Step, run_id: str | None) -> Iterator[No
     pause = pause_of(workspace)
     if pause is not None:
         yield _paused(workspace, pause)
+    yield from _of_remote(workspace)
     for shut in breakers.shut(workspace).values():
         if shut.opened.kind in TERMINAL:
             key = f"provider-{_short(shut.provider, shut.opened.since)}"
@@ -134,6 +137,23 @@ def _over(view: View, run: Run, verdict: Verdict) -> Notice:
     command = f"wfledger land {run.id}" if is_good else f"wfledger status {run.id}"
     reason = f"{state}: {counted}; {clean_line(run.name or run.goal)}"
     return Notice(key, "run_over", reason, command, run=run.id)
+
+
+def _of_remote(workspace: Workspace) -> Iterator[Notice]:
+    """Yield that syncing is stopped until a person decides, and what was lost to others."""
+    here = remote_view(workspace)
+    if here is None:
+        return
+    if here.stopped is not None:
+        key = f"remote-{_short(here.stopped, here.trouble)}"
+        reason = clean(f"{here.name}: {here.trouble}")[:_REASON]
+        yield Notice(key, "remote", reason, here.hint or "wfledger status")
+    if here.lost:
+        lost = losses.read(workspace)[-here.lost :]
+        reason = "; ".join(f"{one.task}: {one.because}" for one in lost[:_NAMED])
+        key = f"lost-{_short(*(f'{one.at} {one.task} {one.target}' for one in lost))}"
+        said = clean(f"done here, and too late: {reason}")[:_REASON]
+        yield Notice(key, "lost", said, "wfledger sync", subjects=tuple(one.task for one in lost))
 
 
 def _paused(workspace: Workspace, pause: Pause) -> Notice:

@@ -22,7 +22,7 @@ from wfledger.run.looks.costs import Costs, Share, usage_json
 from wfledger.run.looks.doing import Doing, working
 from wfledger.run.looks.explain import since
 from wfledger.run.looks.needs import Need, needs, obstacles
-from wfledger.run.looks.remote import MachineRow, Standing, fleet, standing
+from wfledger.run.looks.remote import MachineRow, RemoteView, fleet, remote_view
 from wfledger.run.looks.tally import failures
 from wfledger.run.looks.view import View, run_verdict
 from wfledger.run.merger.verifiers import is_verifier
@@ -131,7 +131,7 @@ class Overview:
     #: Which agent or model has used what, of all that is looked at.
     shares: tuple[Share, ...] = ()
     #: Where other machines share the ledger: how this one stands with the remote, and all of them.
-    remote: Standing | None = None
+    remote: RemoteView | None = None
     machines: tuple[MachineRow, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def overview(workspace: Workspace, run: Run | None = None) -> Overview:
         quarantined=len(quarantined(ledger.layout)),
         at=iso(workspace.clock.now()),
         shares=Costs(workspace).shares(run.id if run else None),
-        remote=standing(workspace),
+        remote=remote_view(workspace),
         machines=fleet(workspace, (one.doing for one in at_work)),
     )
 

@@ -22,7 +22,7 @@ _RESTORE: Final = "wfledger remote restore"
 
 
 @dataclass(frozen=True)
-class Standing:
+class RemoteView:
     """How this machine stands with its remote."""
 
     name: str
@@ -90,7 +90,7 @@ class MachineRow:
         }  # fmt: skip
 
 
-def standing(workspace: Workspace) -> Standing | None:
+def remote_view(workspace: Workspace) -> RemoteView | None:
     """Return how this machine stands with its remote; None where it has none."""
     hub = workspace.hub
     if hub is None:
@@ -100,7 +100,7 @@ def standing(workspace: Workspace) -> Standing | None:
     trouble, hint = (record.said, record.hint) if record is not None and not well else ("", None)
     if state.stopped is not None:
         trouble, hint = state.reason, _COMMANDS.get(state.stopped, _RESTORE)
-    return Standing(
+    return RemoteView(
         hub.name, hub.host, state.seen, state.pushed, _age_s(workspace, state.seen),
         interval_of(workspace), sum(1 for _ in workspace.ledger.journal.records()),
         len(losses.read(workspace)) - diary.told(workspace).lost, poking.is_synced_here(workspace),
