@@ -26,8 +26,8 @@ FETCH_S: Final = 600.0
 SPACES: Final[tuple[Space, ...]] = ("hidden", "branches")
 #: Where the ledger of a remote is fetched to, to be looked at.
 LOOKED_AT: Final = "refs/wfledger/hub/looked-at"
-#: Commits of the ledger's history that a newcomer is given; None: all.
-DEPTH: Final[int | None] = None
+#: Commits of the ledger's history that a newcomer is given.
+DEPTH: Final = 1000
 _DEFAULT: Final = "origin"
 _PATTERNS: Final = (
     "refs/wfledger/ledger", "refs/wfledger/beat/*", "refs/heads/wfledger",
@@ -145,7 +145,6 @@ def fetch(repo: Repository, found: Found, *, depth: int | None) -> Fetched:
     done = remote.fetch(repo, found.address.url, wanted, timeout=FETCH_S, depth=depth)
     if isinstance(done, Trouble):
         raise failure(found.address, done)
-    repo = Repository.open(repo.common_dir)  # it may be a shallow one now
     tip = repo.tip(LOOKED_AT)
     if tip is None:
         raise no_ledger(found.address)
