@@ -46,6 +46,12 @@ def _meaning(kind: TroubleKind, hint: str, *words: str) -> _Meaning:
     return _Meaning(re.compile("|".join(words), re.IGNORECASE), kind, hint)
 
 
+_QUOTA: Final = _meaning(
+    "quota", "wait, or push less often: remote.pushes_per_minute in the policy",
+    r"error: 429", r"http 429", r"rate.?limit", r"too many requests", r"secondary rate",
+    r"\bquota\b", r"storage limit", r"error: 413", r"\bexceed\w* .*(limit|storage)",
+    r"size limit",
+)  # fmt: skip
 _MEANINGS: Final = (
     _meaning(
         "atomic", "wfledger remote probe", r"does not support --atomic push",
@@ -53,6 +59,10 @@ _MEANINGS: Final = (
     _meaning(
         "read_only", "let the server take pushes there: git daemon --enable=receive-pack",
         r"service not enabled", r"receive-pack not permitted",
+    ),
+    _meaning(
+        "read_only", "let the server take pushes there, or use another",
+        r"archived", r"read.only mode", r"marked as read.only", r"repository is read.only",
     ),
     _meaning(
         "format", "use a repository with SHA-1 object names on the server",
@@ -72,11 +82,7 @@ _MEANINGS: Final = (
         r"permission denied \(", r"permission denied, please try again",
         r"too many authentication failures", r"sign_and_send_pubkey",
     ),
-    _meaning(
-        "quota", "wait, or push less often: remote.pushes_per_minute in the policy",
-        r"error: 429", r"http 429", r"rate.?limit", r"too many requests", r"secondary rate",
-        r"\bquota\b", r"storage limit", r"error: 413", r"exceeds .* limit", r"size limit",
-    ),
+    _QUOTA,
     _meaning(
         "auth", "let a credential helper of yours answer: git config --global credential.helper;"
         " what stands in the repository's own configuration is not used",
@@ -84,7 +90,8 @@ _MEANINGS: Final = (
         r"authentication failed", r"error: 40[13]", r"http basic: access denied",
         r"invalid (username|credentials)", r"permission to \S+ denied",
         r"write access .* not granted",
-        r"marked as read only", r"not allowed to (push|upload)", r"\bunauthori[sz]ed\b",
+        r"not allowed to (push|upload)", r"permission denied for writing",
+        r"need the git '\w+' permission", r"\bunauthori[sz]ed\b",
         r"unable to get password", r"requires authentication", r"insufficient permission",
     ),
     _meaning(
@@ -93,6 +100,7 @@ _MEANINGS: Final = (
         r"repository '.*' (not found|does not exist)", r"repository .* not exported",
         r"no such repository", r"error: 404", r"project .* could not be found",
         r"not a git repository", r"could not be found or you don't have permission",
+        r"repository does not exist", r"does not exist or you do not have permission",
     ),
     _meaning(
         "protocol", "the address, or your git configuration, wants what git does not allow here",
@@ -137,18 +145,19 @@ _WAITS: Final = re.compile(
     r"atomic push fail|atomic transaction failed|transaction aborted", re.IGNORECASE
 )
 _UNTOLD: Final = "failed to report status"
+_NAME: Final = _meaning(
+    "name", "rename one of the two", r"d/f conflict", r"funny refname", r"; cannot create"
+)
+_RULE: Final = _meaning("rule", "let the server's rules (hooks, protected branches) allow it")
 _REF_REASONS: Final = (
     _meaning("hidden", "the server hides such names", r"hidden ref"),
-    _meaning(
-        "format", "on the server run: git fetch --unshallow", r"shallow update not allowed",
-    ),
-    _DISK,
+    _meaning("format", "on the server run: git fetch --unshallow", r"shallow update not allowed"),
     _meaning("disk_full", "look at the server's disk", r"unpacker error"),
     _meaning(
         "rule", "the server's branch has a checkout; share a bare repository",
         r"currently checked out",
     ),
-    _meaning("name", "rename one of the two", r"d/f conflict", r"funny refname"),
+    _NAME,
     _meaning(
         "rule", "the server keeps histories from being rewritten, or refs from being deleted",
         r"^non-fast-forward", r"deletion prohibited", r"denying",
@@ -208,22 +217,8 @@ def ref_status(reason: str, *, by_server: bool, said: str, ref: str) -> Status:
 
 def refusal(reason: str, said: str, ref: str) -> Trouble:
     """Return why the server refuses *ref*, in its words."""
-    words = because(reason, said)
-    locked = _why_locked(said, ref)
-    if locked is not None:
-        return Trouble(locked.kind, words, locked.hint)
-    for meaning in (*_REF_REASONS[:2], _DISK):
-        if meaning.pattern.search(f"{reason}\n{_remote(said)}"):
-            return Trouble(meaning.kind, words, meaning.hint)
-    if "unpack" in reason and _READ_ONLY.pattern.search(said):
-        return Trouble("read_only", words, _READ_ONLY.hint)
-    for meaning in _REF_REASONS[2:]:
-        if meaning.pattern.search(reason):
-            return Trouble(meaning.kind, words, meaning.hint)
-    known = [m for m in _MEANINGS if m.kind in {"quota", "auth"} and m.pattern.search(said)]
-    if known:
-        return Trouble(known[0].kind, words, known[0].hint)
-    return Trouble("rule", words, "let the server's rules (hooks, protected branches) allow it")
+    meaning = _why_locked(said, ref) or _why_refused(reason, _remote(said))
+    return Trouble(meaning.kind, because(reason, said), meaning.hint)
 
 
 def essence(said: str) -> str:
@@ -260,13 +255,21 @@ def _why_locked(said: str, ref: str) -> _Meaning | None:
     for line in said.splitlines():
         if f"'{ref}'" not in line or "lock" not in line:
             continue
-        if "; cannot create" in line:
-            return _REF_REASONS[5]
-        if _DISK.pattern.search(line):
-            return _DISK
-        if _READ_ONLY.pattern.search(line):
-            return _READ_ONLY
+        for meaning in (_NAME, _DISK, _READ_ONLY):
+            if meaning.pattern.search(line):
+                return meaning
     return None
+
+
+def _why_refused(reason: str, remote: str) -> _Meaning:
+    """Return what the server's reason for one ref, and its words besides, mean."""
+    for meaning in (_DISK, _QUOTA):
+        if meaning.pattern.search(f"{reason}\n{remote}"):
+            return meaning
+    if "unpack" in reason and _READ_ONLY.pattern.search(remote):
+        return _READ_ONLY
+    found = (meaning for meaning in _REF_REASONS if meaning.pattern.search(reason))
+    return next(found, _RULE)
 
 
 def _line_of(text: str, at: int) -> str:

@@ -181,11 +181,15 @@ def _judged(
 def _unreported(
     per_ref: Mapping[str, tuple[Status, str]], done: Called, timeout: float, said: str
 ) -> Pushed:
-    """Return the end of a push of which nothing is known for each ref."""
+    """Return the end of a push that has no report for each ref.
+
+    What a server prints decides nothing then: it may have printed it and moved the refs as well.
+    """
     why = _trouble(done, timeout)
-    if done.status is not None and why.kind not in {"unreachable", "timeout", "hung_up"}:
-        return Pushed("refused", dict.fromkeys(per_ref, ("refused", why.message)), said, why)
-    return Pushed("unknown", dict.fromkeys(per_ref, ("unknown", why.message)), said, why)
+    own = "\n".join(line for line in done.err.splitlines() if not line.startswith("remote:"))
+    if done.status is None or trouble(own).kind in {"unreachable", "timeout", "hung_up"}:
+        return Pushed("unknown", dict.fromkeys(per_ref, ("unknown", why.message)), said, why)
+    return Pushed("refused", dict.fromkeys(per_ref, ("refused", why.message)), said, why)
 
 
 def _told(out: str) -> dict[str, tuple[str, str, str, bool]]:
