@@ -26,6 +26,7 @@ from wfledger.errors import (
 )
 from wfledger.run.doctor.mounts import network_kind, unsure_kind
 from wfledger.run.doctor.trouble import Trouble, error, mendable, note, warning
+from wfledger.run.hub import beating, renaming
 from wfledger.run.setup import make_local, write_pointer
 from wfledger.run.wholeness import redo_all
 from wfledger.run.workspace import FOLDER, LOCAL, Workspace, no_ledger
@@ -225,12 +226,15 @@ class Ground:
                 )
             )
             return
-        if known.ledger.layout.root != self.layout.root:
+        before = known.ledger.layout.root
+        if before != self.layout.root:
+            is_copy = os.path.lexists(before / ".git")
             yield _stop(
                 mendable(
                     "moved", "error", str(self.layout.root),
-                    f"the ledger was at {known.ledger.layout.root}",
-                    repair="note the new place", mend=self.rebuild,
+                    f"the ledger was at {before}" + (", and still is" if is_copy else ""),
+                    repair="note the new place" + (", as another machine's" if is_copy else ""),
+                    mend=self._rebuild_copy if is_copy else self.rebuild,
                 )
             )
         try:
@@ -240,6 +244,16 @@ class Ground:
                 "missing-machine", "error", "machine.json",
                 "this machine's id is gone", repair="draw another", mend=self._name_machine,
             )
+
+    def _rebuild_copy(self) -> None:
+        """Make the ledger of a copied clone a machine of its own: the other goes on with the id."""
+        self._name_machine()
+        self.rebuild()
+        workspace = self.workspace()
+        if workspace.is_shared:
+            beating.forget(workspace)
+            with workspace.ledger.transaction("doctor") as changes:
+                renaming.hide_offers(workspace, changes, workspace.machine.id)
 
     def _name_machine(self) -> None:
         facts = self.local / "machine.json"

@@ -9,7 +9,9 @@ from dataclasses import replace
 from typing import Final
 
 from wfledger import faults
+from wfledger.core.hub import is_elsewhere
 from wfledger.core.records import canonical_json
+from wfledger.core.statuses import Status
 from wfledger.errors import BusyError, UsageError
 from wfledger.run.hub import beating, poking
 from wfledger.run.hub.rewinding import TWIN
@@ -18,6 +20,7 @@ from wfledger.run.presence import driven
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.store.locks import LiveLock
+from wfledger.store.transaction import Transaction
 
 faults.register("renaming.named", "renaming.forgotten")
 
@@ -44,10 +47,17 @@ def rename(workspace: Workspace) -> str:
         lock.release()
 
 
+def hide_offers(workspace: Workspace, changes: Transaction, here: str) -> None:
+    """Let nobody claim what is on offer to another machine than *here* (WFL-HUB-012)."""
+    for task in workspace.ledger.tasks(Status.PENDING):
+        if is_elsewhere(task, here):
+            changes.restore(task, Status.IN_PROGRESS, source=Status.PENDING, why=None)
+
+
 def _rename(workspace: Workspace) -> str:
     local, old = workspace.ledger.layout.local, workspace.machine.id
     new = workspace.clock.short_id(_ID_CHARS)
-    with workspace.ledger.transaction("person"):
+    with workspace.ledger.transaction("person") as changes:
         facts = json.loads((local / "machine.json").read_text("utf-8"))
         atomic.replace(
             local / "machine.json", canonical_json({**facts, "id": new}),
@@ -56,6 +66,7 @@ def _rename(workspace: Workspace) -> str:
         faults.point("renaming.named")
         beating.forget(workspace)
         faults.point("renaming.forgotten")
+        hide_offers(workspace, changes, new)
         state = read_state(local)
         stopped, reason = (None, "") if state.stopped == TWIN else (state.stopped, state.reason)
         write_state(local, replace(state, stopped=stopped, reason=reason))
