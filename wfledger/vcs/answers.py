@@ -97,7 +97,7 @@ _MEANINGS: Final = (
     _meaning(
         "not_found", "look at the address: git remote -v",
         r"repository not found", r"does not appear to be a git repository",
-        r"repository '.*' (not found|does not exist)", r"repository .* not exported",
+        r"repository '.*' (not found|does not exist)", r"repository not exported",
         r"no such repository", r"error: 404", r"project .* could not be found",
         r"not a git repository", r"could not be found or you don't have permission",
         r"repository does not exist", r"does not exist or you do not have permission",
@@ -232,7 +232,7 @@ def essence(said: str) -> str:
 
 def _plain(line: str) -> str:
     printable = "".join(char for char in line if char.isprintable())
-    return re.sub(r"^(fatal|error): ", "", printable).strip()
+    return re.sub(r"^(fatal|error|ERROR): ", "", printable).strip()
 
 
 def _remote(said: str) -> str:
