@@ -15,7 +15,9 @@ from wfledger.run.workspace import Workspace
 
 LEASE_S = 60.0
 #: Fetches so far apart count as close together.
-STEP_S = 8.0
+STEP_S = 10.0
+#: For so long one is not heard of who is gone.
+GONE_S = 80.0
 
 
 class Machines:

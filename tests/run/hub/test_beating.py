@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.repos import git
 from tests.support.sharing import granting, shows_the_tip, statuses
-from tests.support.silence import LEASE_S, Machines
+from tests.support.silence import GONE_S, LEASE_S, Machines
 from tests.support.workspaces import add_run, add_task
 from wfledger.errors import BusyError, PausedError
 from wfledger.run.attempts.claims import claim
@@ -101,8 +101,8 @@ def test_the_heartbeat_of_a_machine_long_gone_goes(tmp_path: Path) -> None:
     one, gone = machines.all
     assert [peer.id for peer in known(one)] == [one.machine.id, gone.machine.id]
     machines.pass_time(40 * 86_400)
-    machines.go_on(LEASE_S * 1.4, [0])
-    machines.go_on(LEASE_S, [0])
+    machines.go_on(GONE_S, [0])
+    machines.go_on(20, [0])
     refs = git(machines.hub, "for-each-ref", "--format=%(refname)").split()
     assert f"refs/wfledger/beat/{one.machine.id}" in refs
     assert f"refs/wfledger/beat/{gone.machine.id}" not in refs
@@ -129,5 +129,5 @@ def test_the_machines_are_known_without_asking_the_remote(tmp_path: Path) -> Non
     assert beat is not None
     assert (beat.machine, beat.number, beat.drives) == (other.machine.id, 1, False)
     machines.mend()
-    machines.go_on(LEASE_S * 1.4, [0])
+    machines.go_on(GONE_S, [0])
     assert _is_gone(one, other.machine.id)
