@@ -113,7 +113,8 @@ def shows_the_tip(workspace: Workspace) -> None:
         if folder not in {status.value for status in Status}:
             continue
         seen = look_at(Status(folder), raw, here=workspace.machine.id)
-        assert seen is not None and seen.task is not None, path
+        assert seen is not None, path
+        assert seen.task is not None, path
         expected[seen.task.id] = (seen.status.value, canonical(seen.task))
     found = {}
     for name, status in statuses(workspace).items():

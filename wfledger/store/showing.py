@@ -7,7 +7,7 @@ looked at yet is kept in quarantine/ before it is overwritten.
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,9 @@ from wfledger.store.layout import EDITABLE, is_id
 from wfledger.store.transaction import Transaction
 
 faults.register("showing.task.moved", "showing.task.done", "showing.file.done")
+
+#: What a file may be without having been edited by hand; asked only where it matters.
+Known = Callable[[], Collection[bytes]]
 
 _LOOKS: Final = 3
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}\.json\Z")
@@ -43,12 +46,11 @@ def is_document(path: str) -> bool:
 
 
 def show_task(
-    changes: Transaction, task: Task, status: Status, raw: bytes, *, known: Collection[bytes]
+    changes: Transaction, task: Task, status: Status, raw: bytes, *, known: Known
 ) -> bool:
     """Let the directory have *task*, whose bytes are *raw*, in *status*; whether it changed.
 
-    Held: the ledger lock. *known* is what its file may be without having been edited by hand. An
-    offer that was claimed by a rename is left to its claimant.
+    Held: the ledger lock. An offer that was claimed by a rename is left to its claimant.
     """
     layout = changes.ledger.layout
     if status is Status.PENDING and os.path.lexists(layout.claim(task.id, task.attempt)):
@@ -62,7 +64,7 @@ def show_task(
 
 
 def _show(
-    changes: Transaction, task: Task, status: Status, raw: bytes, known: Collection[bytes]
+    changes: Transaction, task: Task, status: Status, raw: bytes, known: Known
 ) -> bool:
     layout = changes.ledger.layout
     goal = layout.task(status, task.id)
@@ -78,7 +80,7 @@ def _show(
         return False
     if status is Status.PENDING and found is Status.IN_PROGRESS and _is_offer(present, task):
         return False
-    if present != raw and present not in known:
+    if present != raw and present not in known():
         _keep(changes, path)
     goal.parent.mkdir(exist_ok=True)
     if found is Status.PENDING:
@@ -99,7 +101,7 @@ def _show(
 def _only_one(changes: Transaction, task_id: str, wanted: Status) -> Status | None:
     """Return where the task's file is; of several all but one go to quarantine/."""
     layout = changes.ledger.layout
-    places = [status for status in Status if os.path.lexists(layout.task(status, task_id))]
+    places = _places(changes, task_id)
     if len(places) < 2:
         return places[0] if places else None
     kept = wanted if wanted in places else places[-1]
@@ -107,6 +109,12 @@ def _only_one(changes: Transaction, task_id: str, wanted: Status) -> Status | No
         if status is not kept:
             changes.quarantine(layout.task(status, task_id), reason=f"a second file of {task_id}")
     return kept
+
+
+def _places(changes: Transaction, task_id: str) -> list[Status]:
+    layout = changes.ledger.layout
+    root = os.fspath(layout.root)  # ten thousand tasks may be looked for seven times each
+    return [one for one in Status if os.path.lexists(f"{root}/{layout.relative(one, task_id)}")]
 
 
 def _is_offer(present: bytes | None, task: Task) -> bool:
@@ -120,13 +128,12 @@ def _is_offer(present: bytes | None, task: Task) -> bool:
     return (found.attempt, found.seq) == (task.attempt, task.seq)
 
 
-def hide_task(changes: Transaction, task_id: str, *, known: Collection[bytes]) -> bool:
+def hide_task(changes: Transaction, task_id: str, *, known: Known) -> bool:
     """Take away the file of a task that the history has not; what is not *known* is kept."""
-    layout = changes.ledger.layout
-    places = [status for status in Status if os.path.lexists(layout.task(status, task_id))]
+    places = _places(changes, task_id)
     for status in places:
-        path = layout.task(status, task_id)
-        if _read(path) not in known:
+        path = changes.ledger.layout.task(status, task_id)
+        if _read(path) not in known():
             _keep(changes, path)
         path.unlink(missing_ok=True)
     return bool(places)

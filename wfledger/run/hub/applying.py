@@ -9,11 +9,11 @@ it does, the next meeting does all of it again, and comes to the same end (WFL-H
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, TypeVar
 
 from wfledger import faults
 from wfledger.core import bounds
-from wfledger.core.hub import shown
 from wfledger.core.policy import LedgerConfig
 from wfledger.core.records import canonical, canonical_json, parse
 from wfledger.core.replaying import Seen
@@ -26,7 +26,7 @@ from wfledger.run.hub.state import distrusted, read_state, trust, write_state
 from wfledger.run.workspace import Workspace
 from wfledger.store import journal
 from wfledger.store.journal import Segment, file_bytes
-from wfledger.store.showing import hide_task, is_document, show_file, show_task
+from wfledger.store.showing import Known, hide_task, is_document, show_file, show_task
 from wfledger.store.transaction import Transaction
 from wfledger.vcs.standing import differences
 
@@ -37,8 +37,9 @@ faults.register(
 )
 
 BY: Final = "sync"
-#: Tasks and documents that are shown under one hold of the ledger lock.
+#: Tasks and documents, and seconds, for which the ledger lock is held at most while a tip is shown.
 SLICE: Final = 250
+SLICE_S: Final = 0.05
 _AskedT = TypeVar("_AskedT")
 
 
@@ -71,7 +72,14 @@ class Arrival:
         since = state.applied if self._distrusted is None else None
         self._tasks, self._files = self._changed(since, tip)
         self._done = Arrived(self._tip)
-        self._replayed: tuple[tuple[int, ...], Replayed] | None = None
+        self._segments: dict[Segment, list[Record]] = {}
+        self._replayer = Replayer(self._tip, self._base, layout=self._layout)
+        #: Tasks and paths that the directory has otherwise than the remote, by what was lost.
+        self._others: set[str] = set()
+        #: What the journal says of each task and path.
+        self._known: dict[str, list[Record]] = {}
+        self._replayed: Replayed | None = None
+        self._noted: Replayed | None = None
 
     def _changed(self, since: str | None, tip: str) -> tuple[dict[str, None], dict[str, None]]:
         """Return which tasks and documents are to be compared; reads the tasks beforehand."""
@@ -92,86 +100,91 @@ class Arrival:
         """Take the tip in; *ask* is called when the directory shows it, still under the lock."""
         ledger = self._workspace.ledger
         is_first = True
-        with changing(self._workspace):
+        with changing(self._workspace, close=True):
+            self._replay()  # most of it before anybody has to wait for the lock
             while True:
                 with ledger.transaction(BY) as changes:
-                    replayed = self._replay(is_first=is_first)
+                    ledger.journal.rotate()
+                    faults.point("apply.rotated")
+                    replayed = self._replay()
+                    if is_first:
+                        self._begin()
                     is_first = False
+                    self._note_lost(replayed)
                     if self._show(changes, replayed):
-                        self._finish()
+                        self._finish(replayed)
                         return self._done, ask()
 
-    def _replay(self, *, is_first: bool) -> Replayed:
-        """Close the journal and replay it, if there is anything new; brings the branch forward."""
-        ledger, done = self._workspace.ledger, self._done
-        ledger.journal.rotate()
-        faults.point("apply.rotated")
-        if is_first:
-            drop(self._workspace, self._settled)
-            faults.point("apply.settled")
-        segments = ledger.journal.segments()
-        numbers = tuple(segment.number for segment in segments)
-        if self._replayed is not None and self._replayed[0] == numbers:
-            return self._replayed[1]
-        records = [journal.read(segment.path)[0] for segment in segments]
-        replayer = Replayer(self._tip, self._base, layout=self._layout)
-        replayed = replayer.replay(records)
-        done.lost += losses.note(self._workspace, replayed.lost, replayed.aside)
+    def _replay(self) -> Replayed:
+        """Replay the closed journal, as far as that was not done before."""
+        is_new = self._replayed is None
+        for segment in self._workspace.ledger.journal.segments():
+            if segment.number > self._settled and segment not in self._segments:
+                records = journal.read(segment.path)[0]
+                self._segments[segment] = records
+                _index(self._known, records)
+                is_new = True
+        if is_new or self._replayed is None:
+            self._replayed = self._replayer.replay(list(self._segments.values()))
+        return self._replayed
+
+    def _begin(self) -> None:
+        """Drop what the remote has, and bring the branch to the tip, before any file changes."""
+        drop(self._workspace, self._settled)
+        faults.point("apply.settled")
+        self._workspace.history.advance(self._tip.commit, reason="confirmed by the remote")
+        faults.point("apply.branch-moved")
+
+    def _note_lost(self, replayed: Replayed) -> None:
+        """Write down what is lost; where it is shown the remote may not have changed anything."""
+        if replayed is self._noted:
+            return
+        self._noted = replayed
+        self._done.lost += losses.note(self._workspace, replayed.lost, replayed.aside)
         faults.point("apply.lost-noted")
-        if is_first:
-            self._workspace.history.advance(self._tip.commit, reason="confirmed by the remote")
-            faults.point("apply.branch-moved")
-        # What was lost here may be where the remote has not changed anything.
-        self._tasks |= dict.fromkeys(replayed.other_tasks)
-        self._files |= dict.fromkeys(filter(is_document, replayed.other_files))
-        self._known = _known(records)
-        done.records = [record for segment in replayed.kept for record in segment]
-        done.upto = max(numbers, default=self._settled)
-        self._replayed = (numbers, replayed)
-        self._rewrite = [
-            (segment, kept) for segment, kept, old in zip(
-                segments, replayed.kept, records, strict=True
-            ) if kept != old
-        ]  # fmt: skip
-        return replayed
+        tasks, files = replayed.other_tasks - self._others, replayed.other_files - self._others
+        self._others |= tasks | files
+        self._tasks = dict.fromkeys(sorted(tasks)) | self._tasks
+        self._files = dict.fromkeys(filter(is_document, sorted(files))) | self._files
 
     def _show(self, changes: Transaction, replayed: Replayed) -> bool:
         """Show some of what is left; whether that was all."""
-        left = SLICE
-        while self._tasks and left:
-            task_id = next(iter(self._tasks))
-            self._show_task(changes, replayed, task_id)
-            del self._tasks[task_id]
-            left -= 1
-        while self._files and left:
-            path = next(iter(self._files))
-            self._show_file(changes, replayed, path)
-            del self._files[path]
-            left -= 1
+        clock = self._workspace.clock
+        until = clock.elapsed() + SLICE_S
+        for _ in range(SLICE):
+            if self._tasks:
+                self._show_task(changes, replayed, next(iter(self._tasks)))
+            elif self._files:
+                self._show_file(changes, replayed, next(iter(self._files)))
+            if clock.elapsed() >= until or not (self._tasks or self._files):
+                break
         faults.point("apply.shown")
         return not self._tasks and not self._files
 
     def _show_task(self, changes: Transaction, replayed: Replayed, task_id: str) -> None:
+        del self._tasks[task_id]
         ours = replayed.tasks.get(task_id)
         if ours is not None and task_id not in replayed.other_tasks:
             return  # it is shown already, and perhaps moved on by its claimant
         seen = ours or self._tip.task(task_id)
-        known = self._versions(task_id)
+        known = partial(self._versions, task_id)
         if seen is None:
             is_there = any(self._layout.relative(s, task_id) in self._tip.odd for s in Status)
             if not is_there and hide_task(changes, task_id, known=known):
                 self._done.shown.append(task_id)
             return
-        if _present(changes, seen, here=self._layout.machine, known=known):
+        raw = canonical(seen.task) if ours is not None else self._tip.raw(task_id)
+        if _present(changes, seen, raw, known):
             self._done.shown.append(task_id)
 
     def _versions(self, task_id: str) -> set[bytes]:
         """Return what a task's file may be without anybody having edited it by hand."""
-        found = set(self._known.get(task_id, ()))
+        found = set(_contents(self._known.get(task_id, ())))
         base = self._base.task(task_id)
         return found | ({canonical(base.task)} if base is not None else set())
 
     def _show_file(self, changes: Transaction, replayed: Replayed, path: str) -> None:
+        del self._files[path]
         if path in replayed.files and path not in replayed.other_files:
             return
         raw = replayed.files[path] if path in replayed.files else self._tip.file(path)
@@ -179,16 +192,21 @@ class Arrival:
         if problem or path in self._tip.odd:
             self._tip.odd.setdefault(path, problem)
             return
-        known = {*self._known.get(path, ()), self._base.file(path)}
+        known = {*_contents(self._known.get(path, ())), self._base.file(path)}
         show_file(changes, path, raw, known=known)
 
-    def _finish(self) -> None:
+    def _finish(self, replayed: Replayed) -> None:
         """Leave in the journal what survived, and say that the tip is shown."""
+        done, log = self._done, self._workspace.ledger.journal
         # Newest first: a change whose predecessor is gone could be taken for one that fits.
-        for segment, kept in reversed(self._rewrite):
-            self._workspace.ledger.journal.rewrite(segment, kept)
-            faults.point("apply.rewritten")
-        self._rewrite = []
+        for (segment, old), kept in reversed(
+            list(zip(self._segments.items(), replayed.kept, strict=True))
+        ):
+            if kept != old:
+                log.rewrite(segment, kept)
+                faults.point("apply.rewritten")
+        done.records = [record for kept in replayed.kept for record in kept]
+        done.upto = max((segment.number for segment in self._segments), default=self._settled)
         losses.note_odd(self._workspace, self._tip.odd)
         state = read_state(self._layout.local)
         if state.applied != self._tip.commit:
@@ -198,10 +216,15 @@ class Arrival:
 
 
 @contextmanager
-def changing(workspace: Workspace) -> Iterator[None]:
-    """Keep the journal from being redone while the branch moves and segments go."""
+def changing(workspace: Workspace, *, close: bool = False) -> Iterator[None]:
+    """Keep the journal from being redone while the branch moves and segments go.
+
+    With *close* the journal is closed first.
+    """
+    # What a power loss or a kill left is made whole before: that needs the lock below, too.
     with workspace.ledger.transaction(BY):
-        pass  # what a power loss or a kill left is made whole first; it needs the lock below
+        if close:
+            workspace.ledger.journal.rotate()
     with workspace.ledger.locks.hold("history"):
         yield
 
@@ -230,9 +253,10 @@ def confirm(
         workspace.history.advance(commit, reason="confirmed by the remote")
         faults.point("confirm.branch-moved")
         drop(workspace, upto)
-        since = _known([list(ledger.journal.records())])
+        since: dict[str, list[Record]] = {}
+        _index(since, ledger.journal.records())
         for proposal in proposals:
-            _show_proposal(changes, proposal, since, here=ledger.layout.machine)
+            _show_proposal(changes, proposal, since)
         faults.point("confirm.shown")
         state = read_state(ledger.layout.local)
         write_state(ledger.layout.local, replace(state, applied=commit, inflight=None, earlier=()))
@@ -240,7 +264,7 @@ def confirm(
 
 
 def _show_proposal(
-    changes: Transaction, proposal: Proposal, since: dict[str, list[bytes]], *, here: str
+    changes: Transaction, proposal: Proposal, since: dict[str, list[Record]]
 ) -> None:
     layout = changes.ledger.layout
     documents = [(layout.run(run.id), canonical(run)) for run in proposal.runs]
@@ -251,8 +275,8 @@ def _show_proposal(
     for move in proposal.moves:
         entry = None if move.task.id in since else changes.ledger.find(move.task.id)
         if entry is not None and entry.task.seq < move.task.seq:
-            seen = Seen(move.task, move.target)
-            _present(changes, seen, here=here, known={canonical(entry.task)})
+            seen, before = Seen(move.task, move.target), canonical(entry.task)
+            _present(changes, seen, canonical(move.task), partial(set, (before,)))
 
 
 def _bytes_at(changes: Transaction, path: str) -> bytes | None:
@@ -262,23 +286,26 @@ def _bytes_at(changes: Transaction, path: str) -> bytes | None:
         return None
 
 
-def _present(changes: Transaction, seen: Seen, *, here: str, known: set[bytes]) -> bool:
+def _present(changes: Transaction, seen: Seen, raw: bytes, known: Known) -> bool:
     """Show a task as this machine has it."""
-    status = shown(seen.task, seen.status, here)
-    return show_task(changes, seen.task, status, canonical(seen.task), known=known)
+    status = seen.at(changes.ledger.layout.machine)
+    return show_task(changes, seen.task, status, raw, known=known)
 
 
-def _known(segments: Iterable[list[Record]]) -> dict[str, list[bytes]]:
-    """Return what records say of each task and path."""
-    found: dict[str, list[bytes]] = {}
-    for record in (record for segment in segments for record in segment):
+def _index(found: dict[str, list[Record]], records: Iterable[Record]) -> None:
+    """Add records to those of their tasks and paths."""
+    for record in records:
+        name = record["path"] if record["kind"] == "file" else record["task"]
+        found.setdefault(name, []).append(record)
+
+
+def _contents(records: Iterable[Record]) -> Iterator[bytes]:
+    """Yield what records say that a file is; a claim says nothing."""
+    for record in records:
         if record["kind"] == "file":
-            found.setdefault(record["path"], []).append(file_bytes(record) or b"")
+            yield file_bytes(record) or b""
         elif record.get("content") is not None:
-            found.setdefault(record["task"], []).append(canonical_json(record["content"]))
-        else:
-            found.setdefault(record["task"], [])
-    return found
+            yield canonical_json(record["content"])
 
 
 def _problem(path: str, raw: bytes) -> str:

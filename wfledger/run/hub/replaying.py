@@ -34,6 +34,7 @@ class Tip:
         self._standing = Standing(repo, commit)
         self._layout = layout
         self._tasks: dict[str, Seen | None] = {}
+        self._raw: dict[str, bytes] = {}
         #: What is there and cannot be used: path -> reason.
         self.odd: dict[str, str] = {}
 
@@ -45,6 +46,10 @@ class Tip:
             found = (self._task_at(status, task_id) for status in places)
             self._tasks[task_id] = next((one for one in found if one is not None), None)
         return self._tasks[task_id]
+
+    def raw(self, task_id: str) -> bytes:
+        """Return the bytes of a task that `task` has returned."""
+        return self._raw[task_id]
 
     def _task_at(self, status: Status, task_id: str) -> Seen | None:
         path = self._layout.relative(status, task_id)
@@ -59,6 +64,7 @@ class Tip:
         if task.id != task_id:
             self.odd[path] = f"it holds the task {task.id}"
             return None
+        self._raw[task_id] = raw
         return Seen(task, status)
 
     def file(self, path: str, *, limit: int = bounds.RUN_BYTES) -> bytes | None:
@@ -109,20 +115,21 @@ class Replayer:
         #: What the directory and the journal stood on.
         self._base = base
         self._layout = layout
+        self._pass = _Pass(self, {})
 
-    def replay(self, segments: Iterable[list[Record]]) -> Replayed:
-        """Judge every record; what is lost takes with it what was done for it."""
-        records = [list(segment) for segment in segments]
-        doomed: dict[str, str] = {}
+    def replay(self, segments: list[list[Record]]) -> Replayed:
+        """Judge every record; what is lost takes with it what was done for it.
+
+        Called again with more segments it goes on where it was.
+        """
         for _ in range(_ROUNDS):
-            done = _Pass(self, doomed)
-            for segment in records:
-                done.take(segment)
-            more = done.dragged(records)
+            for segment in segments[len(self._pass.done.kept) :]:
+                self._pass.take(segment)
+            more = self._pass.dragged(segments)
             if not more:
-                return done.finish()
-            doomed |= more
-        return done.finish()
+                break
+            self._pass = _Pass(self, self._pass.doomed | more)
+        return self._pass.finished()
 
     def seen(self, task_id: str, near: Iterable[Status]) -> Seen | None:
         """Return a task of the tip."""
@@ -152,14 +159,13 @@ class _Pass:
     done: Replayed = field(default_factory=Replayed)
     dead: dict[str, str] = field(default_factory=dict)
     _ours: dict[str, bytes | None] = field(default_factory=dict)
-    _results: list[tuple[Record, list[Record]]] = field(default_factory=list)
 
     def take(self, segment: list[Record]) -> None:
         kept: list[Record] = []
         for record in segment:
             if record["kind"] in {"task", "claim"}:
                 self._task(record, kept)
-            elif record["kind"] == "file" and record["path"].startswith("results/"):
+            elif _is_result(record):
                 kept.append(record)  # decided once its task is known
             elif record["kind"] == "file":
                 self._file(record, kept)
@@ -262,20 +268,36 @@ class _Pass:
 
     # -- the end ---------------------------------------------------------------------------------
 
-    def finish(self) -> Replayed:
-        """Decide on results, which go with their tasks."""
-        for at, segment in enumerate(self.done.kept):
-            kept: list[Record] = []
-            for record in segment:
-                is_result = record["kind"] == "file" and record["path"].startswith("results/")
-                if not is_result:
-                    kept.append(record)
-                elif record["path"].split("/")[1] in self.dead:
-                    self._lose_file(record, file_bytes(record))
-                else:
-                    self._file(record, kept)
-            self.done.kept[at] = kept
-        return self.done
+    def finished(self) -> Replayed:
+        """Return what came of it all, with the results, which go with their tasks."""
+        so_far, ours = self.done, self._ours
+        self.done = Replayed(
+            list(so_far.kept), list(so_far.lost), so_far.tasks, dict(so_far.files),
+            so_far.other_tasks, set(so_far.other_files), dict(so_far.aside),
+        )  # fmt: skip
+        self._ours = dict(ours)
+        try:
+            for at, segment in enumerate(so_far.kept):
+                if any(_is_result(record) for record in segment):
+                    self.done.kept[at] = self._with_results(segment)
+            return self.done
+        finally:
+            self.done, self._ours = so_far, ours
+
+    def _with_results(self, segment: list[Record]) -> list[Record]:
+        kept: list[Record] = []
+        for record in segment:
+            if not _is_result(record):
+                kept.append(record)
+            elif record["path"].split("/")[1] in self.dead:
+                self._lose_file(record, file_bytes(record))
+            else:
+                self._file(record, kept)
+        return kept
+
+
+def _is_result(record: Record) -> bool:
+    return bool(record["kind"] == "file" and record["path"].startswith("results/"))
 
 
 def _near(record: Record) -> tuple[Status, ...]:
