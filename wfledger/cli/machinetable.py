@@ -24,11 +24,10 @@ def remote_lines(one: "RemoteView", machines: int) -> list[str]:
     if one.stopped is not None:
         lines.append(f"  stopped ({one.stopped}): {one.trouble}")
         lines.append(f"  nothing comes or goes until you decide: {one.hint}")
-    elif one.away is not None:
-        lines.append(f"  cannot be reached since {one.away}: {one.trouble}")
-        lines.append("  what was granted goes on; nothing new is granted, and nothing lands")
     elif one.trouble:
-        lines.append(f"  {one.trouble}" + (f"; {one.hint}" if one.hint else ""))
+        since = f" since {one.away}" if one.away else ""
+        lines.append(f"  out of step{since}: {one.trouble}" + (f"; {one.hint}" if one.hint else ""))
+        lines.append("  what was granted goes on; nothing new is granted, and nothing lands")
     if one.lost:
         lines.append(f"  {plural(one.lost, 'change')} made here came too late: wfledger sync")
     if not one.is_synced and one.stopped is None:

@@ -93,9 +93,9 @@ def _say_moves(
     if not count:
         return
     say(f"{title}: {plural(count, 'change')}")
-    last = {one.task: one for one in moves}
+    last = {one.task: one for one in moves if one.source != one.target}
     rows = [
-        (one.task, f"{one.source or 'new'} -> {one.target}", called.get(one.machine, one.machine))
+        (one.task, f"{one.source or 'new'} -> {one.target}", called.get(one.machine, ""))
         for one in last.values()
     ]  # fmt: skip
     for line in table(rows[-_SHOWN:], indent="  "):

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 #: Longest pause while the remote is away, unless an interval is longer: so soon it is seen again.
-LONGEST_S: Final = 30.0
+LONGEST_S: Final = 15.0
 #: Longest pause, in intervals, of who was overtaken by others.
 _OVERTAKEN: Final = 4.0
 #: Shortest time between two meetings, whatever is wanted.
 _SHORTEST_S: Final = 0.2
 #: Who has been waiting for so many seconds pauses half as long.
 _PATIENCE_S: Final = 10.0
+#: Rounds that there is room for, for each machine's one.
+_ROOM: Final = 1.25
 _NEVER: Final = float("-inf")
 
 
@@ -57,6 +59,16 @@ def away_s(failures: int, interval_s: float, *, chance: float) -> float:
     """
     grown = interval_s * 2.0 ** min(failures - 1, 16)
     return min(grown, max(LONGEST_S, interval_s)) * (0.75 + chance / 2)
+
+
+def turns_s(machines: int, round_s: float) -> float:
+    """Return the interval at which *machines* hardly ever meet in each other's rounds.
+
+    Of those who look while another is between its look and its push all but one do their work in
+    vain. Who comes at a period that has room for a round of each finds the gap that it had before,
+    so nobody has to be told whose turn it is (WFL-HUB-116).
+    """
+    return _ROOM * machines * round_s if machines > 1 else 0.0
 
 
 def overtaken_s(failures: int, interval_s: float, *, age_s: float, chance: float) -> float:

@@ -4,13 +4,14 @@ To be used by whoever holds `live/sync`. A meeting that fails is tried again aft
 what it was to bring is in the journal meanwhile.
 """
 
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
 from wfledger.clock import iso, parse_iso
 from wfledger.core.hub import LEAST_INTERVAL_S, interval_s
-from wfledger.core.pacing import LONGEST_S, Pace, away_s, overtaken_s
+from wfledger.core.pacing import LONGEST_S, Pace, away_s, overtaken_s, turns_s
 from wfledger.errors import BusyError, LedgerDamagedError, WfledgerError
 from wfledger.run.hub import diary, poking
 from wfledger.run.hub.machines import machines
@@ -25,6 +26,8 @@ from wfledger.store.locks import LiveLock
 #: Longest meeting, and longest one that somebody at a prompt waits for.
 MEETING_S: Final = 60.0
 PROMPT_S: Final = 10.0
+#: Rounds of which the quickest tells how long one takes that nobody comes into.
+_ROUNDS: Final = 5
 
 #: One meeting, within so many seconds.
 Meeting = Callable[[Workspace, float], Met]
@@ -48,6 +51,8 @@ class Attending:
         #: Since when something of ours has been waiting.
         self._waiting: float | None = None
         self._away: str | None = None
+        #: How long rounds took that pushed, lately.
+        self._rounds: deque[float] = deque(maxlen=_ROUNDS)
         elapsed = workspace.clock.elapsed()
         ago = _ago(workspace, read_state(workspace.ledger.layout.local).pushed)
         pushed = float("-inf") if ago is None else elapsed - ago
@@ -80,7 +85,8 @@ class Attending:
         )  # fmt: skip
         met = self._carried_out(within_s)
         self._keep_pace(met, began)
-        self._away = (self._away or iso(clock.now())) if met.outcome == "unreachable" else None
+        is_apart = not met.is_well and met.outcome != "lost"
+        self._away = (self._away or iso(clock.now())) if is_apart else None
         record = diary.Record(
             at=iso(clock.now()), took_s=round(clock.elapsed() - began, 3), outcome=met.outcome,
             said=met.said, hint=met.hint, asked=self._pokes.now, away=self._away,
@@ -101,7 +107,12 @@ class Attending:
             return Met("failed", describe(error))
 
     def _keep_pace(self, met: Met, began: float) -> None:
+        if met.round_s is not None:
+            self._rounds.append(met.round_s)
+            # The winning round came last, and others will leave its place in the period free.
+            began = self._workspace.clock.elapsed() - met.round_s if met.is_well else began
         interval = interval_of(self._workspace, before=self._pace.interval_s)
+        interval = max(interval, self._turns_s())
         pace = Pace(interval, self._pace.met, self._pace.pushed, self._pace.failures)
         chance = int(self._workspace.clock.token()[:4], 16) / 0xFFFF
         if met.is_well:
@@ -114,6 +125,13 @@ class Attending:
         if met.outcome in {"lost", "unknown"}:
             pause = overtaken_s(count, interval, age_s=waited, chance=chance)
         self._pace = pace.troubled(began, pause, pushed=met.pushed)
+
+    def _turns_s(self) -> float:
+        quickest = min(self._rounds, default=0.0)
+        try:
+            return turns_s(live(self._workspace), quickest)
+        except (WfledgerError, OSError):
+            return 0.0
 
     def _has_changes(self) -> bool:
         """Whether the journal holds what the last meeting did not have before it."""
@@ -152,10 +170,15 @@ def interval_of(workspace: Workspace, *, before: float = LEAST_INTERVAL_S) -> fl
     """Return the seconds between two pushes of this machine; *before* where nothing can be read."""
     try:
         hub, policy = workspace.hub, workspace.policy().remote
-        live = sum(not one.is_gone for one in machines(workspace))
+        count = live(workspace)
     except (WfledgerError, OSError):
         return before
-    return interval_s(policy, hub.host if hub is not None else None, live)
+    return interval_s(policy, hub.host if hub is not None else None, count)
+
+
+def live(workspace: Workspace) -> int:
+    """Return how many machines share the ledger that are not taken for gone."""
+    return sum(not one.is_gone for one in machines(workspace))
 
 
 def _was_away(workspace: Workspace) -> bool:

@@ -40,7 +40,7 @@ class Record:
     asked: int = 0
     #: Seconds between two meetings.
     interval_s: float = 0.0
-    #: Since when the remote has not been reached (UTC, ISO 8601); None where it was.
+    #: Since when meetings have failed (UTC, ISO 8601); None where the last has not.
     away: str | None = None
 
 

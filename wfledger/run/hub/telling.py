@@ -69,7 +69,7 @@ class Telling:
 def trouble_of(met: Met) -> str:
     """Return in one line what is wrong, with the command that helps."""
     words = {
-        "unreachable": "cannot be reached", "refused": "takes nothing from here",
+        "unreachable": "cannot be reached", "refused": "refuses",
         "unknown": "did not answer", "stopped": "syncing is stopped",
         "failed": "cannot be synced", "lost": "others came first",
     }  # fmt: skip

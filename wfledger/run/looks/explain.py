@@ -22,6 +22,7 @@ from wfledger.run.hub.machines import machines
 from wfledger.run.liveness import Observations, owner_of
 from wfledger.run.looks.costs import Costs
 from wfledger.run.looks.doing import Watcher
+from wfledger.run.looks.remote import remote_view
 from wfledger.run.looks.view import View
 from wfledger.run.money import breakers
 from wfledger.run.money.caps import capped
@@ -257,6 +258,10 @@ class _Explainer:
         run = f"wfledger run {entry.task.run}"
         if obstacle is None:
             reason = "nothing is in its way; it is put on offer at the next pass"
+            here = remote_view(workspace)
+            if here is not None:
+                reason = f"nothing is in its way; a machine takes it when it meets {here.name} next"
+                reason += f" ({here.name}: {here.trouble})" if here.trouble else ""
             if entry.task.accepted is not None:
                 reason = "its result was accepted and goes on to merging at the next pass"
             return self._say(entry, "ready", reason, run)

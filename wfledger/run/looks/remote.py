@@ -41,7 +41,7 @@ class RemoteView:
     lost: int
     #: Whether a process of this machine syncs.
     is_synced: bool
-    #: Since when it cannot be reached; None where it can.
+    #: Since when meetings have failed; None where the last has not.
     away: str | None = None
     #: What is wrong, and the command that helps; "" and None where all is well.
     trouble: str = ""
