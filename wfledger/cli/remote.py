@@ -326,3 +326,19 @@ def rename_machine(app: App, *, as_json: bool) -> None:
     renamed = Workspace.open(app.start, clock=app.clock, state_home=state_home())
     trusting.inherit(renamed, agreed)
     emit({"before": before, "machine": renamed.machine.id}) if as_json else say(said)
+
+
+@remote.command("name")
+@click.argument("name")
+@json_option
+@pass_app
+def name_(app: App, /, *, name: str, as_json: bool) -> None:
+    """Say what people are to call this machine; '' is its host's name.
+
+    For clones on one computer and containers, whose hosts are all called the same. The others hear
+    of it with the next heartbeat.
+    """
+    from wfledger.run.hub.calling import call
+
+    called = call(app.workspace, name)
+    emit({"name": called}) if as_json else say(f"this machine is {called}")

@@ -26,7 +26,8 @@ from wfledger.store import atomic
 
 FILE: Final = "beat.json"
 _BYTES: Final = 64 * 1024
-_NAME_CHARS: Final = 60
+#: Characters of a name.
+NAME_CHARS: Final = 60
 #: A third of the lease without a push makes a heartbeat due.
 _PER_LEASE: Final = 3
 #: Pushes whose answers were lost, at most; more than there are between two fetches.
@@ -104,7 +105,7 @@ def own_name(workspace: Workspace) -> str:
         named = str(facts.get("name") or "")
     except (OSError, ValueError, AttributeError):
         named = ""
-    return clean_line(named or node())[:_NAME_CHARS]
+    return clean_line(named or node())[:NAME_CHARS]
 
 
 def _facts(workspace: Workspace) -> Mapping[str, Any]:
@@ -152,9 +153,20 @@ def renewed_s(workspace: Workspace) -> float | None:
 
 
 def due(workspace: Workspace, *, lease_s: float) -> bool:
-    """Whether a heartbeat is to be pushed though there is nothing else to push."""
+    """Whether a heartbeat is to be pushed though there is nothing else to push.
+
+    Also where the last one says something else of this machine than is so: a daemon that came or
+    went.
+    """
     age = renewed_s(workspace)
-    return age is None or age >= lease_s / _PER_LEASE
+    return age is None or age >= lease_s / _PER_LEASE or _is_outdated(workspace)
+
+
+def _is_outdated(workspace: Workspace) -> bool:
+    said = read(workspace, latest(workspace))
+    facts = {"name": own_name(workspace), "version": __version__, **_facts(workspace)}
+    facts.pop("running", None)  # that changes too often to be told by itself
+    return said is not None and any(getattr(said, name) != found for name, found in facts.items())
 
 
 def latest(workspace: Workspace) -> str:
