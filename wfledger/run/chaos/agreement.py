@@ -37,9 +37,9 @@ def violations(world: World, found: Checked, *, seen: Iterable[str]) -> list[Vio
         "history": of_faults(found.faults),
         "seen": _of_seen(first, seen),
         "end": _of_end(world, first),
-        "branches": _of_branches(world, first),
         "work": _of_work(world, first),
         **{f"machine {one.name}": _of_clone(world, one) for one in world.clones},
+        "branches": _of_branches(world),
     }
     return list(chain.from_iterable(guarded(name, part) for name, part in parts.items()))
 
@@ -91,8 +91,15 @@ def _of_end(world: World, first: Workspace) -> Iterator[Violation]:
             yield Violation("unfinished", name, f"it is {entry.status.value}: {why}")
 
 
-def _of_branches(world: World, first: Workspace) -> Iterator[Violation]:
-    """Hold the branch of each run against its tasks, and against what the hub has."""
+def _of_branches(world: World) -> Iterator[Violation]:
+    """Hold the branch of each run against its tasks, and against what the hub has.
+
+    Last: what was merged lies with who made it, so the first machine borrows from all others.
+    """
+    first = world.clones[0].workspace()
+    lenders = [clone.repo / ".git" / "objects" for clone in world.clones[1:]]
+    info = first.common_dir / "objects" / "info" / "alternates"
+    info.write_text("".join(f"{path}\n" for path in lenders))
     done = {task.id for task in first.ledger.tasks(Status.DONE)}
     for run in first.ledger.runs():
         there = world.hub.tip(run.branch)
@@ -128,6 +135,7 @@ def _granted(first: Workspace) -> dict[tuple[str, int], str | None]:
     return {
         (one.task, one.attempt): (one.known.grant if one.known else None) or one.machine
         for one in steps if not isinstance(one, Fault) and one.is_offer
+        and one.target is Status.PENDING
     }  # fmt: skip
 
 

@@ -126,12 +126,14 @@ def _clone(world: World, number: int, skew_s: int) -> Clone:
         path.mkdir(parents=True)
     port = proxy.port if proxy is not None else None
     home = clone.folder / "home"
+    # Not git's own store, which forgets a password as soon as a server refuses it once.
+    helper = home / "credentials.sh"
+    helper.write_text(hub.credentials())
+    helper.chmod(0o755)
     (home / ".gitconfig").write_text(
         "[user]\n\tname = torture\n\temail = torture@example.invalid\n"
-        "[credential]\n\thelper = store\n"
+        f"[credential]\n\thelper = {helper}\n"
     )
-    if port is not None and hub.kind == "http":
-        (home / ".git-credentials").write_text(hub.credentials(port))
     if number == 0:
         clone.repo.mkdir()
         start_repository(clone)

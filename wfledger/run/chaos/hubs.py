@@ -6,7 +6,6 @@ from typing import Final, Literal
 
 from wfledger.errors import EnvironmentFailedError
 from wfledger.run.chaos.servers import (
-    HERE,
     GitDaemon,
     HttpBackend,
     Server,
@@ -66,9 +65,10 @@ class Hub:
             return str(self.repo)
         return self.server.url(self.repo, port=port)
 
-    def credentials(self, port: int) -> str:
-        """Return the line of git's credential store for whoever comes through *port*."""
-        return f"http://{_USER}:{_PASSWORD}@{HERE}:{port}\n"
+    def credentials(self) -> str:
+        """Return a credential helper for git: a shell script."""
+        said = f'printf "username=%s\\npassword=%s\\n" {_USER} {_PASSWORD}'
+        return f'#!/bin/sh\n[ "$1" != get ] || {said}\n'
 
     def forbid(self, *, everybody: bool) -> None:
         """Let nobody in, whatever he says, or all who know the password again (http)."""
@@ -118,6 +118,18 @@ class Hub:
         """Move *ref* where it is still at *old*."""
         self._git("-C", str(self.repo), "update-ref", ref, new, old, check=False)
         return self.tip(ref) == new
+
+    def common(self, commits: list[str]) -> str | None:
+        """Return the newest commit that all of *commits* come from."""
+        said = self._git(
+            "-C", str(self.repo), "merge-base", "--octopus", *commits, check=False
+        )  # fmt: skip
+        return said.strip() or None
+
+    def has(self, ref: str, oid: str) -> bool:
+        """Whether *ref* is at *oid* or beyond."""
+        at = self.tip(ref)
+        return at is not None and self.common([at, oid]) == oid
 
     def ancestor(self, oid: str, back: int) -> str | None:
         """Return the commit *back* before *oid*."""

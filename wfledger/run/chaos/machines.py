@@ -24,6 +24,7 @@ from wfledger.run.chaos.scene import Job, work
 from wfledger.run.chaos.torture import Order, Report, Say
 from wfledger.run.chaos.verdict import repair
 from wfledger.run.chaos.weather import LEDGER, PAUSE_S, Weather
+from wfledger.run.hub.state import read_state
 from wfledger.run.processes.proctree import become_subreaper
 from wfledger.run.workspace import LOCAL, Workspace
 
@@ -66,6 +67,7 @@ class Machines:
         self._person = _Person(self._world, self._report, say)
         self._to_add = [f"extra{number}" for number in range(order.tasks - planned)]
         self._seen: dict[str, None] = {}
+        self._met: dict[str, str] = {}
         self._due: dict[str, float] = {}
         self._began = clock.elapsed()
 
@@ -145,13 +147,25 @@ class Machines:
                 tip = workspace.repo.tip(LEDGER)
                 if tip is not None:
                     self._seen[tip] = None
+        self._note_meetings()
+
+    def _note_meetings(self) -> None:
+        """Write down what each machine's meetings come to, for whoever looks into a violation."""
+        lines = []
+        for clone in self._world.clones:
+            with suppress(OSError):
+                met = (clone.repo / ".git" / LOCAL / "hub" / "met.json").read_text("utf-8")
+                if met != self._met.get(clone.name):
+                    self._met[clone.name] = met
+                    seconds = self._clock.elapsed() - self._began
+                    lines.append(f"{seconds:7.1f} {clone.name} {met.strip()}\n")
+        with (self._world.folder / "meetings").open("a") as file:
+            file.writelines(lines)
 
     def _be_people(self) -> None:
         """Add, cancel and retry, on whatever machine; put back what the hub has lost."""
         clones, chance = self._world.clones, self._chance
-        if self._weather.lost_from:
-            self._person.ask(self._weather.lost_from[0], "remote", "restore")
-            self._weather.lost_from = []
+        self._restore()
         with suppress(WfledgerError, OSError):
             at = chance.below(len(clones))
             blocked = sorted(self._workspaces[at].ledger.names(Status.BLOCKED))
@@ -165,6 +179,18 @@ class Machines:
                 wanted = chance.one_of(self._person.added)
                 self._world.unwanted.add(wanted)
                 self._person.ask(chance.one_of(clones), "cancel", wanted)
+
+    def _restore(self) -> None:
+        """Give the hub back what it has lost: who has it all first, then whoever has stopped."""
+        lost = self._weather.lost
+        if self._person.is_busy:
+            return
+        if lost is not None and not self._world.hub.has(LEDGER, lost.tip):
+            self._person.ask(lost.holder, "remote", "restore", "--yes")
+            return
+        self._weather.lost = None
+        for clone in filter(_has_stopped, self._world.clones):
+            self._person.ask(clone, "remote", "restore", "--yes")
 
     # -- calm --------------------------------------------------------------------------------------
 
@@ -196,7 +222,7 @@ class Machines:
         with suppress(OSError):
             ledger = self._workspaces[0].ledger
             final = {name for status in Status if status.is_final for name in ledger.names(status)}
-            return not self._weather.lost_from and self._world.jobs.keys() <= final
+            return self._weather.lost is None and self._world.jobs.keys() <= final
         return False
 
     def _do_agree(self) -> bool:
@@ -349,6 +375,12 @@ def _json_before(clone: Clone, args: tuple[str, ...], at: int) -> tuple[int, dic
         return done.returncode, json.loads(done.stdout)
     except ValueError:
         return done.returncode, {"message": (done.stdout + done.stderr)[-2000:]}
+
+
+def _has_stopped(clone: Clone) -> bool:
+    with suppress(WfledgerError, OSError):
+        return read_state(clone.repo / ".git" / LOCAL).stopped is not None
+    return False
 
 
 def _lines(clone: Clone) -> int:

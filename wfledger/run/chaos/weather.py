@@ -37,6 +37,14 @@ _OUTAGE_LEASES: Final = 4.0
 _BACK: Final = 4
 
 
+@dataclass(frozen=True)
+class Loss:
+    """A commit that the hub has lost, and a machine that has it."""
+
+    tip: str
+    holder: Clone
+
+
 @dataclass
 class Weather:
     """Does faults, keeps count of them, and takes back what has to be taken back."""
@@ -46,8 +54,8 @@ class Weather:
     chance: Chance
     counts: "Counter[str]" = field(default_factory=Counter)
     missed: "Counter[str]" = field(default_factory=Counter)
-    #: Machines that a person has to help to put the hub's history back: who has it all.
-    lost_from: list[Clone] = field(default_factory=list)
+    #: What the hub has lost and has not been given back.
+    lost: "Loss | None" = None
     _due: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
 
     def do(self) -> None:
@@ -176,17 +184,23 @@ class Weather:
         return ""
 
     def rewind(self) -> str | None:
-        """Put an older ledger on the hub, as out of a backup, where some machine has it all."""
+        """Put a ledger on the hub, as out of a backup, that is older than what all machines know.
+
+        What some of them knew that others went on without would be lost with the hub.
+        """
         hub = self.world.hub
-        if self.lost_from:
+        if self.lost is not None:
             return None
         with suppress(WfledgerError):
             tip = hub.tip(LEDGER)
-            back = hub.ancestor(tip, 1 + self.chance.below(_BACK)) if tip else None
-            holders = [clone for clone in self.world.clones if confirmed(clone) == tip]
-            if tip is None or back is None or not holders or not hub.swap(LEDGER, back, tip):
+            known = [confirmed(clone) for clone in self.world.clones]
+            if tip is None or tip not in known or None in known:
                 return None
-            self.lost_from = holders[:1]
+            oldest = hub.common([one for one in known if one])
+            back = hub.ancestor(oldest, 1 + self.chance.below(_BACK)) if oldest else None
+            if back is None or not hub.swap(LEDGER, back, tip):
+                return None
+            self.lost = Loss(tip, self.world.clones[known.index(tip)])
             return ""
         return None
 
