@@ -19,7 +19,7 @@ from wfledger.run.hub.replaying import Tip
 from wfledger.run.hub.state import folder
 from wfledger.run.merger import chains, targets
 from wfledger.run.merger.targets import contains, safe_name
-from wfledger.run.refnames import HEADS, landed_ref, seen_ref
+from wfledger.run.refnames import HEADS, HUB, landed_ref, seen_ref
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.vcs.refs import RefUpdate, refs_under, swap
@@ -40,16 +40,19 @@ def follow(workspace: Workspace, refs: Mapping[str, str], *, tip: str | None = N
     *tip* is the ledger that came with them; without it what the directory has counts. Returns what
     a person has to be told. Doing it again changes nothing; killed, it is done again.
     """
-    mine = refs_under(workspace.repo, PREFIX)
-    ahead = refs_under(workspace.repo, chains.NEXT)
+    repo = workspace.repo
+    mine, known = refs_under(repo, PREFIX), refs_under(repo, HUB)
     reader = _Reader(workspace, tip)
     told: list[str] = []
     for branch, there in refs.items():
         if not branch.startswith(PREFIX):
             continue
-        if mine.get(branch) != there and workspace.repo.has_commit(there):
+        seen = known.get(seen_ref(branch))
+        if seen != there and repo.has_commit(there):  # we have pushed it ourselves
+            swap(repo, [RefUpdate(seen_ref(branch), there, seen)], reason="wfledger: pushed")
+        if mine.get(branch) != there and repo.has_commit(there):
             told += _bring(reader, branch, mine.get(branch), there)
-        if chains.next_ref(branch) in ahead:
+        if chains.next_ref(branch) in known:
             _clear(workspace, branch)
     return told
 
@@ -108,7 +111,7 @@ def _bring(reader: _Reader, branch: str, here: str | None, there: str) -> list[s
     if trouble is not None:
         return [trouble]
     if here is not None and repo.is_ancestor(there, here):
-        return []  # what it follows has moved on here, and nothing has landed since
+        return _step_back(workspace, run, here, there)
     landed = _landings(reader, here if here and repo.is_ancestor(here, there) else run.base, there)
     updates = [RefUpdate(branch, there, here), *_proofs(workspace, landed)]
     if not swap(repo, updates, reason="wfledger: as on the remote"):
@@ -120,14 +123,29 @@ def _bring(reader: _Reader, branch: str, here: str | None, there: str) -> list[s
     return []
 
 
+def _step_back(workspace: Workspace, run: Run, here: str, there: str) -> list[str]:
+    """Take a branch back that was made from a target that is further on than another machine's.
+
+    What it has besides is the user's own, and is asked for; what has landed is never taken back.
+    """
+    repo = workspace.repo
+    if contains(repo, here, repo.tip(run.target)):
+        update = RefUpdate(run.branch, there, here)
+        if run.plan is None:
+            wish_to_follow(workspace, run, here)
+        swap(repo, [update], reason="wfledger: as on the remote")
+    return []
+
+
 def _trouble(workspace: Workspace, run: Run, here: str | None, there: str) -> str | None:
     """Return why the branch stays where it is though the remote has another one."""
     repo, branch = workspace.repo, run.branch
-    name, last = branch.removeprefix(HEADS), targets.last_landed(workspace, branch)
-    if last is not None and not contains(repo, last, there):
+    name, last = branch.removeprefix(HEADS), lost_there(workspace, branch, there)
+    if last is not None:
+        hub = workspace.hub
         return (
             f"{name} has lost {last[:12]} on the remote, which had landed there; nothing lands on "
-            "it until it is back"
+            f"it until it is back: git push {hub.name if hub else 'origin'} {last}:{branch}"
         )
     if here is None or repo.is_ancestor(there, here):
         return None
@@ -135,6 +153,12 @@ def _trouble(workspace: Workspace, run: Run, here: str | None, there: str) -> st
         return f"{name} is at {here[:12]} here and at {there[:12]} on the remote, side by side"
     place = targets.checked_out_at(repo, branch)
     return f"{name} is checked out in {place} and cannot follow the remote" if place else None
+
+
+def lost_there(workspace: Workspace, branch: str, there: str) -> str | None:
+    """Return the commit that landed on a branch and that the remote's lacks (WFL-LAND-022)."""
+    last = targets.last_landed(workspace, branch)
+    return last if last is not None and not contains(workspace.repo, last, there) else None
 
 
 def _may_go(workspace: Workspace, run: Run, here: str, there: str) -> bool:
@@ -181,14 +205,19 @@ def _clear(workspace: Workspace, branch: str) -> None:
 
 
 def to_create(workspace: Workspace, refs: Mapping[str, str]) -> tuple[TargetPush, ...]:
-    """Return the branches of open runs of ours that the remote lacks; they must not exist there."""
-    found = []
+    """Return the branches of open runs of ours that the remote lacks, or has from earlier times."""
+    repo, found = workspace.repo, []
     for run in workspace.ledger.runs():
-        if run.state not in _OPEN or run.branch in refs or not run.branch.startswith(PREFIX):
+        if run.state not in _OPEN or not run.branch.startswith(PREFIX):
             continue
-        tip = workspace.repo.tip(run.branch)
-        if tip is not None and run.home in {None, workspace.machine.id}:
-            found.append(TargetPush(run.branch, None, tip))
+        tip, there = repo.tip(run.branch), refs.get(run.branch)
+        if tip is None or tip == there or run.home not in {None, workspace.machine.id}:
+            continue
+        is_behind = there is not None and contains(repo, there, tip) and not lost_there(
+            workspace, run.branch, there
+        )  # fmt: skip
+        if there is None or (is_behind and repo.tip(chains.next_ref(run.branch)) is None):
+            found.append(TargetPush(run.branch, there, tip))
     return tuple(found)
 
 

@@ -98,7 +98,7 @@ def extras(
     is_due = beating.due(workspace, lease_s=_lease_s(workspace))
     if not (has_news or made or kept or is_due):
         return Extra()
-    found = [RemoteUpdate(one.ref, one.new, None) for one in made]
+    found = [RemoteUpdate(one.ref, one.new, one.old) for one in made]
     found += [RemoteUpdate(one.ref, one.commit, ANY) for one in kept]
     ref = hub.names.beat(workspace.machine.id)
     if ref in denied:

@@ -73,13 +73,20 @@ class _Asker:
         if there_already:
             yield self._done(target, there_already)
         here = repo.tip(target)
-        if here is None or (there is not None and not contains(repo, there, here)):
-            return  # it is ahead of us, or was taken back: `follow` says so
+        if here is None or not self._fits(target, here, there):
+            return  # `follow` says why
         chain = chains.links(self.workspace, target, tasks)[:_MOST]
         if self.atomic and chain:
             yield self._landing(target, there, chain)
         elif chain:
             yield from self._target_alone(target, there, chain)
+
+    def _fits(self, target: str, here: str, there: str | None) -> bool:
+        """Whether the remote's branch is neither ahead of ours nor taken back."""
+        if there is None:
+            return True
+        is_kept = branches.lost_there(self.workspace, target, there) is None
+        return is_kept and contains(self.workspace.repo, there, here)
 
     def _landing(self, target: str, there: str | None, chain: Sequence[Task]) -> Proposal:
         push = TargetPush(target, there, _candidate(chain[-1]))
