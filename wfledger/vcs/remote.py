@@ -31,6 +31,7 @@ _OID: Final = re.compile(r"[0-9a-f]{40}\Z")
 _REF: Final = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]+\Z")
 _PATTERN: Final = re.compile(r"refs/[^\x00-\x20\x7f~^:?\[\\]*\Z")
 _ABSENT: Final = re.compile(r"couldn't find remote ref (\S+)")
+_SHALLOW: Final = "shallow roots are not allowed"
 _FLAGS: Final = frozenset(" +-*=!")
 
 
@@ -119,6 +120,8 @@ def fetch(
             return _unanswered(done, timeout)
     if not specs:
         return Fetched({})
+    if _SHALLOW in done.err:  # git leaves such refs out and calls it success
+        return trouble(done.err)
     found = _found(repo, specs) if done.status == 0 else {}
     if not found and (done.status != 0 or not done.spoke):
         return _unanswered(done, timeout)
