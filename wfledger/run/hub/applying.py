@@ -1,7 +1,7 @@
 """Taking in what the remote has: the journal is replayed on its tip, and the directory shows it.
 
-In this order, so that whoever dies or looks in between finds the truth: what is lost is written
-down; branch and pin go to the tip; tasks and documents follow, some at a time, so that nobody waits
+In this order, so that whoever dies or looks in between finds the truth: branch and pin go to the
+tip; what is lost is written down; tasks and documents follow, some at a time, so that nobody waits
 long for the ledger lock; the journal keeps what survived; and last `state.applied` says so. Until
 it does, the next meeting does all of it again, and comes to the same end (WFL-HUB-022).
 """
@@ -31,9 +31,9 @@ from wfledger.store.transaction import Transaction
 from wfledger.vcs.standing import differences
 
 faults.register(
-    "apply.rotated", "apply.settled", "apply.lost-noted", "apply.branch-moved", "apply.shown",
+    "apply.rotated", "apply.branch-moved", "apply.lost-noted", "apply.shown", "apply.settled",
     "apply.rewritten", "apply.applied",
-    "confirm.branch-moved", "confirm.dropped", "confirm.shown", "confirm.applied",
+    "confirm.branch-moved", "confirm.shown", "confirm.dropped", "confirm.applied",
 )
 
 BY: Final = "sync"
@@ -73,6 +73,7 @@ class Arrival:
         self._tasks, self._files = self._changed(since, tip)
         self._done = Arrived(self._tip)
         self._segments: dict[Segment, list[Record]] = {}
+        self._read = 0
         self._replayer = Replayer(self._tip, self._base, layout=self._layout)
         #: Tasks and paths that the directory has otherwise than the remote, by what was lost.
         self._others: set[str] = set()
@@ -119,19 +120,19 @@ class Arrival:
         """Replay the closed journal, as far as that was not done before."""
         is_new = self._replayed is None
         for segment in self._workspace.ledger.journal.segments():
-            if segment.number > self._settled and segment not in self._segments:
-                records = journal.read(segment.path)[0]
+            if segment.number <= self._read:
+                continue
+            self._read, is_new = segment.number, True
+            records = journal.read(segment.path)[0]
+            _index(self._known, records)
+            if segment.number > self._settled:
                 self._segments[segment] = records
-                _index(self._known, records)
-                is_new = True
         if is_new or self._replayed is None:
             self._replayed = self._replayer.replay(list(self._segments.values()))
         return self._replayed
 
     def _begin(self) -> None:
-        """Drop what the remote has, and bring the branch to the tip, before any file changes."""
-        drop(self._workspace, self._settled)
-        faults.point("apply.settled")
+        """Bring the branch to the tip, before any file changes."""
         self._workspace.history.advance(self._tip.commit, reason="confirmed by the remote")
         faults.point("apply.branch-moved")
 
@@ -198,6 +199,8 @@ class Arrival:
     def _finish(self, replayed: Replayed) -> None:
         """Leave in the journal what survived, and say that the tip is shown."""
         done, log = self._done, self._workspace.ledger.journal
+        drop(self._workspace, self._settled)
+        faults.point("apply.settled")
         # Newest first: a change whose predecessor is gone could be taken for one that fits.
         for (segment, old), kept in reversed(
             list(zip(self._segments.items(), replayed.kept, strict=True))
@@ -237,6 +240,13 @@ def drop(workspace: Workspace, upto: int) -> None:
         faults.point("confirm.dropped")
 
 
+def _after(log: journal.Journal, upto: int) -> Iterator[list[Record]]:
+    """Yield the records of the segments after a number, and of the open one."""
+    for path in log.files():
+        if int(path.stem) > upto:
+            yield journal.read(path)[0]
+
+
 def _upto(segments: Iterable[Segment], upto: int) -> list[Segment]:
     return [segment for segment in segments if segment.number <= upto]
 
@@ -252,12 +262,13 @@ def confirm(
     with changing(workspace), ledger.transaction(BY) as changes:
         workspace.history.advance(commit, reason="confirmed by the remote")
         faults.point("confirm.branch-moved")
-        drop(workspace, upto)
         since: dict[str, list[Record]] = {}
-        _index(since, ledger.journal.records())
+        for segment in _after(ledger.journal, upto):
+            _index(since, segment)
         for proposal in proposals:
             _show_proposal(changes, proposal, since)
         faults.point("confirm.shown")
+        drop(workspace, upto)
         state = read_state(ledger.layout.local)
         write_state(ledger.layout.local, replace(state, applied=commit, inflight=None, earlier=()))
         faults.point("confirm.applied")
