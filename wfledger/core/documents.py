@@ -204,7 +204,7 @@ class Hold(Record):
     """Why a waiting task waits, beyond its dependencies and scope."""
 
     #: `backoff`, `released`, `withdrawn`, `paused`, `verifier`, `provider`, `budget`,
-    #: `superseded`.
+    #: `superseded`, `remote`.
     code: str
     reason: str = ""
     #: Not before this moment (UTC, ISO 8601).
@@ -469,5 +469,7 @@ class Run(Record):
     reuses: tuple[Id, ...] = ()
     #: The machine that decides what no worker does, where several share the ledger (WFL-HUB-014).
     home: str | None = None
+    #: Whether what runs of it is to be ended, on whatever machine, while it is paused (WFL-HUB-058).
+    ends: bool = False
     #: A `land` that has begun; over when `landed` says so (WFL-LAND-045).
     bringing: Bringing | None = None

@@ -33,6 +33,7 @@ from wfledger.core.documents import Accepted, Task, TaskSpec
 from wfledger.core.statuses import Status
 from wfledger.errors import BusyError
 from wfledger.run.attempts.claims import claim
+from wfledger.run.guard import fingerprints
 from wfledger.run.hub import keeping, landing
 from wfledger.run.hub.meeting import Met
 from wfledger.run.hub.proposals import Proposal, Sight
@@ -76,6 +77,7 @@ def _assert_sound(*machines: Workspace) -> None:
     """Check that all show the same, and that what is done is on the branch, here and there."""
     for workspace in machines:
         shows_the_tip(workspace)
+        assert fingerprints.check(workspace) is None
         tip = git(_hub(workspace), "rev-parse", BRANCH)
         assert git(workspace.main, "rev-parse", BRANCH) == tip
         for task in workspace.ledger.tasks(Status.DONE):

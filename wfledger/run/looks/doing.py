@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from wfledger.core.documents import Result, Task
+from wfledger.core.documents import Hold, Result, Task
 from wfledger.core.hub import is_elsewhere
 from wfledger.core.states import Seen, State, state_of
 from wfledger.core.statuses import Status
@@ -184,7 +184,7 @@ class Watcher:
         if state is State.VERIFYING and task.hold is not None:
             return task.hold.reason
         if state is State.MERGING and task.hold is not None:
-            return f"landing was put off: {task.hold.reason}"
+            return landing_waits(task.hold)
         return MEANING[state]
 
     def _worker(self, task: Task, status: Status) -> str | None:
@@ -196,6 +196,13 @@ class Watcher:
     def _role(self, task: Task) -> str | None:
         spec = task.spec
         return None if spec.prompt is None else spec.role or self._default_role
+
+
+def landing_waits(hold: Hold) -> str:
+    """Return why a result that was handed in has not landed."""
+    if hold.code == "remote":
+        return f"it is merged here and {hold.reason}"
+    return f"landing was put off: {hold.reason}"
 
 
 def working(workspace: Workspace, run: str | None = None) -> Iterator[Doing]:

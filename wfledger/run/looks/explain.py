@@ -21,7 +21,7 @@ from wfledger.run.attempts.elsewhere import is_of_another
 from wfledger.run.hub.machines import machines
 from wfledger.run.liveness import Observations, owner_of
 from wfledger.run.looks.costs import Costs
-from wfledger.run.looks.doing import Watcher
+from wfledger.run.looks.doing import Watcher, landing_waits
 from wfledger.run.looks.remote import remote_view
 from wfledger.run.looks.view import View
 from wfledger.run.money import breakers
@@ -355,7 +355,7 @@ class _Explainer:
             merger = task.merger.owner if task.merger else "somebody"
             reason = f"{merger} lands it: {self._watcher.look(task, entry.status).text}"
         elif task.hold is not None:
-            reason = f"landing was put off: {task.hold.reason}"
+            reason = landing_waits(task.hold)
         else:
             reason = "its worker is finished; nobody lands it at the moment"
         why = self._say(entry, "merging", reason, f"wfledger run {task.run}")

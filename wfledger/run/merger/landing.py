@@ -205,6 +205,10 @@ def cancel_merging(
         cancelled = _cancel_unintended(workspace, task_id, by=by, why=why)
         if cancelled is not None:
             return cancelled
+    if workspace.is_shared and is_elsewhere(task, workspace.machine.id):
+        raise BusyError(
+            f"another machine lands {task_id} at the moment", hint=f"wfledger why {task_id}"
+        )
     branch = workspace.ledger.run(task.run).branch
     never = threading.Event()
     with ExitStack() as held:
