@@ -168,10 +168,13 @@ def stop(app: App, *, what: str, reason: str, as_json: bool) -> None:
     workspace = app.workspace
     if what in _runs(app):
         ended = stopping.stop_run(workspace, what, reason=reason)
+        others = stopping.elsewhere_of(workspace, what)
         if as_json:
-            emit({"run": what, "stopped": ended})
+            emit({"run": what, "stopped": ended, "elsewhere": others})
         else:
             say(f"run {what} starts nothing more; {len(ended)} attempts were ended")
+            if others:
+                say(f"{len(others)} are with other machines, which end them when they hear of it")
             say(f"next: wfledger run {what}")
         return
     done = stopping.stop(workspace, app.task_id(what), reason=reason)

@@ -469,7 +469,7 @@ class Run(Record):
     reuses: tuple[Id, ...] = ()
     #: The machine that decides what no worker does, where several share the ledger (WFL-HUB-014).
     home: str | None = None
-    #: Whether what runs of it is to be ended, on whatever machine, while it is paused (WFL-HUB-058).
+    #: While it is paused: whether what runs of it is ended, on whatever machine (WFL-HUB-058).
     ends: bool = False
     #: A `land` that has begun; over when `landed` says so (WFL-LAND-045).
     bringing: Bringing | None = None

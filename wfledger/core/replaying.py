@@ -150,7 +150,7 @@ def merge_runs(base: Run | None, ours: Run, theirs: Run) -> Run:
     """
     changes: dict[str, Any] = {}
     for name in Run.model_fields:
-        if name in {"seq", "state", "reason", *_UNITED}:
+        if name in {"seq", "state", "reason", "ends", *_UNITED}:
             continue
         mine, other = getattr(ours, name), getattr(theirs, name)
         if base is not None and mine != getattr(base, name) == other:
@@ -161,7 +161,9 @@ def merge_runs(base: Run | None, ours: Run, theirs: Run) -> Run:
         if added:
             changes[name] = (*present, *added)
     if _state_is_ours(base, ours, theirs):
-        changes |= {"state": ours.state, "reason": ours.reason}
+        changes |= {"state": ours.state, "reason": ours.reason, "ends": ours.ends}
+    elif ours.state == theirs.state:
+        changes["ends"] = ours.ends or theirs.ends
     changes = {name: value for name, value in changes.items() if value != getattr(theirs, name)}
     return theirs.but(seq=theirs.seq + 1, **changes) if changes else theirs
 

@@ -28,7 +28,7 @@ from wfledger.errors import (
 from wfledger.run.attempts.attempt import run_attempt
 from wfledger.run.attempts.claims import claim
 from wfledger.run.attempts.recovery import recover_lost, sweep_worktrees
-from wfledger.run.attempts.requests import requested
+from wfledger.run.attempts.requests import request_end, requested
 from wfledger.run.beating import Heart
 from wfledger.run.commit import commit_journal
 from wfledger.run.controllers.driving import step_through
@@ -243,7 +243,13 @@ class Engine:
 
     def _stop_requested(self) -> None:
         for running in self._running.values():
-            reason = requested(self.workspace, running.task.id, running.task.attempt)
+            task = running.task
+            reason = requested(self.workspace, task.id, task.attempt)
+            if reason is None and task.run in self._step.ended:
+                said = self._step.ended[task.run]
+                reason = request_end(
+                    self.workspace, task.id, task.attempt, reason=said, cancel=False
+                )
             if reason is not None and not running.stop.is_set():
                 self._report(running.task.id, f"is stopped: {reason}")
                 running.stop.set()

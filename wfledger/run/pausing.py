@@ -88,12 +88,20 @@ def clear_alarm(workspace: Workspace) -> bool:
     return True
 
 
-def pause_run(workspace: Workspace, run_id: str, *, reason: str, why: str = "paused") -> bool:
-    """Let a run start nothing more; what runs of it goes on. False when it was so already."""
+def pause_run(
+    workspace: Workspace, run_id: str, *, reason: str, why: str = "paused", ends: bool = False
+) -> bool:
+    """Let a run start nothing more; what runs of it goes on. False when it was so already.
+
+    With *ends* other machines that share the ledger end what they run of it, when they hear of it.
+    """
     with workspace.ledger.transaction("person") as changes:
         run = workspace.ledger.run(run_id)
-        if run.state == "open":  # what has landed or was aborted starts nothing anyway
-            paused = run.but(seq=run.seq + 1, state="paused", reason=clean_line(reason))
+        is_more = ends and run.state == "paused" and not run.ends
+        if run.state == "open" or is_more:  # what has landed or was aborted starts nothing anyway
+            paused = run.but(
+                seq=run.seq + 1, state="paused", reason=clean_line(reason), ends=ends
+            )
             changes.put_run(paused, why=why)
         withdraw_offers(workspace, changes, run=run_id, reason=f"the run was {why}")
     return run.state == "open"

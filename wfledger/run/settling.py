@@ -110,6 +110,8 @@ class Pass:
                 aborted = run.but(seq=run.seq + 1, state="aborted", reason="a task failed")
                 self.put_run(aborted, why="aborted")
                 run = aborted  # noqa: PLW2901
+            if run.state == "paused" and run.ends:
+                self.finished.ended[run.id] = run.reason
             if run.state == "aborted":
                 self.finished.aborted.add(run.id)
                 self._give_up(run)

@@ -21,6 +21,8 @@ class Step:
     on_person: frozenset[str] = frozenset()
     #: Runs that abort: what runs of them is to be stopped.
     aborted: set[str] = field(default_factory=set)
+    #: Runs of which somebody, perhaps at another machine, ends what runs -> the reason.
+    ended: dict[str, str] = field(default_factory=dict)
     #: What was done by files and taken in: name and sentence.
     adopted: tuple[tuple[str, str], ...] = ()
     #: Controllers that have nothing left to wait for.

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sharing import granting, share, synced
+from tests.support.sharing import granting, on_hub, share, synced
 from tests.support.waiting import until
 from tests.support.workspaces import add_run, add_task
 from wfledger.clock import SystemClock
 from wfledger.core.policy import Policy, RemotePolicy
 from wfledger.core.statuses import Status
+from wfledger.run.attempts.stopping import elsewhere_of, stop_run
 from wfledger.run.engine import Engine
 from wfledger.run.presence import driving
 
@@ -81,3 +82,28 @@ def test_what_runs_ends_then_only_where_policy_says_so(tmp_path: Path, offline: 
         (tmp_path / "gone.git").rename(tmp_path / "hub.git")
         until(lambda: bool(engine.tick().running))
         assert engine.workspace.ledger.get(ID).task.attempt == 2
+
+
+@pytest.mark.requirement("WFL-HUB-058")
+def test_stopping_a_run_ends_what_another_machine_runs_of_it(tmp_path: Path) -> None:
+    one, other = share(tmp_path, policy=Policy(lease_s=LEASE_S))
+    begun = tmp_path / "begun"
+    add_run(one)
+    add_task(one, "a", command=f"touch {begun}; sleep 600")
+    synced(one)
+    synced(one, proposers=[granting])
+    engine = Engine(one, run_id=None, slots=1, worker="w", report=lambda *_: None)
+    try:
+        until(lambda: bool(engine.tick().running))
+        until(begun.exists)
+        until(lambda: f"in-progress/{ID}.json" in on_hub(one))
+        synced(other)
+        assert stop_run(other, "r1", reason="lunch") == []
+        assert elsewhere_of(other, "r1") == [ID]
+        synced(other)
+        until(lambda: not engine.tick().running)
+    finally:
+        engine.stop()
+        engine.close()
+    (ended,) = one.ledger.get(ID).task.attempts
+    assert (ended.outcome, ended.message) == ("stopped", "stopped: lunch")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from wfledger.core.documents import Result, Task
+from wfledger.core.hub import is_elsewhere
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import BusyError, StaleError, TransitionError
 from wfledger.run.attempts import elsewhere, worktrees
@@ -96,17 +97,24 @@ def end_from_here(workspace: Workspace, task: Task, reason: str) -> None:
 def stop_run(workspace: Workspace, run_id: str, *, reason: str = "") -> list[str]:
     """Let a run start nothing more and end what runs of it; returns the tasks that were ended.
 
-    `run RUN` goes on with it.
+    Other machines end what they run of it when they hear of that. `run RUN` goes on with it.
     """
-    pause_run(workspace, run_id, reason=reason, why="stopped")
+    pause_run(workspace, run_id, reason=reason, why="stopped", ends=workspace.is_shared)
     ended = []
     for task_id in workspace.ledger.names(Status.IN_PROGRESS, run=run_id):
         try:
             stop(workspace, task_id, reason=reason)
         except TransitionError:
-            continue  # it ended by itself meanwhile
+            continue  # it ended by itself meanwhile, or another machine ends it
         ended.append(task_id)
     return ended
+
+
+def elsewhere_of(workspace: Workspace, run_id: str) -> list[str]:
+    """Return the tasks of a run that other machines work on."""
+    here = workspace.ledger.layout.machine
+    found = workspace.ledger.tasks(Status.IN_PROGRESS, run=run_id)
+    return [task.id for task in found if is_elsewhere(task, here)]
 
 
 def reopen_run(workspace: Workspace, run_id: str) -> None:
@@ -114,5 +122,5 @@ def reopen_run(workspace: Workspace, run_id: str) -> None:
     with workspace.ledger.transaction("person") as changes:
         run = workspace.ledger.run(run_id)
         if run.state == "paused":
-            opened = run.but(seq=run.seq + 1, state="open", reason="")
+            opened = run.but(seq=run.seq + 1, state="open", reason="", ends=False)
             changes.put_run(opened, why="goes on")
