@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
-from tests.bench import claims, cycle, fleet, plans, shell
+from tests.bench import claims, cycle, fleet, hub, plans, shell
 from tests.bench.measuring import Ratio, Sizes, Table, shown
 from tests.support import sealed
 
@@ -21,6 +21,7 @@ FAMILIES: dict[str, Callable[[Sizes, Path], Table]] = {
     "cycle": cycle.table,
     "plans": plans.table,
     "fleet": fleet.table,
+    "hub": hub.table,
 }
 
 

@@ -26,6 +26,7 @@ class Sizes:
     workers: int = 300
     seconds: int = 60
     waves: int = 3
+    claiming: int = 15
 
 
 @dataclass(frozen=True)

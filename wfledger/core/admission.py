@@ -7,12 +7,14 @@ taken together or not at all, hence no deadlock.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, Literal
 
 from wfledger.core.bounds import WINDOW_MIN
 from wfledger.core.documents import Task
 from wfledger.core.routes import NoRoute
 from wfledger.core.scopes import Pattern, collide, parse_all
+from wfledger.core.segments import is_wild
 
 _WHOLE: Final = "**"
 Limited = Literal["run_limit", "class_limit", "role_limit"]
@@ -36,6 +38,17 @@ class Claimed:
         if task.spec.candidate_of is not None:
             return cls(task.id, (), frozenset())
         return cls(task.id, parse_all(task.spec.write), frozenset(task.spec.contracts))
+
+    @cached_property
+    def roots(self) -> frozenset[str] | None:
+        """What its paths begin with, where those are names and no patterns; None: anything."""
+        firsts = frozenset(pattern.segments[0] for pattern in self.patterns)
+        return None if any(map(is_wild, firsts)) else firsts
+
+    def is_apart(self, other: "Claimed") -> bool:
+        """Whether one look shows that the two share no path; most pairs are told apart by it."""
+        mine, its = self.roots, other.roots
+        return mine is not None and its is not None and mine.isdisjoint(its)
 
     @property
     def is_whole(self) -> bool:
@@ -202,7 +215,7 @@ def between(mine: Claimed, other: Claimed, *, fold: bool = False) -> Obstacle | 
     shared = mine.contracts & other.contracts
     if shared:
         return Obstacle("contract", other.task_id, witness=min(shared))
-    if not mine.patterns or not other.patterns:
+    if not mine.patterns or not other.patterns or (not fold and mine.is_apart(other)):
         return None
     found = collide(mine.patterns, other.patterns, fold=fold)
     if found is None:

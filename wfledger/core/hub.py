@@ -55,30 +55,28 @@ def is_elsewhere(task: Task, here: str) -> bool:
 
 @dataclass(frozen=True)
 class Load:
-    """What the workers of one machine can take, and what they took lately."""
+    """What the workers of one machine can take, and how long what they take keeps them."""
 
     #: Attempts at once, and how many of these places are free.
     slots: int
     free: int
     #: Tasks that were granted to it and that nobody has begun.
     offers: int = 0
-    #: Attempts that ended here since the last grant was asked for, and how long ago that is.
-    freed: int = 0
-    for_s: float = 0.0
+    #: Seconds that attempts lately took here; None where none has ended yet.
+    took_s: float | None = None
 
 
 def ahead(load: Load, *, interval: float, most: int) -> int:
-    """Return how many tasks to have granted beyond what is free: places that free meanwhile.
+    """Return how many tasks to have granted beyond what is free: for places that free meanwhile.
 
-    As many as ended here lately end again until the next grant, so no place waits for it; twice as
-    many where everything was begun and places are free still, for then more could have been done.
-    Never more than *most*; nothing where nothing has ended (WFL-HUB-112).
+    That is as many as end here until the next grant comes, by how long they took lately, so that no
+    place waits for it; never more than *most*. Nothing before any has ended (WFL-HUB-112).
     """
-    if load.freed <= 0:
+    if load.took_s is None:
         return 0
-    lasts = min(interval / load.for_s, 1.0) if load.for_s > 0 else 1.0
-    ran_dry = load.offers == 0 and load.free > 0
-    return min(ceil(load.freed * lasts) * (2 if ran_dry else 1), most)
+    if load.took_s * most <= load.slots * interval:
+        return most
+    return ceil(load.slots * interval / load.took_s)
 
 
 def portion(load: Load, more: int, *, ready: int, elsewhere: int) -> int:

@@ -1,5 +1,6 @@
 """What a machine asks a remote for: the admission of every step, for all machines together."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from wfledger.core.documents import Accepted, Grant, Task
 from wfledger.core.policy import Policy
 from wfledger.core.records import canonical
 from wfledger.core.statuses import Actor, Status
-from wfledger.run.attempts.claims import claim
+from wfledger.run.attempts.claims import claim, closed
 from wfledger.run.hub import beating
 from wfledger.run.hub.granting import propose
 from wfledger.run.hub.proposals import Proposal, Sight
@@ -303,17 +304,23 @@ def test_as_many_are_asked_for_as_places_are_free(tmp_path: Path) -> None:
 
 @pytest.mark.requirement("WFL-HUB-112")
 def test_more_are_asked_for_where_attempts_end_quickly(tmp_path: Path) -> None:
-    workspace = shared(tmp_path, clock=FakeClock())
+    clock = FakeClock()
+    workspace = shared(tmp_path, clock=clock)
     for number in range(20):
         add_task(workspace, f"t{number:02}")
     with dispatching(workspace, slots=3):
         confirm(workspace, asked(workspace))
         for name in workspace.ledger.names(Status.PENDING):
             task = claim(workspace, worker="me", task_id=name).task
+            moment = clock.now().timestamp()
+            os.utime(workspace.ledger.layout.claim(name, 1), (moment, moment - 0.5))
             with workspace.ledger.transaction("test") as changes:
-                block = outcome.block(task, "task", "no")
-                changes.move(name, Status.BLOCKED, actor=Actor.WORKER, why="x", block=block)
-        assert len(granted(workspace)) == 9
+                changes.move(
+                    name, Status.BLOCKED, actor=Actor.WORKER, why="x",
+                    block=outcome.block(task, "task", "no"),
+                    attempts=(closed(workspace, task, "task", "no"),),
+                )  # fmt: skip
+        assert len(granted(workspace)) == 3 + 6, "two of half a second for each place, and one now"
 
 
 @pytest.mark.requirement("WFL-HUB-113")

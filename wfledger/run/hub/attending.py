@@ -112,7 +112,7 @@ class Attending:
             # The winning round came last, and others will leave its place in the period free.
             began = self._workspace.clock.elapsed() - met.round_s if met.is_well else began
         interval = interval_of(self._workspace, before=self._pace.interval_s)
-        interval = max(interval, self._turns_s())
+        interval = self._stretched(interval)
         pace = Pace(interval, self._pace.met, self._pace.pushed, self._pace.failures)
         chance = int(self._workspace.clock.token()[:4], 16) / 0xFFFF
         if met.is_well:
@@ -126,12 +126,12 @@ class Attending:
             pause = overtaken_s(count, interval, age_s=waited, chance=chance)
         self._pace = pace.troubled(began, pause, pushed=met.pushed)
 
-    def _turns_s(self) -> float:
+    def _stretched(self, interval: float) -> float:
         quickest = min(self._rounds, default=0.0)
         try:
-            return turns_s(live(self._workspace), quickest)
+            return turns_s(live(self._workspace), quickest, interval_s=interval)
         except (WfledgerError, OSError):
-            return 0.0
+            return interval
 
     def _has_changes(self) -> bool:
         """Whether the journal holds what the last meeting did not have before it."""

@@ -81,6 +81,7 @@ class _Meeting:
     #: What a person has to be told though the meeting goes on.
     told: list[str] = field(default_factory=list)
     _until: float = 0.0
+    _rounds: list[float] = field(default_factory=list)
     #: Refs that the server does not want; the rest goes without them.
     _denied: set[str] = field(default_factory=set)
 
@@ -89,14 +90,19 @@ class _Meeting:
         clock = self.workspace.clock
         self._until = clock.elapsed() + self.timeout_s
         for number in range(_ROUNDS):
+            began = clock.elapsed()
             met = self._round()
+            self._rounds.append(clock.elapsed() - began)
             if met is not None:
-                return met
+                return replace(met, round_s=min(self._rounds) if self.pushed else None)
             if clock.elapsed() >= self._until:
                 break
-            # Rivals that came first together are to part.
-            clock.wait(_PAUSE_S * 2**number * (0.5 + int(clock.token()[:4], 16) / 0xFFFF))
-        return self._met("lost", "other machines came first, again and again")
+            # Rivals that came first together are to part: who looks while another is between its
+            # look and its push loses for certain, so pauses are counted in rounds.
+            chance = int(clock.token()[:4], 16) / 0xFFFF
+            clock.wait(max(_PAUSE_S, clock.elapsed() - began) * 2 ** min(number + 1, 3) * chance)
+        met = self._met("lost", "other machines came first, again and again")
+        return replace(met, round_s=min(self._rounds))
 
     def _round(self) -> Met | None:
         state = read_state(self.workspace.ledger.layout.local)
@@ -185,7 +191,7 @@ class _Meeting:
             self.told = company.before_showing(workspace, after, commit)
             applying.confirm(workspace, commit, upto=arrived.upto, proposals=out.proposals)
         faults.point("meet.confirmed")
-        company.sent(workspace, extra, began=began)
+        company.sent(workspace, extra, pushed, began=began)
         return self._confirmed(out)
 
     def _send(self, updates: list[RemoteUpdate]) -> Pushed:

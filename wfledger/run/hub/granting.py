@@ -18,6 +18,7 @@ from wfledger.core.policy import Policy
 from wfledger.core.statuses import Status
 from wfledger.run.attempts.claims import is_own
 from wfledger.run.delivering import Deliveries
+from wfledger.run.hub import diary
 from wfledger.run.hub.attending import interval_of
 from wfledger.run.hub.proposals import Proposal, Sight, TaskMove
 from wfledger.run.hub.room import PATIENCE, Memory, load_of, name_of, recall, remember, stale_s
@@ -25,13 +26,15 @@ from wfledger.run.hub.wants import wants
 from wfledger.run.looks.view import Cache, View
 from wfledger.run.pausing import pause_of
 from wfledger.run.presence import crews, is_driven
-from wfledger.run.promoting import Promoter, Ready, admission, promoted, started, window_of
+from wfledger.run.promoting import Promoter, Ready, admission, promoted, started
 from wfledger.run.settling import Pass
 from wfledger.run.workspace import Workspace
 
 _BY: Final = "scheduler"
 #: Tasks that a proposal names to people.
 _NAMED: Final = 3
+#: Tasks that are asked for at most beyond what places are free for.
+_MOST: Final = 256
 #: Rounds in which others are chosen in place of what cannot start here yet.
 _ROUNDS: Final = 3
 #: Documents that were parsed already, by ledger.
@@ -79,11 +82,13 @@ class _Asking:
         self._crews, self._wants = frozenset(crews(workspace)), wants(workspace)
         self._memory = recall(workspace)
         self._interval = interval_of(workspace)
+        last = diary.last(workspace)
+        #: Seconds until the next grant is likely to come.
+        self._until_next = max(self._interval, last.interval_s if last is not None else 0.0)
         load = load_of(workspace, self._offers(), self._begun(), self._memory)
         at_prompt = sum(want.task is None for want in self._wants)
-        self._load = replace(load, free=load.free + at_prompt)
-        most = window_of(self._load.slots)
-        self._ahead = ahead(self._load, interval=self._interval, most=most)
+        self._load = replace(load, slots=load.slots + at_prompt, free=load.free + at_prompt)
+        self._ahead = ahead(self._load, interval=self._until_next, most=_MOST)
         self._chosen = _Chosen()
 
     def _offers(self) -> list[Task]:
@@ -110,7 +115,7 @@ class _Asking:
 
     def _may(self, task: Task) -> bool:
         """Whether *task* is one for this machine, as far as itself and its run tell."""
-        if task.spec.digest() != task.spec_sha256 or self._was_returned(task):
+        if self._was_returned(task):
             return False
         if task.spec.manual:
             return self._pass.is_home(task.run)
@@ -137,14 +142,17 @@ class _Asking:
         """Return the tasks to ask for; what one of them needs from elsewhere is fetched first."""
         tasks = {task.id: task for task, _ in ready}
         named = [tasks[want.task] for want in self._wants if want.task in tasks]
-        first = self._admitted(named, more=len(named))
-        chosen = _Chosen([task for task in first.promote if self._is_at_hand(task)])
+        first = self._admitted(named, more=len(named)).promote if named else ()
+        chosen = _Chosen([task for task in first if self._is_at_hand(task)])
         self._view.tasks[Status.PENDING] += chosen.tasks
         named_ids = {task.id for task in named}
         others = [task for task in tasks.values() if task.id not in named_ids]
         for _ in range(_ROUNDS):
-            could = sum(map(_takes_room, self._admitted(others, more=self._most()).promote))
-            found = self._admitted(others, more=self._portion(could))
+            found = self._admitted(others, more=self._most())
+            could = sum(map(_takes_room, found.promote))
+            here = self._portion(could)
+            if here < could:
+                found = self._admitted(others, more=here)
             at_hand = [task for task in found.promote if self._is_at_hand(task)]
             chosen.left = could - sum(map(_takes_room, found.promote))
             if len(at_hand) == len(found.promote):
@@ -163,9 +171,14 @@ class _Asking:
         )  # fmt: skip
 
     def _is_at_hand(self, task: Task) -> bool:
-        """Whether every commit is here that *task* needs; else the next meeting fetches it."""
+        """Whether every commit is here that *task* needs; else the next meeting fetches it.
+
+        Nor is one asked for whose spec was changed past the verbs: the home of its run blocks it.
+        """
         from wfledger.run.hub import keeping  # who grants nothing opens no git
 
+        if task.spec.digest() != task.spec_sha256:
+            return False
         if not keeping.missing(self._workspace, task):
             return True
         keeping.want(self._workspace, task)
@@ -247,7 +260,7 @@ class _Asking:
         left = self._chosen.left > 0 and self._elsewhere() > 0
         kept_s = stale_s(self._policy, self._interval)
         remember(self._workspace, Memory(
-            at=now, names=frozenset(names), ahead=self._ahead,
+            at=now, names=frozenset(names), took_s=self._load.took_s, ahead=self._ahead,
             left_since=(now if memory.left_since is None else memory.left_since) if left else None,
             returned={name: at for name, at in memory.returned.items() if now - at < kept_s},
         ))  # fmt: skip

@@ -72,6 +72,9 @@ class Met:
     refused: tuple[tuple[str, str], ...] = ()
     lost: tuple[Lost, ...] = ()
 
+    #: Seconds that a round took, from the look to the end of the push; the quickest of several.
+    round_s: float | None = None
+
     @property
     def is_well(self) -> bool:
         """Whether it came to its end: this machine and the remote agree."""

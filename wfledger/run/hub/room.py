@@ -9,10 +9,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from wfledger.clock import parse_iso
 from wfledger.core.documents import Task
 from wfledger.core.hub import Load
 from wfledger.core.policy import Policy
 from wfledger.core.records import canonical_json
+from wfledger.errors import WfledgerError
 from wfledger.run.hub.state import folder
 from wfledger.run.presence import crews
 from wfledger.run.slots import held
@@ -22,6 +24,9 @@ from wfledger.store import atomic
 _FILE: Final = "granted.json"
 #: Intervals after which others have had the time to do something, and did not.
 PATIENCE: Final = 2
+#: Attempts by which it is judged how long they take, and the shortest time that is believed.
+_SAMPLE: Final = 8
+_SHORTEST_S: Final = 0.001
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class Memory:
     boot: str = ""
     #: Names `<task>.<attempt>` of what was granted to this machine or asked for.
     names: frozenset[str] = frozenset()
+    #: Seconds that attempts took here lately.
+    took_s: float | None = None
     #: How many places are likely to free until the next grant: so many offers are not too many.
     ahead: int = 0
     #: Since when others left what they could have begun at once; None: they do not.
@@ -56,6 +63,7 @@ def remember(workspace: Workspace, memory: Memory) -> None:
     layout = workspace.ledger.layout
     facts = {
         "at": memory.at, "boot": workspace.machine.boot, "names": sorted(memory.names),
+        "took_s": memory.took_s,
         "ahead": memory.ahead, "left_since": memory.left_since, "returned": memory.returned,
     }  # fmt: skip
     atomic.replace(folder(layout.local) / _FILE, canonical_json(facts), tmp=layout.tmp)
@@ -68,9 +76,10 @@ def load_of(
     slots = max(crews(workspace).values(), default=0)
     free = max(slots - held(workspace, "slot"), 0) if slots else 0
     at_work = {name_of(task) for task in (*offers, *begun)}
-    freed = [name for name in memory.names - at_work if _is_claimed(workspace, name)]
-    elapsed = workspace.clock.elapsed() - memory.at
-    return Load(slots, free, len(offers), len(freed), elapsed if memory.boot else 0.0)
+    ended = sorted(memory.names - at_work)
+    lately = [took for name in ended[:_SAMPLE] if (took := _took_s(workspace, name)) is not None]
+    took_s = sum(lately) / len(lately) if lately else memory.took_s
+    return Load(slots, free, len(offers), took_s)
 
 
 def name_of(task: Task) -> str:
@@ -102,6 +111,14 @@ def note_returned(workspace: Workspace, offers: Iterable[Task]) -> None:
         remember(workspace, replace(memory, returned={**memory.returned, **returned}))
 
 
-def _is_claimed(workspace: Workspace, name: str) -> bool:
-    task_id, _, attempt = name.rpartition(".")
-    return workspace.ledger.is_claimed(task_id, int(attempt))
+def _took_s(workspace: Workspace, name: str) -> float | None:
+    """Return how long an attempt took that was claimed here and is over; both by our own clock."""
+    task_id, _, number = name.rpartition(".")
+    try:
+        claimed = workspace.ledger.layout.claim(task_id, int(number)).stat().st_mtime
+        entry = workspace.ledger.find(task_id)
+    except (OSError, WfledgerError):
+        return None
+    attempts = entry.task.attempts if entry is not None else ()
+    ended = next((one.ended for one in attempts if one.number == int(number)), None)
+    return None if ended is None else max(parse_iso(ended).timestamp() - claimed, _SHORTEST_S)
