@@ -16,7 +16,7 @@ from wfledger.run.hub.keeping import KeepUpdate
 from wfledger.run.hub.proposals import Sight
 from wfledger.run.hub.state import Hub, Inflight
 from wfledger.run.workspace import Workspace
-from wfledger.vcs.remote import ANY, RemoteUpdate
+from wfledger.vcs.remote import ANY, Pushed, RemoteUpdate
 
 _FETCHED: Final = "refs/wfledger/hub/"
 _HEADS: Final = "refs/heads/wf/"
@@ -110,10 +110,12 @@ def extras(
     return Extra(tuple(found), beat.new, tuple(kept))
 
 
-def sent(workspace: Workspace, extra: Extra, *, began: float) -> None:
-    """Note what a push that came through has brought there."""
-    beating.confirmed(workspace, extra.beat, began)
-    keeping.sent(workspace, extra.kept)
+def sent(workspace: Workspace, extra: Extra, pushed: Pushed, *, began: float) -> None:
+    """Note what a push that came through has brought there; each ref may have its own end."""
+    there = {ref for ref, (status, _) in pushed.per_ref.items() if status == "ok"}
+    here = workspace.hub.names.beat(workspace.machine.id) if workspace.hub else ""
+    beating.confirmed(workspace, extra.beat if here in there else None, began)
+    keeping.sent(workspace, [one for one in extra.kept if one.ref in there])
 
 
 def came_through(workspace: Workspace, inflight: Inflight) -> None:

@@ -6,7 +6,7 @@ machine's alone. `state.json` beside it is written by whoever syncs, durably bef
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -130,6 +130,8 @@ def read_state(local: Path) -> State:
     inflight, earlier = facts.pop("inflight", None), facts.pop("earlier", ())
     if inflight is not None:
         facts["inflight"] = _inflight(inflight)
+    known = {one.name for one in fields(State)}  # a newer one beside this one may say more
+    facts = {name: value for name, value in facts.items() if name in known}
     return State(**facts, earlier=tuple(map(_inflight, earlier)))
 
 
