@@ -89,6 +89,19 @@ def die_at(folder: Path, act: Callable[[Path], object], number: int) -> str | No
     return None
 
 
+def die_at_each(folder: Path, act: Callable[[Path], object], points: Sequence[str]) -> None:
+    """Call *act* again and again, dying at the first pass of each of *points*; then once to its end.
+
+    A point that is not passed fails, so *points* are in the order in which they are passed.
+    """
+    for name in (*points, None):
+        child = os.fork()
+        if child == 0:
+            _be_the_child(folder, act, f"kill:{name}:1" if name else "")
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status) == (name is not None), f"{name}: see above"
+
+
 def die_in_turn(
     folder: Path, act: Callable[[Path], object], points: Sequence[str],
     *, trace: Path | None = None,

@@ -6,7 +6,7 @@ its ref and replaces nothing; last this machine notes that it has a remote. Kill
 doing it again finds its own history there and goes on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -28,7 +28,7 @@ from wfledger.run.presence import driven
 from wfledger.run.workspace import Workspace
 from wfledger.store.layout import EDITABLE
 from wfledger.vcs import remote
-from wfledger.vcs.remote import RemoteUpdate
+from wfledger.vcs.remote import ANY, RemoteUpdate
 
 faults.register("attaching.committed", "attaching.pushed", "attaching.stated")
 
@@ -61,9 +61,10 @@ def attach(workspace: Workspace, found: Found, means: Means) -> Attached:
     before = workspace.hub
     if before is not None:
         return _moved(workspace, before, found, means)
-    if found.space is not None:
-        _require_same(workspace, found)
     for _ in range(_ROUNDS):
+        _refuse_work(workspace)
+        if found.space is not None:
+            _require_same(workspace, found)  # before our offers are withdrawn for nothing
         _settle(workspace)
         faults.point("attaching.committed")
         tip = _tip(workspace)
@@ -116,7 +117,6 @@ def _moved(workspace: Workspace, before: Hub, found: Found, means: Means) -> Att
 
 def _settle(workspace: Workspace) -> None:
     """See to it that nothing is at work or on offer, and that the history holds everything."""
-    _refuse_work(workspace)
     with workspace.ledger.transaction("person") as changes:
         withdraw_offers(workspace, changes, run=None, reason="the ledger gets a remote")
     commit_journal(workspace)
@@ -187,7 +187,10 @@ def _note(workspace: Workspace, hub: Hub, tip: str) -> bool:
 
 
 def _require_same(workspace: Workspace, found: Found) -> None:
-    """Raise `RemoteError` unless the ledger there is this one, and one follows from the other."""
+    """Raise `RemoteError` unless the ledger there is this one, and one follows from the other.
+
+    What was fetched stays reachable by nothing, and here for as long as git keeps such objects.
+    """
     there = reaching.fetch(workspace.repo, found, depth=None)
     reaching.forget(there.repo)
     name, ours = found.address.name, workspace.config().id
@@ -213,34 +216,41 @@ def _hand_over(workspace: Workspace, found: Found, means: Means, tip: str) -> bo
     """
     names = Names(means.space)
     there = found.refs.get(names.ledger)
-    if there is not None and workspace.repo.is_ancestor(tip, there):
-        return False
-    wanted = {**_branches(workspace), **_kept(workspace, names)}
-    updates = [
-        RemoteUpdate(ref, oid, found.refs.get(ref))
-        for ref, oid in sorted(wanted.items())
-        if found.refs.get(ref) != oid
-    ]
-    _push(workspace, found, updates)
+    if there is not None:
+        _require_same(workspace, found)  # of what was committed meanwhile (WFL-HUB-001)
+        if workspace.repo.is_ancestor(tip, there):
+            return False
+    _push(workspace, found, [*_branches(workspace, found), *_kept(workspace, names)])
     _push(workspace, found, [RemoteUpdate(names.ledger, tip, there)])
     return True
 
 
-def _branches(workspace: Workspace) -> dict[str, str]:
-    runs = (run for run in workspace.ledger.runs() if run.state in {"open", "paused"})
-    tips = {run.branch: workspace.repo.tip(run.branch) for run in runs}
-    return {ref: tip for ref, tip in tips.items() if tip is not None}
+def _branches(workspace: Workspace, found: Found) -> Iterator[RemoteUpdate]:
+    """Yield the branches of open runs that the remote lacks, or has as they were before."""
+    for run in workspace.ledger.runs():
+        tip, there = workspace.repo.tip(run.branch), found.refs.get(run.branch)
+        if run.state not in {"open", "paused"} or tip is None or tip == there:
+            continue
+        if there is not None and not _is_before(workspace, there, tip):
+            raise RemoteError(
+                f"{found.address.name} has another {run.branch}, which is the run's here",
+                kind="moved", hint=f"if nobody needs it: git push {found.address.url} "
+                f":{run.branch}", ref=run.branch,
+            )  # fmt: skip
+        yield RemoteUpdate(run.branch, tip, there)
 
 
-def _kept(workspace: Workspace, names: Names) -> dict[str, str]:
-    """Return the work of earlier attempts that somebody may go on with."""
-    found = {}
+def _is_before(workspace: Workspace, old: str, new: str) -> bool:
+    return workspace.repo.has_commit(old) and workspace.repo.is_ancestor(old, new)
+
+
+def _kept(workspace: Workspace, names: Names) -> Iterator[RemoteUpdate]:
+    """Yield the work of earlier attempts that somebody may go on with."""
     for status in (Status.WAITING, Status.BLOCKED):
         for task in workspace.ledger.tasks(status):
             head = kept_head(workspace, task.id, task.attempt) if task.attempt else None
             if head is not None:
-                found[names.keep(task.id, task.attempt)] = head
-    return found
+                yield RemoteUpdate(names.keep(task.id, task.attempt), head, ANY)
 
 
 def _push(workspace: Workspace, found: Found, updates: list[RemoteUpdate]) -> None:

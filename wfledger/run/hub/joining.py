@@ -14,7 +14,8 @@ from typing import Final
 
 from wfledger import faults
 from wfledger.clock import Clock, iso
-from wfledger.core.documents import Task
+from wfledger.core import bounds
+from wfledger.core.documents import Run, Task
 from wfledger.core.hub import shown
 from wfledger.core.records import parse
 from wfledger.core.statuses import Status
@@ -35,9 +36,11 @@ from wfledger.store import atomic, folders
 from wfledger.store.boot import note_boot
 from wfledger.store.layout import Layout
 from wfledger.store.ledger import Ledger
+from wfledger.vcs import remote
 from wfledger.vcs.attachment import reattach
 from wfledger.vcs.history import AUTHOR, History
 from wfledger.vcs.refs import RefUpdate, swap
+from wfledger.vcs.remote import Trouble
 from wfledger.vcs.repo import Repository
 from wfledger.vcs.worktree import exclude_path
 
@@ -47,6 +50,8 @@ faults.register(
 
 #: Is there while a join has begun and not ended.
 _BEGUN: Final = "joining.json"
+_HEADS: Final = "refs/heads/wf/"
+_FETCHED: Final = "refs/wfledger/hub/heads/wf/"
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,7 @@ def join(
     (folder(layout.local) / _BEGUN).touch()
     exclude_path(repo, f"/{FOLDER}")
     _adopt_branch(repo, fetched.tip)
+    _bring_branches(repo, found, fetched.tip)
     faults.point("joining.branch")
     reattach(repo, layout.root, aside=layout.local / f"aside-{clock.short_id()}")
     faults.point("joining.attached")
@@ -180,6 +186,29 @@ def _adopt_branch(repo: Repository, tip: str) -> None:
             updates.append(RefUpdate(ref, tip, old))
     if not swap(repo, updates, reason="wfledger: join"):
         raise RemoteError(f"{history.branch} is being moved by somebody else", kind="moved")
+
+
+def _bring_branches(repo: Repository, found: Found, tip: str) -> None:
+    """Make the branches of open runs here, as the remote has them; what is there stays."""
+    wanted = [f"+{_HEADS}*:{_FETCHED}*"]
+    done = remote.fetch(repo, found.address.url, wanted, timeout=reaching.FETCH_S)
+    if isinstance(done, Trouble):
+        raise reaching.failure(found.address, done)
+    runs = (raw for path, raw in History(repo).files("runs", at=tip) if path.endswith(".json"))
+    named = {run.branch for run in map(_readable_run, runs) if run is not None}
+    updates = [
+        RefUpdate(ref, oid, None)
+        for ref, oid in done.refs.items()
+        if ref in named and repo.tip(ref) is None
+    ]
+    swap(repo, updates, reason="wfledger: join")
+
+
+def _readable_run(raw: bytes) -> Run | None:
+    try:
+        return parse(Run, raw, limit=bounds.RUN_BYTES)
+    except WfledgerError:
+        return None  # a finding of the doctor
 
 
 def _follows(repo: Repository, old: str, new: str) -> bool:
