@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wfledger.core.pacing import LONGEST_S, Pace, away_s, overtaken_s
+from wfledger.core.pacing import LONGEST_S, Pace, away_s, overtaken_s, turns_s
 
 CHANCES = st.floats(0, 1)
 
@@ -59,3 +59,12 @@ def test_pause_while_the_remote_is_away_grows() -> None:
 def test_who_has_waited_longer_pauses_shorter(failures: int, chance: float) -> None:
     fresh = overtaken_s(failures, 1.0, age_s=0.0, chance=chance)
     assert overtaken_s(failures, 1.0, age_s=30.0, chance=chance) < fresh / 3
+
+
+def test_turns_never_take_so_long_that_who_is_alive_would_count_as_silent() -> None:
+    def turns(lease_s: float) -> float:
+        return turns_s(8, 2.0, interval_s=1.0, lease_s=lease_s)
+
+    assert turns(600.0) == 6.0
+    assert turns(24.0) == 2.0
+    assert turns(10.0) == 1.0

@@ -275,11 +275,17 @@ class _Positions:
 
     @classmethod
     def within(cls, steps: Iterable[Step], wanted: frozenset[Key]) -> "_Positions":
+        """Find what is *wanted*; a move without a record stands where the next step begins."""
         found = cls()
+        at: dict[str, Status] = {}
         for number, step in enumerate(steps):
-            key = (step.task, step.source, step.target, step.attempt)
-            if key in wanted:
+            before, source = at.get(step.task), step.source
+            keys = [(step.task, source, step.target, step.attempt)]
+            if source is not None and before is not None and may_move_freely(before, source):
+                keys.append((step.task, before, source, step.attempt))
+            for key in wanted.intersection(keys):
                 found.of.setdefault(key, []).append(number)
+            at[step.task] = step.target
         return found
 
 

@@ -16,8 +16,10 @@ _SHORTEST_S: Final = 0.2
 _PATIENCE_S: Final = 10.0
 #: Rounds that there is room for, for each machine's one.
 _ROOM: Final = 1.25
-#: Longest interval for the sake of turns, in intervals.
+#: Longest interval for the sake of turns, in intervals, and in leases: fetches that lie further
+#: apart tell nothing of who is silent (WFL-HUB-051), and who pushes later counts as silent.
 _STRETCHED: Final = 6.0
+_OF_LEASE: Final = 1 / 12
 _NEVER: Final = float("-inf")
 
 
@@ -63,16 +65,18 @@ def away_s(failures: int, interval_s: float, *, chance: float) -> float:
     return min(grown, max(LONGEST_S, interval_s)) * (0.75 + chance / 2)
 
 
-def turns_s(machines: int, round_s: float, *, interval_s: float) -> float:
+def turns_s(machines: int, round_s: float, *, interval_s: float, lease_s: float) -> float:
     """Return the interval at which *machines* hardly ever meet in each other's rounds.
 
     Of those who look while another is between its look and its push all but one do their work in
     vain. Who comes at a period that has room for a round of each finds the gap that it had before,
-    so nobody has to be told whose turn it is (WFL-HUB-116). Never more than a few of *interval_s*.
+    so nobody has to be told whose turn it is (WFL-HUB-116). Never more than a few of *interval_s*,
+    nor more than a small part of *lease_s*.
     """
     if machines == 1:
         return interval_s
-    return min(max(interval_s, _ROOM * machines * round_s), _STRETCHED * interval_s)
+    wanted = min(_ROOM * machines * round_s, _STRETCHED * interval_s, _OF_LEASE * lease_s)
+    return max(interval_s, wanted)
 
 
 def overtaken_s(failures: int, interval_s: float, *, age_s: float, chance: float) -> float:

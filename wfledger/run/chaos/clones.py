@@ -21,7 +21,7 @@ from wfledger.run.setup import initialise
 
 #: As often as a server of one's own may be asked, and the lease that is sound with that.
 INTERVAL_S: Final = 1.0
-LEASE_S: Final = 8.0
+LEASE_S: Final = 10.0
 _DAY_S: Final = 86_400
 _POLICY: Final = Policy(
     lease_s=LEASE_S, claim_grace_s=2.0, offer_ttl_s=5.0,

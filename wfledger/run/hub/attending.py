@@ -129,7 +129,9 @@ class Attending:
     def _stretched(self, interval: float) -> float:
         quickest = min(self._rounds, default=0.0)
         try:
-            return turns_s(live(self._workspace), quickest, interval_s=interval)
+            lease_s = self._workspace.policy().lease_s
+            machines = live(self._workspace)
+            return turns_s(machines, quickest, interval_s=interval, lease_s=lease_s)
         except (WfledgerError, OSError):
             return interval
 
