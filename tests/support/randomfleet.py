@@ -1,20 +1,26 @@
 """What people and workers of several machines do at random, from a seed."""
 
 import random
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.support.sharing import granting, reopened
-from tests.support.workspaces import add_task
+from tests.support.workspaces import add_task, open_workspace
 from wfledger.core.documents import Result, Task
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import WfledgerError
 from wfledger.run.attempts.claims import claim
 from wfledger.run.attempts.closing import close
 from wfledger.run.byhand.adopting import Adopter
+from wfledger.run.commit import TRANSITION, transition_of
+from wfledger.run.hub import losses
 from wfledger.run.hub.cycle import meet
 from wfledger.run.hub.proposals import Proposal, Sight
 from wfledger.run.workspace import Workspace
 
+#: Task, status, attempt, author, reason.
+Said = tuple[str, str, int, str, str]
 _OPS = ("add", "claim", "claim", "end", "end", "cancel", "edit", "retry", "mv", "pause", "config")
 
 
@@ -24,17 +30,23 @@ class Chance:
     def __init__(self, workspace: Workspace, rng: random.Random) -> None:
         self.workspace = workspace
         self._rng = rng
-        #: Task -> attempt and status that somebody was told.
-        self.told: list[tuple[str, str]] = []
+        #: What was acknowledged, by what the history or the losses have to say of it.
+        self.told: Counter[Said] = Counter()
         self._serial = 0
 
     def act(self) -> str:
         """Do one thing; what is refused is no failure."""
-        name = self._rng.choice(_OPS)
+        name, log = self._rng.choice(_OPS), self.workspace.ledger.journal
+        before = len(list(log.records()))
         try:
             getattr(self, f"_{name}")()
         except (WfledgerError, FileNotFoundError, IndexError):
-            return f"{name} (refused)"
+            name = f"{name} (refused)"
+        fresh = list(log.records())[before:]
+        self.told.update(
+            (r["task"], r["to"], r["attempt"], r["by"], r["why"])
+            for r in fresh if r["kind"] != "file"
+        )  # fmt: skip
         return name
 
     def _one(self, *statuses: Status) -> Task:
@@ -66,8 +78,10 @@ class Chance:
 
     def _end(self) -> None:
         task = self._mine(Status.IN_PROGRESS)
-        fate = self._rng.choice(("succeeded", "failed"))
-        close(self.workspace, Result(task=task.id, attempt=task.attempt, status=fate), by="w")
+        result = Result(task=task.id, attempt=task.attempt, status="failed")
+        if self._rng.random() < 0.5:
+            result = result.but(status="succeeded")
+        close(self.workspace, result, by="w")
 
     def _cancel(self) -> None:
         task = self._one(Status.WAITING, Status.PENDING, Status.BLOCKED)
@@ -98,8 +112,6 @@ class Chance:
 
 def meet_at(root: Path, seed: int) -> None:
     """Meet the remote as a new process would, asking for some of what waits."""
-    from tests.support.workspaces import open_workspace
-
     workspace, rng = open_workspace(root), random.Random(seed)
 
     def some(workspace: Workspace, sight: Sight) -> list[Proposal]:
@@ -108,4 +120,23 @@ def meet_at(root: Path, seed: int) -> None:
     meet(workspace, (some,), timeout_s=20)
 
 
-__all__ = ["Chance", "meet_at", "reopened"]
+def vanished(machines: Iterable[Chance]) -> list[Said]:
+    """Return what was acknowledged and is neither in the history nor said to be lost."""
+    machines = list(machines)
+    told: Counter[Said] = sum((one.told for one in machines), Counter())
+    found: Counter[Said] = Counter()
+    workspace = reopened(machines[0].workspace)
+    for info in workspace.repo.walk(workspace.history.tip() or ""):
+        for value in info.values(TRANSITION):
+            said = transition_of(value)
+            if said is not None:
+                found[said.task, said.target, said.attempt, said.by, said.why] += 1
+    for machine in machines:
+        for lost in losses.read(machine.workspace):
+            found[lost.task, lost.target, lost.attempt, lost.by, lost.why] += 1
+    # A cancellation is made anew on what the task has become, and two of them may be one.
+    cancelled = {name for name, status, *_ in found if status == Status.CANCELLED.value}
+    return [
+        said for said, count in told.items()
+        if found[said] < count and not (said[1] == Status.CANCELLED.value and said[0] in cancelled)
+    ]  # fmt: skip

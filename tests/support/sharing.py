@@ -118,6 +118,5 @@ def shows_the_tip(workspace: Workspace) -> None:
         expected[seen.task.id] = (seen.status.value, canonical(seen.task))
     found = {}
     for name, status in statuses(workspace).items():
-        path = workspace.ledger.layout.task(Status(status), name)
-        found[name] = (status, path.read_bytes())
+        found[name] = (status, workspace.ledger.layout.task(Status(status), name).read_bytes())
     assert found == expected
