@@ -75,8 +75,8 @@ class Called:
     spoke: bool
 
 
-def call(repo: Repository, args: Sequence[str], *, timeout: float) -> Called:
-    """Run git with *args* against a server; its whole process group ends within *timeout* s.
+def call(repo: Repository, args: Sequence[str], *, url: str, timeout: float) -> Called:
+    """Run git with *args* against the server at *url*; its whole group ends within *timeout* s.
 
     Should this process be killed meanwhile, git still ends soon after that.
     """
@@ -88,7 +88,8 @@ def call(repo: Repository, args: Sequence[str], *, timeout: float) -> Called:
             "GIT_OBJECT_DIRECTORY": str(repo.common_dir / "objects"),
             "GIT_TRACE2_EVENT": str(trace),
         }
-        variables |= _ssh(variables, timeout)
+        if not url.startswith("/"):  # what the user's git makes of any other may be reached by ssh
+            variables |= _ssh(variables, timeout)
         status, out, err = _run([*_options(), *args], variables, timeout)
         took = _CLOCK.elapsed() - begun
         return Called(status, out, err, took, _has_spoken(trace))

@@ -83,7 +83,7 @@ def listing(
 ) -> Listing | Trouble:
     """Return the refs of the server that match *patterns* (full names, `*` for anything)."""
     args = ["ls-remote", "--quiet", "--refs", "--", checked(url), *map(_pattern, patterns)]
-    done = call(repo, args, timeout=timeout)
+    done = call(repo, args, url=url, timeout=timeout)
     if done.status != 0 or not (done.out or done.spoke):
         return _unanswered(done, timeout)
     pairs = (line.split("\t", 1) for line in done.out.splitlines() if "\t" in line)
@@ -142,7 +142,7 @@ def push(
     args += ["--atomic"] if atomic else []
     args += [f"--force-with-lease={one.ref}:{one.old or ''}" for one in updates if one.old != ANY]
     args += ["--", url, *map(_instruction, updates)]
-    done = call(repo, args, timeout=timeout)
+    done = call(repo, args, url=url, timeout=timeout)
     return judged(updates, done, timeout, atomic=atomic)
 
 
@@ -219,7 +219,7 @@ def _fetched(
             "--no-auto-maintenance", "--no-recurse-submodules"]  # fmt: skip
     args += [] if depth is None else [f"--depth={depth}"]
     args += ["--", url, *(f"+{src}:{dst}" for src, dst in specs)]
-    return call(repo, args, timeout=timeout)
+    return call(repo, args, url=url, timeout=timeout)
 
 
 def _found(repo: Repository, specs: Iterable[tuple[str, str]]) -> dict[str, str]:
