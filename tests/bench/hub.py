@@ -153,7 +153,7 @@ def _sync(workspace: Workspace, over: threading.Event) -> None:
     attending = Attending(workspace)
     while not over.wait(_LOOK_S):
         if attending.is_due():
-            attending.meet(within_s=60.0)
+            attending.meet(within_s=10.0)
 
 
 def _work(workspace: Workspace, seat: Seat, deadline: float) -> None:
