@@ -35,7 +35,7 @@ def remote() -> None:
     """
 
 
-@remote.command("set")
+@remote.command("set", short_help="Share the ledger through a remote.")
 @click.argument("name", required=False, metavar="[NAME|URL]")
 @pacing_options
 @json_option
@@ -106,7 +106,7 @@ def _say_attached(done: "Attached", *, err: bool) -> None:
     say("then on every machine: wfledger daemon", err=err)
 
 
-@remote.command("show")
+@remote.command("show", short_help="Say what is known of the remote; no network.")
 @json_option
 @pass_app
 def show(app: App, *, as_json: bool) -> None:
@@ -172,7 +172,7 @@ def _say_facts(app: App, facts: dict[str, Any]) -> None:
         say(line)
 
 
-@remote.command("probe")
+@remote.command("probe", short_help="Try out what a server lets you do.")
 @click.argument("name", required=False, metavar="[NAME|URL]")
 @json_option
 @pass_app
@@ -208,7 +208,7 @@ def probe(app: App, *, name: str | None, as_json: bool) -> None:
     say_paces(policy, host, machines, err=False)
 
 
-@remote.command("unset")
+@remote.command("unset", short_help="Make the ledger this machine's alone again.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @json_option
 @pass_app
@@ -260,7 +260,7 @@ def _some(names: tuple[str, ...]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-@remote.command("restore")
+@remote.command("restore", short_help="Give a rewound remote back what it had.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @json_option
 @pass_app
@@ -274,7 +274,7 @@ def restore(app: App, *, yes: bool, as_json: bool) -> int:
     return _decide(app, "restore", question, yes=yes, as_json=as_json)
 
 
-@remote.command("accept")
+@remote.command("accept", short_help="Take a rewound remote's history for the truth.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @json_option
 @pass_app
@@ -308,7 +308,7 @@ def _decide(app: App, what: str, question: str, *, yes: bool, as_json: bool) -> 
     return 0
 
 
-@remote.command("rename-machine")
+@remote.command("rename-machine", short_help="Give a copied clone an id of its own.")
 @json_option
 @pass_app
 def rename_machine(app: App, *, as_json: bool) -> None:

@@ -67,6 +67,7 @@ def test_another_ledger_is_never_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-001")
 @pytest.mark.requirement("WFL-HUB-091")
 def test_a_ledger_that_went_its_own_way_is_refused_and_one_that_did_not_comes_back(
     tmp_path: Path,
