@@ -9,8 +9,8 @@ from tests.support.repos import git
 from tests.support.sharing import granting, shows_the_tip, statuses
 from tests.support.silence import GONE_S, LEASE_S, Machines
 from tests.support.workspaces import add_run, add_task
-from wfledger.errors import BusyError, PausedError
-from wfledger.run.attempts.claims import claim
+from wfledger.errors import BusyError, PausedError, StaleError
+from wfledger.run.attempts.claims import claim, heartbeat
 from wfledger.run.hub import beating, renaming, renewing
 from wfledger.run.hub.machines import machines as known
 from wfledger.run.hub.state import read_state
@@ -131,3 +131,23 @@ def test_the_machines_are_known_without_asking_the_remote(tmp_path: Path) -> Non
     machines.mend()
     machines.go_on(GONE_S, [0])
     assert _is_gone(one, other.machine.id)
+
+
+@pytest.mark.requirement("WFL-HUB-062")
+def test_heartbeats_of_who_works_without_a_runtime_reach_the_others(tmp_path: Path) -> None:
+    machines = Machines(tmp_path, 2)
+    one, other = machines.all
+    add_run(one)
+    add_task(one, "a")
+    machines.meet([0])
+    machines.meet([0], also=[granting])
+    claimed = claim(one, worker="me", task_id="r1.a")
+    machines.meet()
+    for _ in range(5):
+        machines.go_on(LEASE_S / 3, [1])
+        heartbeat(one, "r1.a", claimed.token)
+    assert not any(peer.is_gone for peer in known(other))
+    machines.go_on(GONE_S, [1])
+    assert statuses(other) == {"r1.a": "waiting"}
+    with pytest.raises(StaleError, match="nothing is heard of"):
+        heartbeat(one, "r1.a", claimed.token)

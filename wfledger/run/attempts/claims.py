@@ -16,7 +16,7 @@ from wfledger.core.statuses import Actor, Status
 from wfledger.core.verification import may_be_verifier
 from wfledger.errors import NothingToClaimError, PausedError, StaleError
 from wfledger.run.hub.machines import name_of
-from wfledger.run.hub.renewing import held_back
+from wfledger.run.hub.renewing import held_back, renew
 from wfledger.run.money import spending
 from wfledger.run.pausing import pause_of
 from wfledger.run.workspace import Workspace
@@ -182,7 +182,11 @@ def _refusal(workspace: Workspace, entry: Entry, digest: str) -> StaleError:
 
 
 def heartbeat(workspace: Workspace, task_id: str, token: str | None) -> int:
-    """Say that the attempt goes on; returns the count of heartbeats so far."""
+    """Say that the attempt goes on; returns the count of heartbeats so far.
+
+    Where other machines share the ledger and nobody here syncs, the remote hears of it, too.
+    """
+    renew(workspace)
     entry = held_entry(workspace, task_id, token)
     path = workspace.ledger.layout.beat(task_id, entry.task.attempt)
     try:

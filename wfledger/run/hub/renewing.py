@@ -7,7 +7,7 @@ anyway. When a push comes through again everything goes on.
 """
 
 from wfledger.core.policy import Policy
-from wfledger.run.hub import beating, state
+from wfledger.run.hub import beating, poking, state
 from wfledger.run.workspace import Workspace
 
 
@@ -28,6 +28,20 @@ def to_be_stopped(workspace: Workspace) -> str | None:
         return None
     policy = workspace.policy()
     return _unrenewed(workspace, policy) if policy.remote.offline == "stop" else None
+
+
+def renew(workspace: Workspace) -> None:
+    """Have the remote hear of this machine if that is due and nobody here syncs.
+
+    For who works without a runtime: his heartbeats are all that is heard of a machine on which no
+    `run` or daemon is. Takes seconds at most; a remote that is away is no failure.
+    """
+    if not workspace.is_shared or poking.is_synced_here(workspace):
+        return
+    if beating.due(workspace, lease_s=workspace.policy().lease_s):
+        from wfledger.run.hub.attending import meet_here
+
+        meet_here(workspace, force=False)
 
 
 def _unrenewed(workspace: Workspace, policy: Policy) -> str | None:
