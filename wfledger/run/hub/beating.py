@@ -90,9 +90,12 @@ def compose(workspace: Workspace, seen: str | None, *, interval_s: float | None)
         machine=workspace.machine.id, name=own_name(workspace), number=number,
         since=since, at=now, version=__version__, interval_s=interval_s, **_facts(workspace),
     )
-    commit = workspace.history.lone(
-        {FILE: canonical(beat)}, message=f"beat {number}\n", when=workspace.clock.now()
-    )
+    files, text, when = {FILE: canonical(beat)}, f"beat {number}\n", workspace.clock.now()
+    if hub.space == "branches" and seen is not None:
+        # Servers may keep branches from moving to what does not descend from what they were.
+        commit = workspace.history.compose(seen, files, message=text, when=when)
+    else:
+        commit = workspace.history.lone(files, message=text, when=when)
     unsettled = (*note.unsettled, commit)[-_OPEN:]
     _write(workspace, replace(note, number=number, since=since, unsettled=unsettled))
     return Beating(hub.names.beat(workspace.machine.id), commit, seen)
