@@ -75,8 +75,7 @@ class Arrival:
         self._segments: dict[Segment, list[Record]] = {}
         self._read = 0
         self._replayer = Replayer(self._tip, self._base, layout=self._layout)
-        #: Tasks and paths that the directory has otherwise than the remote, by what was lost.
-        self._others: set[str] = set()
+        self._begun = False
         #: What the journal says of each task and path.
         self._known: dict[str, list[Record]] = {}
         self._replayed: Replayed | None = None
@@ -99,22 +98,33 @@ class Arrival:
 
     def take(self, ask: Callable[[], _AskedT]) -> tuple[Arrived, _AskedT]:
         """Take the tip in; *ask* is called when the directory shows it, still under the lock."""
-        ledger = self._workspace.ledger
-        is_first = True
         with changing(self._workspace, close=True):
             self._replay()  # most of it before anybody has to wait for the lock
             while True:
-                with ledger.transaction(BY) as changes:
-                    ledger.journal.rotate()
-                    faults.point("apply.rotated")
-                    replayed = self._replay()
-                    if is_first:
-                        self._begin()
-                    is_first = False
-                    self._note_lost(replayed)
-                    if self._show(changes, replayed):
-                        self._finish(replayed)
+                with self._workspace.ledger.transaction(BY) as changes:
+                    if self._go_on(changes):
                         return self._done, ask()
+
+    def _go_on(self, changes: Transaction) -> bool:
+        """Do as much as fits under one hold of the ledger lock; whether that was all."""
+        self._workspace.ledger.journal.rotate()
+        faults.point("apply.rotated")
+        replayed = self._replay()
+        if not self._begun:
+            self._begun = True
+            self._workspace.history.advance(self._tip.commit, reason="confirmed by the remote")
+            faults.point("apply.branch-moved")
+        self._note_lost(replayed)
+        if not self._show(changes, replayed):
+            return False
+        # What was lost is shown at last: until then whoever changes it anew loses that, too.
+        for task_id in sorted(replayed.other_tasks):
+            self._show_task(changes, replayed, task_id)
+        for path in filter(is_document, sorted(replayed.other_files)):
+            self._show_file(changes, replayed, path)
+        faults.point("apply.shown")
+        self._finish(replayed)
+        return True
 
     def _replay(self) -> Replayed:
         """Replay the closed journal, as far as that was not done before."""
@@ -131,39 +141,33 @@ class Arrival:
             self._replayed = self._replayer.replay(list(self._segments.values()))
         return self._replayed
 
-    def _begin(self) -> None:
-        """Bring the branch to the tip, before any file changes."""
-        self._workspace.history.advance(self._tip.commit, reason="confirmed by the remote")
-        faults.point("apply.branch-moved")
-
     def _note_lost(self, replayed: Replayed) -> None:
-        """Write down what is lost; where it is shown the remote may not have changed anything."""
-        if replayed is self._noted:
-            return
-        self._noted = replayed
-        self._done.lost += losses.note(self._workspace, replayed.lost, replayed.aside)
-        faults.point("apply.lost-noted")
-        tasks, files = replayed.other_tasks - self._others, replayed.other_files - self._others
-        self._others |= tasks | files
-        self._tasks = dict.fromkeys(sorted(tasks)) | self._tasks
-        self._files = dict.fromkeys(filter(is_document, sorted(files))) | self._files
+        """Write down what is lost."""
+        if replayed is not self._noted:
+            self._noted = replayed
+            self._done.lost += losses.note(self._workspace, replayed.lost, replayed.aside)
+            faults.point("apply.lost-noted")
 
     def _show(self, changes: Transaction, replayed: Replayed) -> bool:
-        """Show some of what is left; whether that was all."""
+        """Show some of what the remote has changed; whether that was all."""
         clock = self._workspace.clock
         until = clock.elapsed() + SLICE_S
         for _ in range(SLICE):
             if self._tasks:
-                self._show_task(changes, replayed, next(iter(self._tasks)))
+                task_id, _ = self._tasks.popitem()
+                if task_id not in replayed.other_tasks:
+                    self._show_task(changes, replayed, task_id)
             elif self._files:
-                self._show_file(changes, replayed, next(iter(self._files)))
-            if clock.elapsed() >= until or not (self._tasks or self._files):
-                break
-        faults.point("apply.shown")
-        return not self._tasks and not self._files
+                path, _ = self._files.popitem()
+                if path not in replayed.other_files:
+                    self._show_file(changes, replayed, path)
+            else:
+                return True
+            if clock.elapsed() >= until:
+                return False
+        return False
 
     def _show_task(self, changes: Transaction, replayed: Replayed, task_id: str) -> None:
-        del self._tasks[task_id]
         ours = replayed.tasks.get(task_id)
         if ours is not None and task_id not in replayed.other_tasks:
             return  # it is shown already, and perhaps moved on by its claimant
@@ -185,7 +189,6 @@ class Arrival:
         return found | ({canonical(base.task)} if base is not None else set())
 
     def _show_file(self, changes: Transaction, replayed: Replayed, path: str) -> None:
-        del self._files[path]
         if path in replayed.files and path not in replayed.other_files:
             return
         raw = replayed.files[path] if path in replayed.files else self._tip.file(path)
