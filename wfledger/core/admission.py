@@ -5,7 +5,7 @@ who waits for it; a claim then needs no knowledge (spec 40, "Admission"). All pa
 taken together or not at all, hence no deadlock.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Literal
@@ -44,11 +44,6 @@ class Claimed:
         """What its paths begin with, where those are names and no patterns; None: anything."""
         firsts = frozenset(pattern.segments[0] for pattern in self.patterns)
         return None if any(map(is_wild, firsts)) else firsts
-
-    def is_apart(self, other: "Claimed") -> bool:
-        """Whether one look shows that the two share no path; most pairs are told apart by it."""
-        mine, its = self.roots, other.roots
-        return mine is not None and its is not None and mine.isdisjoint(its)
 
     @property
     def is_whole(self) -> bool:
@@ -215,7 +210,7 @@ def between(mine: Claimed, other: Claimed, *, fold: bool = False) -> Obstacle | 
     shared = mine.contracts & other.contracts
     if shared:
         return Obstacle("contract", other.task_id, witness=min(shared))
-    if not mine.patterns or not other.patterns or (not fold and mine.is_apart(other)):
+    if not mine.patterns or not other.patterns:
         return None
     found = collide(mine.patterns, other.patterns, fold=fold)
     if found is None:
@@ -236,9 +231,7 @@ def admit(
     A candidate that was overtaken *overtake* times reserves its scope: nobody who overlaps it goes
     first any more; one reservation of the whole repository is active at a time (WFL-SCOPE-031).
     """
-    taken = list(held)
-    reserved: list[Claimed] = []
-    waiting: list[Claimed] = []
+    taken, reserved, waiting = _Held(held, fold=fold), _Held(fold=fold), _Held(fold=fold)
     promote: list[Task] = []
     waits: dict[str, Obstacle] = {}
     overtaken: dict[str, int] = {}
@@ -250,39 +243,71 @@ def admit(
         lenders = room.loan(task).holders
         if lenders:
             # What lies within a scope that is held keeps nobody waiting longer than that does.
-            others = [one for one in taken if one.task_id not in lenders]
-            obstacle = _first(mine, others, fold=fold)
+            obstacle = taken.first(mine, but=lenders)
         else:
-            obstacle = _first(mine, taken, fold=fold) or _reservation(mine, reserved, fold=fold)
+            obstacle = taken.first(mine) or _reservation(mine, reserved)
         if obstacle is not None and obstacle.kind != "reserved":
-            waiting.append(mine)
-            if task.overtaken >= overtake and not _second_whole(mine, reserved):
-                reserved.append(mine)
+            waiting.add(mine)
+            if task.overtaken >= overtake and not (mine.is_whole and reserved.has_whole):
+                reserved.add(mine)
         obstacle = obstacle or room.obstacle(task)
         if obstacle is not None:
             waits[task.id] = obstacle
             continue
-        for passed in waiting:
+        for passed in waiting.near(mine):
             if between(mine, passed, fold=fold):
                 overtaken[passed.task_id] = overtaken.get(passed.task_id, 0) + 1
-        taken.append(mine)
+        taken.add(mine)
         room.take(task)
         promote.append(task)
     return Admission(tuple(promote), waits, overtaken)
 
 
-def _first(mine: Claimed, others: Sequence[Claimed], *, fold: bool) -> Obstacle | None:
-    if not mine.patterns and not mine.contracts:
-        return None
-    return next((o for other in others if (o := between(mine, other, fold=fold))), None)
+class _Held:
+    """What tasks hold, found by what their paths begin with; in the order in which it came."""
+
+    def __init__(self, held: Iterable[Claimed] = (), *, fold: bool) -> None:
+        self._fold = fold
+        self._all: list[Claimed] = []
+        #: What may begin with anything; the others by the first name of each path, and by label.
+        self._anywhere: list[int] = []
+        self._below: dict[str, list[int]] = {}
+        self._labelled: dict[str, list[int]] = {}
+        self.has_whole = False
+        for one in held:
+            self.add(one)
+
+    def add(self, one: Claimed) -> None:
+        place = len(self._all)
+        self._all.append(one)
+        self.has_whole |= one.is_whole
+        if one.roots is None:
+            self._anywhere.append(place)
+        for root in one.roots or ():
+            self._below.setdefault(root, []).append(place)
+        for label in one.contracts:
+            self._labelled.setdefault(label, []).append(place)
+
+    def near(self, mine: Claimed) -> Iterable[Claimed]:
+        """Return all that could be in the way of *mine*, and more only where names are folded."""
+        if not mine.patterns and not mine.contracts:
+            return ()
+        if self._fold or mine.roots is None:
+            return self._all
+        places = set(self._anywhere)
+        places.update(*(self._below.get(root, ()) for root in mine.roots))
+        places.update(*(self._labelled.get(label, ()) for label in mine.contracts))
+        return [self._all[place] for place in sorted(places)]
+
+    def first(self, mine: Claimed, *, but: Collection[str] = ()) -> Obstacle | None:
+        """Return what is in the way of *mine*; what those of *but* hold is not."""
+        others = (one for one in self.near(mine) if one.task_id not in but)
+        found = (between(mine, other, fold=self._fold) for other in others)
+        return next((one for one in found if one is not None), None)
 
 
-def _reservation(mine: Claimed, reserved: Sequence[Claimed], *, fold: bool) -> Obstacle | None:
-    found = _first(mine, reserved, fold=fold)
+def _reservation(mine: Claimed, reserved: _Held) -> Obstacle | None:
+    found = reserved.first(mine)
     if found is None:
         return None
     return Obstacle("reserved", found.holder, found.left, found.right, found.witness)
-
-
-def _second_whole(mine: Claimed, reserved: Sequence[Claimed]) -> bool:
-    return mine.is_whole and any(other.is_whole for other in reserved)
