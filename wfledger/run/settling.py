@@ -183,7 +183,10 @@ class Pass:
                 continue
             found = readiness(task, self._standings)
             if found.kind == "never" or (found.kind == "ready" and found.missing):
-                found = readiness(task, self._look_again((*found.on, *found.missing)))
+                # Of what comes from other machines many tasks are done in one moment.
+                needed = (*task.spec.after, *(task.control.on if task.control else ()))
+                unknown = [name for name in needed if name not in self._standings]
+                found = readiness(task, self._look_again((*found.on, *found.missing, *unknown)))
             if found.kind == "never" and task.accepted is None:
                 reason = f"it needs {found.on[0]}, which will not be done"
                 self._block(task, "dependency_cancelled", reason)
