@@ -38,7 +38,7 @@ def remote_lines(one: "RemoteView", machines: int) -> list[str]:
 def machine_rows(found: "Sequence[MachineRow]", now: datetime) -> list[tuple[str, ...]]:
     """Return a row for each machine: its name, how it is, its places, and what it works on."""
     return [
-        (one.name, _state(one, now), f"{len(one.tasks)}/{one.slots} at work", _tasks(one))
+        (one.name, _state(one, now), _places(one), _tasks(one))
         for one in found
     ]
 
@@ -49,6 +49,12 @@ def _state(one: "MachineRow", now: datetime) -> str:
     if one.is_gone:
         return f"silent for {span(one.silent_s)}: its work is taken over"
     return f"heard of {ago(one.seen, now)} ago" if one.seen else "not heard of yet"
+
+
+def _places(one: "MachineRow") -> str:
+    if not one.slots and not one.tasks:
+        return "dispatches nothing"
+    return f"{len(one.tasks)}/{one.slots} at work" if one.slots else f"{len(one.tasks)} at work"
 
 
 def _tasks(one: "MachineRow") -> str:

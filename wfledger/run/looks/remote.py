@@ -14,6 +14,7 @@ from wfledger.run.hub.attending import interval_of
 from wfledger.run.hub.machines import machines, names
 from wfledger.run.hub.state import read_state
 from wfledger.run.looks.doing import Doing
+from wfledger.run.presence import crews
 from wfledger.run.workspace import Workspace
 
 #: Why syncing is stopped -> the command that decides about it.
@@ -122,13 +123,13 @@ def fleet(workspace: Workspace, doings: Iterable[Doing]) -> tuple[MachineRow, ..
             offered[machine] = offered.get(machine, 0) + 1
         else:
             tasks.setdefault(machine, []).append(doing.task.id)
-    here = workspace.ledger.names(Status.PENDING)
+    here, own = workspace.ledger.names(Status.PENDING), max(crews(workspace).values(), default=0)
     rows = []
     for peer in peers:
         beat = peer.beat
         rows.append(MachineRow(
             peer.id, called[peer.id], peer.is_here, peer.silent_s, peer.is_gone, peer.seen,
-            beat.slots if beat is not None else 0, tuple(tasks[peer.id]),
+            own if peer.is_here else beat.slots if beat is not None else 0, tuple(tasks[peer.id]),
             len(here) if peer.is_here else offered[peer.id],
             beat.version if beat is not None else "",
         ))  # fmt: skip
