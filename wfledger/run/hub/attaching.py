@@ -18,11 +18,12 @@ from wfledger.core.statuses import Status
 from wfledger.errors import BusyError, LedgerDamagedError, PausedError, RemoteError
 from wfledger.run.attempts.keeping import kept_head
 from wfledger.run.commit import commit_journal
-from wfledger.run.hub import reaching, trusting
+from wfledger.run.hub import beating, reaching, trusting
+from wfledger.run.hub.detaching import detach
 from wfledger.run.hub.names import Names
 from wfledger.run.hub.probing import Means
 from wfledger.run.hub.reaching import Address, Found
-from wfledger.run.hub.state import Hub, State, write_hub, write_state
+from wfledger.run.hub.state import Hub, State, left, write_hub, write_state
 from wfledger.run.pausing import alarm_of, withdraw_offers
 from wfledger.run.presence import driven
 from wfledger.run.workspace import Workspace
@@ -61,6 +62,8 @@ def attach(workspace: Workspace, found: Found, means: Means) -> Attached:
     before = workspace.hub
     if before is not None:
         return _moved(workspace, before, found, means)
+    if left(workspace.ledger.layout.local) is not None:
+        detach(workspace)  # what somebody has begun: no grant of then may stay
     for _ in range(_ROUNDS):
         _refuse_work(workspace)
         if found.space is not None:
@@ -71,6 +74,7 @@ def attach(workspace: Workspace, found: Found, means: Means) -> Attached:
         pushed = _hand_over(workspace, found, means, tip)
         faults.point("attaching.pushed")
         hub = _hub(workspace, found.address, means)
+        beating.adopt(workspace, found.refs.get(hub.names.beat(workspace.machine.id)))
         if _note(workspace, hub, tip):
             return Attached(hub, fresh=True, pushed=pushed)
         found = reaching.look(workspace.repo, found.address)

@@ -188,6 +188,12 @@ def read(workspace: Workspace, commit: str) -> Beat | None:
         return None
 
 
+def adopt(workspace: Workspace, seen: str | None) -> None:
+    """Take what the remote has for ours: this machine has shared a ledger there before."""
+    _path(workspace).parent.mkdir(exist_ok=True)
+    _write(workspace, replace(_read(workspace), confirmed=seen))
+
+
 def forget(workspace: Workspace) -> None:
     """Begin anew, as a machine that has never beaten."""
     _path(workspace).unlink(missing_ok=True)
