@@ -57,14 +57,14 @@ def show_task(
         status = Status.IN_PROGRESS  # whoever took such an offer would lose, for ever
     for _ in range(_LOOKS):
         try:
-            return _show(changes, task, status, raw, known)
+            return _show(changes, task, status, raw, known=known)
         except FileNotFoundError:
             continue  # a claimer took it out of pending/ this moment
     raise LedgerDamagedError(f"{task.id} cannot be shown: its file keeps moving", task=task.id)
 
 
 def _show(
-    changes: Transaction, task: Task, status: Status, raw: bytes, known: Known
+    changes: Transaction, task: Task, status: Status, raw: bytes, *, known: Known
 ) -> bool:
     layout = changes.ledger.layout
     goal = layout.task(status, task.id)

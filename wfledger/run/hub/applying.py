@@ -100,10 +100,14 @@ class Arrival:
         """Take the tip in; *ask* is called when the directory shows it, still under the lock."""
         with changing(self._workspace, close=True):
             self._replay()  # most of it before anybody has to wait for the lock
-            while True:
-                with self._workspace.ledger.transaction(BY) as changes:
-                    if self._go_on(changes):
-                        return self._done, ask()
+            asked: list[_AskedT] = []
+            while not asked:
+                asked = self._slice(ask)
+        return self._done, asked[0]
+
+    def _slice(self, ask: Callable[[], _AskedT]) -> list[_AskedT]:
+        with self._workspace.ledger.transaction(BY) as changes:
+            return [ask()] if self._go_on(changes) else []
 
     def _go_on(self, changes: Transaction) -> bool:
         """Do as much as fits under one hold of the ledger lock; whether that was all."""

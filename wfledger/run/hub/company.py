@@ -57,7 +57,7 @@ def twin(workspace: Workspace, hub: Hub, refs: Mapping[str, str]) -> rewinding.S
 
 
 def sight(
-    workspace: Workspace, hub: Hub, tip: str, refs: Mapping[str, str], news: News, *, began: float
+    workspace: Workspace, hub: Hub, tip: str, refs: Mapping[str, str], *, news: News, began: float
 ) -> Sight:
     """Return what the last fetch saw, for those who propose."""
     prefix = hub.names.beats

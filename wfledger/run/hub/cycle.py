@@ -123,7 +123,7 @@ class _Meeting:
             return self._stop(stop)
         news = news_since(self.workspace, state.applied, tip)
         settled = settle(self.workspace, state, tip, news)
-        sight = company.sight(self.workspace, self.hub, tip, seen.refs, news, began=began)
+        sight = company.sight(self.workspace, self.hub, tip, seen.refs, news=news, began=began)
         self.came += news.came
         with self.workspace.ledger.locks.hold("meeting"):
             return self._push(self._take_in(sight, settled), sight)
