@@ -130,7 +130,7 @@ def test_a_server_that_takes_nothing_but_branches_has_the_ledger_as_a_branch(hub
     hub.hides("refs/wfledger")
     one, other = hubs.clones(hub, 2)
     done = wf_json(one, "init", "--remote")
-    assert done["means"]["space"] == "branches"
+    assert done["shared"]["means"]["space"] == "branches"
     assert "refs/heads/wfledger" in hub.refs()
     git(other, "fetch", "--quiet")
     assert "hint: wfledger join origin" in wf(other, "status").err

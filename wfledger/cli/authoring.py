@@ -56,7 +56,7 @@ def init(app: App, *, example: bool, remote: str | None, as_json: bool) -> None:
             {
                 "ledger": made.ledger, "root": str(made.root), "fresh": made.fresh,
                 "proposed_for": list(made.hints), "example": str(plan) if example else None,
-                **({} if remote is None else share(app, remote or None, {}, err=True)),
+                "shared": None if remote is None else share(app, remote or None, {}, err=True),
             }
         )  # fmt: skip
         return
