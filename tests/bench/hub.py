@@ -60,7 +60,7 @@ def table(sizes: Sizes, folder: Path) -> Table:
         ratios=[Ratio(OURS, NAIVE, ">=", 10.0), Ratio(OURS, REFS, ">=", 1.0),
                 Ratio(_PUSHES, None, "<=", 2.0)],
     )  # fmt: skip
-    tasks = sizes.processes * sizes.claiming * 40
+    tasks = sizes.processes * sizes.claiming * 20
     grants = _grants(sizes, folder / "grants", tasks)
     _add(found, OURS, grants)
     waits = sorted(wait for seat in grants for wait in seat.waits)
