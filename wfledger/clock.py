@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-#: Seconds by which the wall clock of this process is wrong; the torture alone sets it.
+#: Names the environment variable by which a torture makes the wall clock wrong, in seconds.
 SKEW: Final = "WFLEDGER_TORTURE_SKEW_S"
 _ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
 
@@ -40,8 +40,8 @@ class Clock(Protocol):
 class SystemClock:
     """The clock of this machine."""
 
-    def __init__(self) -> None:
-        self._skew = timedelta(seconds=float(os.environ.get(SKEW) or 0))
+    def __init__(self, skew_s: float = 0.0) -> None:
+        self._skew = timedelta(seconds=skew_s)
 
     def now(self) -> datetime:
         """Return the wall time in UTC, without microseconds lost."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from wfledger.clock import Clock, SystemClock
+from wfledger.clock import SKEW, Clock, SystemClock
 from wfledger.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class App:
     @cached_property
     def clock(self) -> Clock:
         """The machine's clock."""
-        return SystemClock()
+        return SystemClock(float(os.environ.get(SKEW) or 0))
 
     @cached_property
     def workspace(self) -> "Workspace":

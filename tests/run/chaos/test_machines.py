@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.processes import run_cli
 from tests.support.repos import git, make_repo
-from wfledger.clock import SKEW, SystemClock
+from wfledger.cli.common import App
+from wfledger.clock import SKEW
 from wfledger.run.chaos.hubs import Hub
 
 #: What a push says where the hub's hook or its door refuses it.
@@ -61,9 +62,9 @@ def test_hub_goes_back_only_from_where_it_is(tmp_path: Path) -> None:
 def test_wall_clock_is_wrong_by_as_much_as_the_torture_says_and_no_other_clock_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    right = SystemClock()
+    right = App(Path()).clock
     monkeypatch.setenv(SKEW, "-86400")
-    wrong = SystemClock()
+    wrong = App(Path()).clock
     assert 86_390 < (right.now() - wrong.now()).total_seconds() < 86_410
     assert abs(right.elapsed() - wrong.elapsed()) < 10
 

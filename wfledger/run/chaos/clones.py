@@ -19,14 +19,11 @@ from wfledger.run.chaos.proxy import Proxy
 from wfledger.run.chaos.scene import Job, Scene, furnish_notes, plan, start_repository, submit
 from wfledger.run.setup import initialise
 
-#: As often as a server of one's own may be asked, and the lease that is sound with that.
-INTERVAL_S: Final = 1.0
-LEASE_S: Final = 10.0
+#: As often as a server of one's own may be asked, and the lease that leaves room for turns.
+_INTERVAL_S: Final = 1.0
+_LEASE_S: Final = 3.0
+_SHORTEST_S: Final = 10.0
 _DAY_S: Final = 86_400
-_POLICY: Final = Policy(
-    lease_s=LEASE_S, claim_grace_s=2.0, offer_ttl_s=5.0,
-    remote=RemotePolicy(interval_s=INTERVAL_S),
-)  # fmt: skip
 
 
 @dataclass
@@ -71,6 +68,9 @@ class World:
     #: Tasks that somebody wanted to be cancelled: they may be done, or not.
     unwanted: set[str] = field(default_factory=set)
 
+    #: After so much silence a machine loses what it has.
+    lease_s: float = _SHORTEST_S
+
     @property
     def notes(self) -> Path:
         """Where workers and claimers write down what they do."""
@@ -92,7 +92,8 @@ def build(clock: Clock, chance: Chance, kind: Kind, *, clones: int, jobs: list[J
     """
     folder = Path(tempfile.mkdtemp(prefix="wfledger-torture-")).resolve()
     try:
-        world = World(folder, clock, Hub(folder / "hub", kind))
+        lease_s = max(_SHORTEST_S, _LEASE_S * clones)
+        world = World(folder, clock, Hub(folder / "hub", kind), lease_s=lease_s)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -139,7 +140,11 @@ def _clone(world: World, number: int, skew_s: int) -> Clone:
         start_repository(clone)
         clone.git("remote", "add", "origin", hub.url(port))
         clone.git("push", "--quiet", "origin", "main")
-        initialise(clone.repo, clock=world.clock, policy=_POLICY)
+        policy = Policy(
+            lease_s=world.lease_s, claim_grace_s=2.0, offer_ttl_s=5.0,
+            remote=RemotePolicy(interval_s=_INTERVAL_S),
+        )  # fmt: skip
+        initialise(clone.repo, clock=world.clock, policy=policy)
         _verb(clone, "remote", "set", "origin")
     else:
         first = world.clones[0]

@@ -12,7 +12,7 @@ from typing import Final
 
 from wfledger.errors import WfledgerError
 from wfledger.run.chaos.chance import Chance
-from wfledger.run.chaos.clones import LEASE_S, Clone, World
+from wfledger.run.chaos.clones import Clone, World
 from wfledger.run.chaos.fleet import Fleet
 from wfledger.run.chaos.proxy import Mode
 from wfledger.run.hub.names import Names
@@ -32,7 +32,7 @@ PAUSE_S: Final = (0.1, 0.9)
 _BYTES: Final = 30_000
 _LOOKS: Final = 80
 #: An outage that stands for an hour: so many leases.
-_OUTAGE_LEASES: Final = 4.0
+_OUTAGE_LEASES: Final = 3.0
 #: The farthest back that a hub goes.
 _BACK: Final = 4
 
@@ -114,7 +114,7 @@ class Weather:
 
     def _length(self) -> tuple[float, str]:
         if self.chance.often(0.3):
-            return self.chance.between(1.3, 2.5) * LEASE_S, "beyond its lease"
+            return self.chance.between(1.3, 2.0) * self.world.lease_s, "beyond its lease"
         return self.chance.between(0.3, 4.0), "for a moment"
 
     # -- the network -----------------------------------------------------------------------------
@@ -180,7 +180,8 @@ class Weather:
     def outage(self) -> str | None:
         """Let the hub be away for many leases."""
         self.world.hub.down()
-        self._later(self.chance.between(0.5, 1.0) * _OUTAGE_LEASES * LEASE_S, self.world.hub.up)
+        leases = self.chance.between(0.5, 1.0) * _OUTAGE_LEASES
+        self._later(leases * self.world.lease_s, self.world.hub.up)
         return ""
 
     def rewind(self) -> str | None:
