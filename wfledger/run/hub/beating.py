@@ -133,6 +133,11 @@ def confirmed(workspace: Workspace, commit: str | None, began: float) -> None:
     _write(workspace, replace(note, pushed=began, where=_where(workspace)))
 
 
+def take_for_ours(workspace: Workspace, seen: str | None) -> None:
+    """Note that *seen* is a heartbeat of this machine: the remote was put back to it."""
+    _write(workspace, replace(_read(workspace), confirmed=seen, unsettled=()))
+
+
 def twin(workspace: Workspace, seen: str | None) -> str | None:
     """Return why nothing may go on where *seen*, our heartbeat on the remote, is not ours."""
     note = _read(workspace)

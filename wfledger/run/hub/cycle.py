@@ -106,8 +106,8 @@ class _Meeting:
 
     def _round(self) -> Met | None:
         state = read_state(self.workspace.ledger.layout.local)
-        if state.stopped is not None:
-            return self._met("stopped", state.reason, rewinding.hint(state.stopped))
+        if state.stopped not in {None, rewinding.REWOUND}:
+            return self._met("stopped", state.reason, rewinding.hint(state.stopped or ""))
         company.prepare(self.workspace, timeout=self._call_s())
         began = self.workspace.clock.awake()
         seen = remote.fetch(
@@ -121,6 +121,8 @@ class _Meeting:
         stop = stop or company.twin(self.workspace, self.hub, seen.refs)
         if stop is not None or tip is None:
             return self._stop(stop)
+        if state.stopped is not None:
+            rewinding.go_on(self.workspace)  # somebody has given the remote back what it had
         news = news_since(self.workspace, state.applied, tip)
         settled = settle(self.workspace, state, tip, news)
         sight = company.sight(self.workspace, self.hub, tip, seen.refs, news=news, began=began)

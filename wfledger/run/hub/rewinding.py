@@ -24,7 +24,7 @@ from wfledger.run.workspace import Workspace
 from wfledger.vcs import remote
 from wfledger.vcs.history import STRAYED
 from wfledger.vcs.refs import RefUpdate, swap
-from wfledger.vcs.remote import RemoteUpdate, Trouble
+from wfledger.vcs.remote import Pushed, RemoteUpdate, Trouble
 
 faults.register("rewind.stopped", "rewind.restored", "rewind.replaced", "rewind.accepted")
 
@@ -82,28 +82,34 @@ def restore(workspace: Workspace) -> str:
     refs = _fetched(workspace, hub)
     tip, repo = refs.get(hub.names.ledger), workspace.repo
     if tip is not None and repo.is_ancestor(known, tip):
-        _go_on(workspace)
+        go_on(workspace)
         return f"{hub.name} has everything that it had confirmed"
     if tip is not None and not repo.is_ancestor(tip, known):
         raise RemoteError(
             f"{hub.name} has gone on without what it had confirmed, or has another ledger",
             hint="wfledger remote accept", kind="diverged", tip=tip, known=known,
         )
-    began = workspace.clock.elapsed()
     updates = [RemoteUpdate(hub.names.ledger, known, tip), *_branches(workspace, refs)]
-    done = remote.push(
-        repo, hub.url, updates, atomic=hub.atomic and len(updates) > 1, timeout=_CALL_S
-    )
+    # Heartbeats were rewound as well; who finds an old one of its own takes it for another clone's.
+    beats = [RemoteUpdate(ref, None, oid) for ref, oid in refs.items()
+             if ref.startswith(hub.names.beats)]  # fmt: skip
+    done = _pushed(workspace, hub, [*updates, *beats])
+    if done.outcome == "refused" and beats:
+        done = _pushed(workspace, hub, updates)  # a server that lets nobody delete anything
+        beating.take_for_ours(workspace, refs.get(hub.names.beat(workspace.machine.id)))
     if done.outcome != "ok":
         said = done.trouble.message if done.trouble is not None else "somebody was faster"
         raise RemoteError(f"{hub.name}: {said}", hint="wfledger remote restore", kind=done.outcome)
     faults.point("rewind.restored")
-    # Its heartbeats were rewound as well; ours there is no other clone's.
-    beating.confirmed(workspace, refs.get(hub.names.beat(workspace.machine.id)), began)
-    _go_on(workspace)
+    go_on(workspace)
     count = sum(1 for _ in repo.walk(known, since=tip)) if tip is not None else None
     what = "the ledger" if count is None else f"{count} commits of the ledger"
     return f"{hub.name} has {what} again"
+
+
+def _pushed(workspace: Workspace, hub: Hub, updates: list[RemoteUpdate]) -> Pushed:
+    atomic = hub.atomic and len(updates) > 1
+    return remote.push(workspace.repo, hub.url, updates, atomic=atomic, timeout=_CALL_S)
 
 
 def _branches(workspace: Workspace, refs: Mapping[str, str]) -> list[RemoteUpdate]:
@@ -135,7 +141,7 @@ def accept(workspace: Workspace) -> str:
             kind=FOREIGN,
         )
     if repo.is_ancestor(known, tip):
-        _go_on(workspace)
+        go_on(workspace)
         return f"{hub.name} has everything that it had confirmed"
     gone = list(_gone(workspace, known, tip))
     losses.note(workspace, gone, {})
@@ -146,9 +152,8 @@ def accept(workspace: Workspace) -> str:
     with workspace.ledger.locks.hold("meeting"):
         Arrival(workspace, tip, settled=0).take(lambda: None)
     faults.point("rewind.accepted")
-    began = workspace.clock.elapsed()
-    beating.confirmed(workspace, refs.get(hub.names.beat(workspace.machine.id)), began)
-    _go_on(workspace)
+    beating.take_for_ours(workspace, refs.get(hub.names.beat(workspace.machine.id)))
+    go_on(workspace)
     return (
         f"this machine has the history of {hub.name} now; {len(gone)} transitions are not in it: "
         "wfledger sync --lost"
@@ -205,6 +210,7 @@ def _fetched(workspace: Workspace, hub: Hub) -> Mapping[str, str]:
     return found.refs
 
 
-def _go_on(workspace: Workspace) -> None:
+def go_on(workspace: Workspace) -> None:
+    """Let meetings go on; durable on return."""
     local = workspace.ledger.layout.local
     write_state(local, replace(read_state(local), stopped=None, reason="", trouble=""))
