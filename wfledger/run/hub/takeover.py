@@ -7,7 +7,7 @@ attempt counts as lost; a result that was about to land goes on to land without 
 where its work is at hand; and runs that it was the home of get another one.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,12 +39,24 @@ def propose(workspace: Workspace, sight: Sight) -> list[Proposal]:
     interval = interval_s(policy.remote, hub.host, len(sight.silence_s) + 1)
     limit = limit_s(interval, policy.lease_s)
     gone = {name: s / limit for name, s in sight.silence_s.items() if s >= limit}
-    found = [one for name, share in gone.items()
-             for one in _Takeover(workspace, sight, name, share).proposals()]  # fmt: skip
+    held = _held(workspace) if gone else {}
+    found: list[Proposal] = []
+    for name, share in gone.items():
+        found += _Takeover(workspace, sight, name, share).proposals(held.get(name, ()))
     homeless = {*gone, *_idle(sight, interval)}
     if homeless and driven(workspace):
         found += [_taken_in(workspace, run) for run in _homeless(workspace, homeless)]
     return found
+
+
+def _held(workspace: Workspace) -> dict[str, list[tuple[Status, Task]]]:
+    """Return what each machine holds, as it lies here: offers to others are in in-progress/."""
+    held: dict[str, list[tuple[Status, Task]]] = {}
+    for status in (Status.IN_PROGRESS, Status.MERGING):
+        for task in workspace.ledger.tasks(status):
+            if task.grant is not None:
+                held.setdefault(task.grant.machine, []).append((status, task))
+    return held
 
 
 def _idle(sight: Sight, interval: float) -> Iterator[str]:
@@ -65,20 +77,17 @@ class _Takeover:
     #: Its silence, in limits.
     share: float
 
-    def proposals(self) -> list[Proposal]:
+    def proposals(self, held: Iterable[tuple[Status, Task]]) -> list[Proposal]:
         moves: list[TaskMove] = []
         results: list[Result] = []
         first: list[Proposal] = []
-        for status in (Status.IN_PROGRESS, Status.MERGING):
-            for task in self.workspace.ledger.tasks(status):
-                if task.grant is None or task.grant.machine != self.machine:
-                    continue
-                found = self._of(task, status)
-                if isinstance(found, Proposal):
-                    first.append(found)
-                elif found is not None:
-                    moves.append(found)
-                    results += self._lost_result(found)
+        for status, task in held:
+            found = self._of(task, status)
+            if isinstance(found, Proposal):
+                first.append(found)
+            elif found is not None:
+                moves.append(found)
+                results += self._lost_result(found)
         if not moves:
             return first
         named = name_of(self.workspace, self.machine)
