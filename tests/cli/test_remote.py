@@ -187,3 +187,15 @@ def test_every_answer_is_one_object_and_every_refusal_has_a_code(two: tuple[Path
         assert done.status == status, (line, done.out, done.err)
         found = json.loads(done.out)
         assert ("error" in found) == (status != 0), line
+
+
+def test_a_shell_completes_the_names_of_git_remotes(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("origin", "other", "mine"):
+        git(repo, "remote", "add", name, "/nowhere")
+    monkeypatch.setenv("COMP_WORDS", f"wfledger -C {repo} join o")
+    monkeypatch.setenv("COMP_CWORD", "4")
+    monkeypatch.setenv("_WFLEDGER_COMPLETE", "bash_complete")
+    done = call(cwd=repo)
+    assert done.out.split() == ["plain,origin", "plain,other"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app, state_home
-from wfledger.cli.remotes import reach, say_paces, say_review
+from wfledger.cli.remotes import complete_remote, reach, say_paces, say_review
 from wfledger.cli.render import say
 from wfledger.errors import UsageError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("join")
-@click.argument("remote", required=False, metavar="[REMOTE]")
+@click.argument("remote", required=False, metavar="[REMOTE]", shell_complete=complete_remote)
 @click.option("--trust", is_flag=True, help="Agree to what the ledger may run here; do not ask.")
 @json_option
 @pass_app

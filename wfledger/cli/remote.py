@@ -8,6 +8,7 @@ import click
 from wfledger.cli.common import App, emit, json_option, pass_app, state_home
 from wfledger.cli.remotes import (
     changed_policy,
+    complete_remote,
     pacing_options,
     reach,
     say_means,
@@ -36,7 +37,7 @@ def remote() -> None:
 
 
 @remote.command("set", short_help="Share the ledger through a remote.")
-@click.argument("name", required=False, metavar="[NAME|URL]")
+@click.argument("name", required=False, metavar="[NAME|URL]", shell_complete=complete_remote)
 @pacing_options
 @json_option
 @pass_app
@@ -173,7 +174,7 @@ def _say_facts(app: App, facts: dict[str, Any]) -> None:
 
 
 @remote.command("probe", short_help="Try out what a server lets you do.")
-@click.argument("name", required=False, metavar="[NAME|URL]")
+@click.argument("name", required=False, metavar="[NAME|URL]", shell_complete=complete_remote)
 @json_option
 @pass_app
 def probe(app: App, *, name: str | None, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """What the verbs about a ledger's remote print: what was found, and how soon things happen."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +21,23 @@ _SPACES = {
     "hidden": "refs/wfledger/, which clones do not show",
     "branches": "branches (wfledger, wfledger-*), for the server takes nothing else",
 }
+
+
+def complete_remote(
+    context: click.Context, parameter: click.Parameter, begun: str
+) -> list[str]:
+    """Return the git remotes of this repository that begin so; for shells."""
+    from wfledger.errors import WfledgerError
+    from wfledger.run.hub.reaching import remotes
+    from wfledger.vcs.repo import Repository
+
+    del parameter
+    app = context.find_root().params.get("directory")
+    try:
+        known = remotes(Repository.discover(app if isinstance(app, Path) else Path.cwd()))
+    except (WfledgerError, OSError):
+        return []
+    return [name for name in known if name.startswith(begun)]
 
 
 def pacing_options(command: "Callable[..., Any]") -> "Callable[..., Any]":

@@ -30,7 +30,7 @@ def test_a_machine_that_takes_part_has_no_findings_and_each_trouble_its_own(
     write_state(local, replace(state, stopped="rewound", reason="origin lost it"))
     assert "wfledger remote accept" in found(one)["remote-rewound"]
     write_state(local, replace(state, stopped="twin", reason="another clone pushes as this one"))
-    assert "another clone" in found(one)["remote-twin"]
+    assert "wfledger remote rename-machine" in found(one)["remote-twin"]
 
 
 @pytest.mark.long

@@ -4,15 +4,22 @@ No network is asked: what the last meeting ran into is on record.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from wfledger.core.hub import interval_s, least_lease_s
 from wfledger.errors import WfledgerError
 from wfledger.run.doctor.trouble import Trouble, error, mendable, warning
 from wfledger.run.hub import detaching, trusting
 from wfledger.run.hub.machines import machines
-from wfledger.run.hub.rewinding import REWOUND
+from wfledger.run.hub.rewinding import REWOUND, TWIN
 from wfledger.run.hub.state import Hub, State, left, read_state
 from wfledger.run.workspace import Workspace
+
+#: What ends a stop, by its code.
+_ENDS: Final = {
+    REWOUND: "wfledger remote restore, or wfledger remote accept",
+    TWIN: "wfledger remote rename-machine",
+}
 
 
 def troubles(workspace: Workspace) -> Iterator[Trouble]:
@@ -33,13 +40,12 @@ def troubles(workspace: Workspace) -> Iterator[Trouble]:
 
 
 def _of_state(hub: Hub, state: State) -> Iterator[Trouble]:
-    if state.stopped == REWOUND:
+    if state.stopped is not None:
+        ends = _ENDS.get(state.stopped, "wfledger remote unset")
         yield error(
-            "remote-rewound", hub.name, f"{state.reason}; nothing goes on there until somebody "
-            "decides: wfledger remote restore, or wfledger remote accept",
-        )  # fmt: skip
-    elif state.stopped is not None:
-        yield error(f"remote-{state.stopped}", hub.name, state.reason)
+            f"remote-{state.stopped}", hub.name,
+            f"{state.reason}; nothing comes or goes until somebody decides: {ends}",
+        )
     elif state.trouble:
         since = f"; it was last seen at {state.seen}" if state.seen else ""
         yield warning("remote-trouble", hub.name, f"{state.trouble}{since}")
