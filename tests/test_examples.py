@@ -1,6 +1,10 @@
 """Every example runs to its end, as its page says; the demonstration's plan is the one shown."""
 
 import json
+import os
+import re
+import shlex
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.models import calls, submits
-from tests.support.processes import run_cli
+from tests.support.processes import run, run_cli
 from tests.support.repos import git
 from tests.support.sealed import ROOT
 from wfledger.run.config.known import built_in
@@ -150,6 +154,28 @@ def test_example_of_a_script_mends_what_its_scouts_have_found(repo: Path) -> Non
     assert done.status == 0, done.err
     names = git(repo, "ls-tree", "-r", "--name-only", f"wf/{json.loads(done.out)['run']}")
     assert {"api.txt", "store.txt"} <= set(names.splitlines())
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-147")
+def test_three_machines_share_the_work_and_take_over_that_of_one_that_is_killed(
+    tmp_path: Path,
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    program = programs / "wfledger"
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m wfledger "$@"\n')
+    program.chmod(0o755)
+    script, where = EXAMPLES / "three-machines/fleet.sh", tmp_path / "three machines"
+    variables = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    done = run("/bin/sh", script, where, cwd=tmp_path, env=variables, timeout=110)
+    assert done.status == 0, done.out + done.err
+    assert re.search(r"^  bert  heard of .* at work", done.out, re.MULTILINE), done.out
+    assert re.search(r" (anna|carl)  finder ", done.out), done.out
+    assert "\n12 done\n" in done.out
+    assert done.out.count("-> done") == 12
+    pages = git(where / "hub.git", "for-each-ref", "--format=%(refname)", "refs/heads/wf")
+    assert len(git(where / "hub.git", "ls-tree", "--name-only", f"{pages}:pages").split()) == 12
 
 
 def test_demo_example_is_the_plan_that_the_demo_runs() -> None:

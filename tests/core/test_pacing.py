@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +30,7 @@ def test_change_waits_for_an_interval_after_the_last_push() -> None:
     assert pace.due(wanted=True) == 110.0
 
 
+@pytest.mark.requirement("WFL-HUB-040")
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), max_size=30), CHANCES)
 def test_pushes_are_never_closer_than_an_interval(
     story: list[tuple[bool, bool, bool]], chance: float
@@ -45,6 +47,7 @@ def test_pushes_are_never_closer_than_an_interval(
     assert all(later - sooner > 9.99 for sooner, later in pairwise(pushes))
 
 
+@pytest.mark.requirement("WFL-HUB-141")
 @given(st.integers(1, 60), CHANCES)
 def test_pause_while_the_remote_is_away_is_bounded(failures: int, chance: float) -> None:
     assert 0.7 <= away_s(failures, 1.0, chance=chance) <= LONGEST_S * 1.25
@@ -55,6 +58,7 @@ def test_pause_while_the_remote_is_away_grows() -> None:
     assert pauses == [1.0, 2.0, 4.0, 8.0, LONGEST_S, LONGEST_S]
 
 
+@pytest.mark.requirement("WFL-HUB-141")
 @given(st.integers(1, 60), CHANCES)
 def test_who_has_waited_longer_pauses_shorter(failures: int, chance: float) -> None:
     fresh = overtaken_s(failures, 1.0, age_s=0.0, chance=chance)
