@@ -17,6 +17,8 @@ from wfledger.run.merger import chains
 from wfledger.run.merger.landing import Deferred, cancel_merging, is_landable
 from wfledger.run.workspace import Workspace
 
+WAITS = Deferred("waits for origin", handed_over=True)
+
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
@@ -44,7 +46,7 @@ def _two(workspace: Workspace) -> tuple[Task, Task]:
     second = put_merging(workspace, "two", {"src/b.py": "B\n"})
     _share(workspace)
     for task in (first, second):
-        assert land(workspace, task) == Deferred("waits for origin")
+        assert land(workspace, task) == WAITS
     return first, second
 
 
@@ -162,7 +164,7 @@ def test_what_a_silent_machine_has_pushed_is_not_landed_again(workspace: Workspa
     with workspace.ledger.transaction("test") as changes:
         changes.update(first.id, why="taken over", intent=None, hold=None)
     assert _landable(workspace, first)
-    assert land(workspace, first) == Deferred("waits for origin")
+    assert land(workspace, first) == WAITS
     intent = workspace.ledger.get(first.id).task.intent
     assert intent is not None
     assert git(workspace.main, "rev-parse", f"{BRANCH}^") == intent.candidate

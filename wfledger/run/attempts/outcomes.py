@@ -61,6 +61,9 @@ def _of_landing(landing: Landing) -> Said:
         }  # fmt: skip
         said = f"is handed in; it lands when the verdict is there: {landing.reason}"
         return Said(0, said, waits)
+    if isinstance(landing, Deferred) and landing.handed_over:
+        there = {"landing": "deferred", "reason": landing.reason}
+        return Said(0, f"is handed in and merged; it {landing.reason}", there)
     kind = "retried" if isinstance(landing, Retried) else "deferred"
     facts = {"landing": kind, "reason": landing.reason}
     return Said(1 if kind == "retried" else 75, f"is put off: {landing.reason}", facts)

@@ -10,7 +10,7 @@ from typing import Final
 from wfledger import faults
 from wfledger.clock import iso
 from wfledger.core import bounds
-from wfledger.core.documents import Intent, Landed
+from wfledger.core.documents import Hold, Intent, Landed
 from wfledger.core.states import State
 from wfledger.core.text import clean_line
 from wfledger.errors import BusyError, EnvironmentFailedError, PausedError, StaleError
@@ -164,8 +164,11 @@ class Lander:
         """Leave the rest to the next push (WFL-HUB-070)."""
         hold = chains.waiting_hold(self._workspace)
         write_intent(self._errand, intent, hold)
+        return self._waits(intent, hold)
+
+    def _waits(self, intent: Intent, hold: Hold) -> Deferred:
         self._report(f"merged as {intent.candidate[:12]}; {hold.reason}")
-        return Deferred(hold.reason)
+        return Deferred(hold.reason, handed_over=True)
 
     def _proved(self, subject: Subject, commit: str, *, target: str | None = None) -> Done:
         target = target or self._branch
@@ -333,8 +336,7 @@ class Lander:
         write_intent(self._errand, intent, hold)
         if not chains.move(self._workspace, self._task.id, intent, fenced=fenced):
             return None
-        self._report(f"merged as {intent.candidate[:12]}; {hold.reason}")
-        return Deferred(hold.reason)
+        return self._waits(intent, hold)
 
     def _candidate(self, subject: Subject, tip: str, tree: str) -> str:
         task = self._task

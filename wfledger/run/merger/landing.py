@@ -129,7 +129,7 @@ def _elsewhere(workspace: Workspace, entry: Entry) -> Deferred | None:
         return None
     if is_elsewhere(task, workspace.machine.id):
         return Deferred("another machine lands it")
-    return Deferred(task.hold.reason if task.hold else chains.waiting_hold(workspace).reason)
+    return Deferred(chains.waiting_hold(workspace).reason, handed_over=True)
 
 
 def _is_not_taken_in(workspace: Workspace, task: Task) -> bool:

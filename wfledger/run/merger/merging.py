@@ -79,6 +79,8 @@ class Deferred:
     until: str | None = None
     #: Tasks whose verdict is waited for.
     on: tuple[str, ...] = ()
+    #: Whether all is done here, and the remote has to confirm it (WFL-HUB-070).
+    handed_over: bool = False
 
 
 Landing = Done | Blocked | Retried | Deferred
