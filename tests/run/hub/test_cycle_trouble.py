@@ -149,7 +149,7 @@ def test_what_a_remote_has_that_is_no_document_is_left_out_and_said(tmp_path: Pa
     change(hub, LEDGER, {
         f"waiting/r1/{task.id}.json": "{", "waiting/r1/r1.link.json": link("/etc/passwd"),
         "waiting/r1/r1.big.json": big, "waiting/r1/r1.sub.json": gitlink("1" * 40),
-        "runs/r1.json": "no run", "ledger.json": "{}", "hooks/evil": script("echo"),
+        "runs/r1.json": "no run", "ledger.json": "{}", "results/r1.a/1.json": "{}", "hooks/evil": script("echo"),
         "fleet.toml": "# fine\n",
     }, base=git(hub, "rev-parse", LEDGER))
     new = add_task(one, "b")
@@ -161,7 +161,7 @@ def test_what_a_remote_has_that_is_no_document_is_left_out_and_said(tmp_path: Pa
     assert other.policy() == one.policy()
     assert set(losses.odd(other)) == {
         f"waiting/r1/{task.id}.json", "waiting/r1/r1.link.json", "waiting/r1/r1.big.json",
-        "waiting/r1/r1.sub.json", "runs/r1.json", "ledger.json",
+        "waiting/r1/r1.sub.json", "runs/r1.json", "ledger.json", "results/r1.a/1.json",
     }  # fmt: skip
 
 

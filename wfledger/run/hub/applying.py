@@ -13,19 +13,20 @@ from functools import partial
 from typing import Final, TypeVar
 
 from wfledger import faults
-from wfledger.core import bounds
-from wfledger.core.policy import LedgerConfig
+from wfledger.core.documents import Result, Run
 from wfledger.core.records import canonical, canonical_json, parse
 from wfledger.core.replaying import Seen
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
 from wfledger.run.hub import losses
 from wfledger.run.hub.proposals import Proposal
-from wfledger.run.hub.replaying import Record, Replayed, Replayer, Tip, run_in, task_of
+from wfledger.run.hub.replaying import Record, Replayed, Replayer, Tip, task_of
 from wfledger.run.hub.state import distrusted, read_state, trust, write_state
 from wfledger.run.workspace import Workspace
 from wfledger.store import journal
+from wfledger.store.evidence import shape_of
 from wfledger.store.journal import Segment, file_bytes
+from wfledger.store.layout import Layout
 from wfledger.store.showing import Known, hide_task, is_document, show_file, show_task
 from wfledger.store.transaction import Transaction
 from wfledger.vcs.standing import differences
@@ -196,7 +197,7 @@ class Arrival:
         if path in replayed.files and path not in replayed.other_files:
             return
         raw = replayed.files[path] if path in replayed.files else self._tip.file(path)
-        problem = "" if raw is None else _problem(path, raw)
+        problem = "" if raw is None else _problem(self._layout, path, raw)
         if problem or path in self._tip.odd:
             self._tip.odd.setdefault(path, problem)
             return
@@ -326,13 +327,17 @@ def _contents(records: Iterable[Record]) -> Iterator[bytes]:
             yield canonical_json(record["content"])
 
 
-def _problem(path: str, raw: bytes) -> str:
+def _problem(layout: Layout, path: str, raw: bytes) -> str:
     """Return why a document cannot be shown, or ""."""
-    if path.startswith("runs/") and run_in(raw) is None:
-        return "it is no run"
-    if path == "ledger.json":
-        try:
-            parse(LedgerConfig, raw, limit=bounds.TASK_BYTES)
-        except WfledgerError as error:
-            return error.message
+    shape = shape_of(path)
+    if shape is None:
+        return ""
+    try:
+        document = parse(shape[0], raw, limit=shape[1])
+    except WfledgerError as error:
+        return error.message
+    if isinstance(document, Run) and layout.run(document.id) != path:
+        return f"it holds the run {document.id}"
+    if isinstance(document, Result) and layout.result(document.task, document.attempt) != path:
+        return f"it holds the result of {document.task}"
     return ""
