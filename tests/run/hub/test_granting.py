@@ -404,3 +404,17 @@ def test_what_another_machine_was_granted_is_not_given_up_here(tmp_path: Path) -
     change_run(workspace, state="aborted", reason="a task failed")
     step(workspace)
     assert status_of(workspace, "there") is Status.IN_PROGRESS
+
+
+@pytest.mark.requirement("WFL-HUB-014")
+def test_task_that_could_take_an_earlier_result_is_granted_when_its_home_has_looked(
+    tmp_path: Path,
+) -> None:
+    workspace = shared(tmp_path)
+    add_run(workspace, "earlier")
+    change_run(workspace, reuses=("earlier",))
+    add_task(workspace, "a")
+    with dispatching(workspace):
+        assert granted(workspace) == []
+        step(workspace)
+        assert granted(workspace) == ["a"]

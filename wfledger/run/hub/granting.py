@@ -102,6 +102,8 @@ class _Asking:
 
     def proposal(self) -> Proposal | None:
         """Return what to ask for, or None."""
+        if self._is_sated():
+            return None
         ready = [one for one in self._promoter.startable(self._pass.settle()) if self._may(one[0])]
         self._chosen = self._choose(ready)
         absent = {task.id: found.missing for task, found in ready}
@@ -112,6 +114,14 @@ class _Asking:
         if not moves and not runs:
             return None
         return Proposal(_said(self._chosen.tasks, runs), moves=tuple(moves), runs=runs)
+
+    def _is_sated(self) -> bool:
+        """Whether nothing would be asked for whatever there is: then it is not looked through."""
+        load, waiting = self._load, self._view.tasks[Status.WAITING]
+        if self._wants or load.free + self._ahead > load.offers:
+            return False
+        homeless = any(run.home is None for run in self._pass.runs.values())
+        return not homeless and all(map(_takes_room, waiting))
 
     def _may(self, task: Task) -> bool:
         """Whether *task* is one for this machine, as far as itself and its run tell."""
