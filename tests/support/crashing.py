@@ -102,6 +102,18 @@ def die_at_each(folder: Path, act: Callable[[Path], object], points: Sequence[st
         assert os.WIFSIGNALED(status) == (name is not None), f"{name}: see above"
 
 
+def die_on(folder: Path, act: Callable[[Path], object], name: str) -> bool:
+    """Call *act* in a child that dies when it first passes *name*; False when it never did."""
+    child = os.fork()
+    if child == 0:
+        _be_the_child(folder, act, f"kill:{name}")
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return True
+    assert os.waitstatus_to_exitcode(status) == 0, "the function raised; see above"
+    return False
+
+
 def die_in_turn(
     folder: Path, act: Callable[[Path], object], points: Sequence[str],
     *, trace: Path | None = None,
