@@ -134,7 +134,8 @@ def test_work_of_another_machine_can_be_looked_at(machines: list[Workspace]) -> 
     one, other = machines
     here, there = (difference(each, "r1.a") for each in machines)
     assert here == there
-    keeping.retire(one, older_s=0.0)
+    assert keeping.retire(one, older_s=0.0) == 1
+    add_task(one, "b")
     synced(one, other)
     git(other.main, "update-ref", "-d", "refs/wfledger/keep/r1.a/1")
     (other.common_dir / "FETCH_HEAD").unlink(missing_ok=True)

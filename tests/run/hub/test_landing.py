@@ -265,7 +265,7 @@ def test_work_goes_to_the_remote_with_its_end_and_from_there_where_it_lands(
     assert git(other.main, "rev-parse", name) == head
     land(one, task)
     _meet(one)
-    keeping.retire(one, older_s=3600.0)
+    add_task(one, "b")  # it goes along with the next change
     _meet(one)
     assert not git(_hub(one), "for-each-ref", "refs/wfledger/keep")
     assert git(one.main, "rev-parse", name) == head

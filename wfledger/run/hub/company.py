@@ -96,7 +96,8 @@ def extras(
     made = [one for one in branches.to_create(workspace, seen.refs) if one.ref not in denied]
     kept = [one for one in kept if one.ref not in denied]
     is_due = beating.due(workspace, lease_s=_lease_s(workspace))
-    if not (has_news or made or kept or is_due):
+    # What may go from there goes along with something else.
+    if not (has_news or made or is_due or any(one.commit is not None for one in kept)):
         return Extra()
     found = [RemoteUpdate(one.ref, one.new, one.old) for one in made]
     found += [RemoteUpdate(one.ref, one.commit, ANY) for one in kept]

@@ -6,7 +6,7 @@ it, to choose among candidates. When the task is over the ref goes from the remo
 where the work was done keeps its own.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -129,12 +129,22 @@ def retire(workspace: Workspace, *, older_s: float) -> int:
     What has landed goes at once: the branch has it. What was given up, or may still be chosen,
     stays for *older_s* seconds, or as long as its run goes on.
     """
-    dropped = 0
+    return sum(
+        _drop(workspace, name) for name in _notes(workspace, _THERE)
+        if _is_over(workspace, name.partition("/")[0], older_s=older_s)
+    )  # fmt: skip
+
+
+def retire_landed(workspace: Workspace, tasks: Collection[str]) -> None:
+    """Have the remote drop the work of *tasks*, which have just landed."""
     for name in _notes(workspace, _THERE):
-        if _is_over(workspace, name.partition("/")[0], older_s=older_s):
-            _note(workspace, _OUT, name, "")
-            dropped += 1
-    return dropped
+        if name.partition("/")[0] in tasks:
+            _drop(workspace, name)
+
+
+def _drop(workspace: Workspace, name: str) -> bool:
+    _note(workspace, _OUT, name, "")
+    return True
 
 
 def _is_over(workspace: Workspace, task_id: str, *, older_s: float) -> bool:

@@ -6,7 +6,7 @@ then the target alone; then `done`, by whoever sees the target have the commit.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
 from typing import Final, Literal
@@ -17,7 +17,7 @@ from wfledger.core.documents import Intent, Landed, Result, Task
 from wfledger.core.hub import is_elsewhere
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
-from wfledger.run.hub import branches
+from wfledger.run.hub import branches, keeping
 from wfledger.run.hub.proposals import Proposal, Sight, TargetPush, TaskMove
 from wfledger.run.hub.replaying import Tip
 from wfledger.run.merger import chains
@@ -71,7 +71,8 @@ class _Asker:
             if task.intent is not None and contains(repo, task.intent.candidate, there)
         ]  # fmt: skip
         if there_already:
-            yield self._done(target, there_already)
+            done = self._done(target, there_already)
+            yield replace(done, confirmed=partial(self._landed, there_already))
         here = repo.tip(target)
         if here is None or not self._fits(target, here, there):
             return  # `follow` says why
@@ -93,7 +94,7 @@ class _Asker:
         done = self._done(target, chain)
         return Proposal(
             done.what, moves=done.moves, results=done.results, targets=(push,),
-            confirmed=partial(self._confirmed, push), refused=partial(self._refused, target, chain),
+            confirmed=partial(self._landed, chain), refused=partial(self._refused, target, chain),
         )  # fmt: skip
 
     def _target_alone(
@@ -131,6 +132,10 @@ class _Asker:
         """Bring the branch here to where it is there; the next meeting would do it as well."""
         chains.forget_alone(self.workspace, push.ref)
         branches.follow(self.workspace, {push.ref: push.new})
+
+    def _landed(self, chain: Sequence[Task]) -> None:
+        """Have the remote forget the work that its branch has now; upkeep would do it as well."""
+        keeping.retire_landed(self.workspace, {task.id for task in chain})
 
     def _refused(self, target: str, chain: Sequence[Task], reason: str) -> None:
         """Put the tasks off where the server does not want the target moved (WFL-HUB-075)."""
