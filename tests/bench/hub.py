@@ -36,8 +36,8 @@ _PUSHES: Final = "pushes for 100 transitions"
 #: Attempts at once on each machine.
 _SLOTS: Final = 4
 _LOOK_S: Final = 0.02
-#: Who asks for tasks waits for the machines to have met once.
-_WARM_UP_S: Final = 3.0
+#: Until each machine knows how long its attempts take and how long a round does.
+_WARM_UP_S: Final = 10.0
 
 
 @dataclass

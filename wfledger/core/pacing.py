@@ -16,9 +16,7 @@ _SHORTEST_S: Final = 0.2
 _PATIENCE_S: Final = 10.0
 #: Rounds that there is room for, for each machine's one.
 _ROOM: Final = 1.25
-#: Longest interval for the sake of turns, in intervals, and in leases: fetches that lie further
-#: apart tell nothing of who is silent (WFL-HUB-051), and who pushes later counts as silent.
-_STRETCHED: Final = 6.0
+#: Longest interval for the sake of turns, as a part of the lease.
 _OF_LEASE: Final = 1 / 12
 _NEVER: Final = float("-inf")
 
@@ -70,12 +68,11 @@ def turns_s(machines: int, round_s: float, *, interval_s: float, lease_s: float)
 
     Of those who look while another is between its look and its push all but one do their work in
     vain. Who comes at a period that has room for a round of each finds the gap that it had before,
-    so nobody has to be told whose turn it is (WFL-HUB-116). Never more than a few of *interval_s*,
-    nor more than a small part of *lease_s*.
+    so nobody has to be told whose turn it is (WFL-HUB-116). At most a small part of *lease_s*.
     """
     if machines == 1:
         return interval_s
-    wanted = min(_ROOM * machines * round_s, _STRETCHED * interval_s, _OF_LEASE * lease_s)
+    wanted = min(_ROOM * machines * round_s, _OF_LEASE * lease_s)
     return max(interval_s, wanted)
 
 
