@@ -76,11 +76,11 @@ def test_four_machines_survive_a_short_torture_and_agree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    options = ["--clones", "4", "--tasks", "40", "--time", "8s", "--workers", "12", "--seed", "5"]
+    options = ["--clones", "4", "--tasks", "20", "--time", "5s", "--workers", "8", "--seed", "5"]
     done = run_cli("torture", *options, "--server", "git", "--json", cwd=tmp_path, timeout=380)
     assert done.status == 0, done
     found = json.loads(done.out)
     assert (found["ok"], found["violations"]) == (True, [])
-    assert found["figures"]["executions"] >= found["done"] >= 36
+    assert found["figures"]["executions"] >= found["done"] >= 18
     assert sum(found["faults"].values()) > 0
     assert list(tmp_path.glob("wfledger-torture-*")) == []

@@ -227,8 +227,9 @@ class Machines:
 
     def _do_agree(self) -> bool:
         """Whether every machine has confirmed what the hub has, and nothing of its own besides."""
-        if not self._is_due("agree", _SAMPLE_S):
-            return False
+        return self._is_due("agree", _SAMPLE_S) and self._is_one()
+
+    def _is_one(self) -> bool:
         with suppress(WfledgerError, OSError):
             tip = self._world.hub.tip(LEDGER)
             return all(
@@ -266,6 +267,8 @@ class Machines:
             for clone in world.clones:
                 status, _ = clone.verb("sync")
                 report.helped[f"sync {status}"] += 1
+            if self._is_one():
+                break
         found = agreement.checked(world)
         report.violations += agreement.violations(world, found, seen=self._seen)
         report.violations += [Violation("defect", "process", text) for text in self._fleet.odd]
