@@ -305,6 +305,8 @@ def test_what_is_fetched_is_named_below_a_folder_of_ours_alone(hubs: Hubs, hub: 
             fetch(here, hub.url, [spec], timeout=20)
     with pytest.raises(GitError):
         move(here, hub.url, RemoteUpdate("refs/heads/a b", None, None))
+    with pytest.raises(GitError):
+        move(here, hub.url, ledger(None, "0" * 40), ledger(None, ANY))
 
 
 @pytest.mark.long

@@ -138,6 +138,8 @@ def push(
     checked(url)
     if not updates:
         return Pushed("ok")
+    if len({one.ref for one in updates}) < len(updates):
+        raise GitError(f"a ref is to be moved twice: {updates}", kind="bad_ref")
     args = ["push", "--porcelain", "--no-verify", "--no-signed", "--no-progress"]
     args += ["--atomic"] if atomic else []
     args += [f"--force-with-lease={one.ref}:{one.old or ''}" for one in updates if one.old != ANY]

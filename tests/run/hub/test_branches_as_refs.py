@@ -1,4 +1,4 @@
-"""Where a server takes nothing but branches, and keeps them from being rewritten."""
+"""Where a server takes nothing but branches, keeps them from being rewritten, or refuses some."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.repos import git
-from tests.support.sharing import share
+from tests.support.sharing import granting, share, synced
+from tests.support.workspaces import add_run, add_task
+from wfledger.core.statuses import Status
 from wfledger.run.hub import beating
+from wfledger.run.hub.proposals import Proposal, Sight, TargetPush
 from wfledger.run.hub.state import write_hub
+from wfledger.run.workspace import Workspace
 from wfledger.vcs.remote import RemoteUpdate, push
 
 
@@ -32,3 +36,32 @@ def test_heartbeats_go_on_where_branches_only_move_forward(tmp_path: Path) -> No
         assert found is not None
         assert found.number == number
         seen = beat.new
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-035")
+def test_a_branch_that_was_refused_when_its_run_came_is_made_by_what_lands_on_it(
+    tmp_path: Path,
+) -> None:
+    workspace = share(tmp_path, 1)[0]
+    assert workspace.hub is not None
+    hub = Path(workspace.hub.url)
+    hook = hub / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text('#!/bin/sh\ncase "$1" in refs/heads/wf/*) exit 1;; esac\n')
+    hook.chmod(0o755)
+    run = add_run(workspace)
+    add_task(workspace, "a")
+    assert [met.outcome for met in synced(workspace, proposers=[granting])] == ["ok"]
+    assert workspace.ledger.names(Status.PENDING)
+    hook.unlink()
+    base = git(workspace.main, "rev-parse", "main")
+    tree = git(workspace.main, "rev-parse", "main^{tree}")
+    landed = git(workspace.main, "commit-tree", "-p", base, "-m", "landed", tree)
+
+    def landing(workspace: Workspace, sight: Sight) -> list[Proposal]:
+        del workspace, sight
+        return [Proposal("land", targets=(TargetPush(run.branch, None, landed),))]
+
+    assert [met.outcome for met in synced(workspace, proposers=[landing])] == ["ok"]
+    assert git(hub, "rev-parse", run.branch) == landed

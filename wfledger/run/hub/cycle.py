@@ -172,7 +172,7 @@ class _Meeting:
         extra = company.extras(
             workspace, self.hub, sight, out.kept, has_news=has_news, denied=self._denied
         )
-        updates = [*extra.updates, *_of_targets(out.proposals)]
+        updates = _with_targets(extra.updates, out.proposals)
         if has_news:
             updates.insert(0, RemoteUpdate(self.hub.names.ledger, commit, sight.tip))
         if not updates:
@@ -303,6 +303,15 @@ class _Meeting:
             outcome, said, hint, self.pushed, tuple(self.came), tuple(self.went),
             tuple(self.granted), tuple(self.refused), tuple(self.lost),
         )  # fmt: skip
+
+
+def _with_targets(
+    updates: Sequence[RemoteUpdate], proposals: list[Proposal]
+) -> list[RemoteUpdate]:
+    """Join what goes with a push and what lands: a branch that is not there yet is made by that."""
+    targets = _of_targets(proposals)
+    landed = {one.ref for one in targets}
+    return [*(one for one in updates if one.ref not in landed), *targets]
 
 
 def _of_targets(proposals: list[Proposal]) -> list[RemoteUpdate]:
