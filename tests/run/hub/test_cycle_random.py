@@ -12,7 +12,7 @@ from tests.support.workspaces import add_run
 from wfledger.run.byhand.adopting import Adopter
 from wfledger.run.hub import losses
 
-MACHINES, STEPS = 3, 30
+MACHINES, STEPS = 3, 20
 
 
 def cut(hub: Path, name: str) -> None:

@@ -10,7 +10,6 @@ from tests.support.repos import git
 from tests.support.sharing import (
     LEDGER,
     granting,
-    on_hub,
     reopened,
     share,
     shows_the_tip,
@@ -239,17 +238,3 @@ def test_power_loss_leaves_what_the_remote_has_and_what_it_has_not_confirmed(
     shows_the_tip(one)
     shows_the_tip(other)
     assert losses.read(one) == []
-
-
-def test_a_machine_that_lost_everything_but_its_clone_shows_the_tip_again(tmp_path: Path) -> None:
-    one, other = share(tmp_path)
-    add_run(one)
-    add_task(one, "a")
-    synced(one, other)
-    for status in Status:
-        for name in other.ledger.names(status):
-            other.ledger.layout.task(status, name).unlink()
-    redo_all(other, by="test")
-    synced(other)
-    shows_the_tip(other)
-    assert on_hub(other) == on_hub(one)
