@@ -73,11 +73,11 @@ def test_sync_says_by_its_exit_status_how_it_went(tmp_path: Path) -> None:
     assert [one["because"] for one in found["lost"]] == ["gone"]  # type: ignore[attr-defined]
     assert synced(anna)["lost"] == []
     state = read_state(local)
-    write_state(local, type(state)(**{**vars(state), "stopped": "rewound", "reason": "it is older"}))
+    write_state(local, type(state)(**{**vars(state), "stopped": "twin", "reason": "there are two"}))
     assert synced(anna, status=8)["outcome"] == "stopped"
     shown = call("status", cwd=anna).out
-    assert "stopped (rewound): it is older" in shown
-    assert "wfledger remote restore" in shown
+    assert "stopped (twin): there are two" in shown
+    assert "wfledger remote rename-machine" in shown
 
 
 @pytest.mark.long

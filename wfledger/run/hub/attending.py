@@ -63,8 +63,8 @@ class Attending:
         now, asked = self._workspace.clock.elapsed(), poking.pokes(self._workspace)
         if asked.now > self._pokes.now:
             return True
-        if self._is_stopped():
-            return False
+        if self._is_stopped():  # perhaps somebody gives the remote back what it had
+            return now >= self._pace.met + LONGEST_S
         wanted = self._has_changes()
         if not wanted:
             self._waiting = None

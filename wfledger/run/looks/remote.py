@@ -5,21 +5,17 @@ Needs no network and takes no lock: a view is as old as the last meeting, and sa
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from wfledger.clock import parse_iso
 from wfledger.core.statuses import Status
-from wfledger.run.hub import diary, losses, poking
+from wfledger.run.hub import diary, losses, poking, rewinding
 from wfledger.run.hub.attending import interval_of
 from wfledger.run.hub.machines import machines, names
 from wfledger.run.hub.state import read_state
 from wfledger.run.looks.doing import Doing
 from wfledger.run.presence import crews
 from wfledger.run.workspace import Workspace
-
-#: Why syncing is stopped -> the command that decides about it.
-_COMMANDS: Final = {"twin": "wfledger remote rename-machine"}
-_RESTORE: Final = "wfledger remote restore"
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,7 @@ def remote_view(workspace: Workspace) -> RemoteView | None:
     well = record is None or record.outcome in {"quiet", "ok", "lost"}
     trouble, hint = (record.said, record.hint) if record is not None and not well else ("", None)
     if state.stopped is not None:
-        trouble, hint = state.reason, _COMMANDS.get(state.stopped, _RESTORE)
+        trouble, hint = state.reason, rewinding.hint(state.stopped)
     return RemoteView(
         hub.name, hub.host, state.seen, state.pushed, _age_s(workspace, state.seen),
         interval_of(workspace), sum(1 for _ in workspace.ledger.journal.records()),
