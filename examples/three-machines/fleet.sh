@@ -86,7 +86,7 @@ say "who did what"
 on carl wfledger history --limit 1000 | grep -e '-> done'
 
 say "bert is back, and learns what has happened"
-on bert wfledger sync
+on bert wfledger sync || test $? -eq 4 # 4: something that it had begun came too late, and is named
 
 say "nothing was lost, nothing was done twice"
 on carl wfledger doctor --history
