@@ -10,7 +10,6 @@ from wfledger.cli.render import ago, plural, say, table
 
 if TYPE_CHECKING:
     from wfledger.run.hub.asking import Synced
-    from wfledger.run.hub.diary import News
     from wfledger.run.hub.meeting import Moved
 
 #: Lines of one kind that are shown.
@@ -71,8 +70,8 @@ def _say_news(app: App, found: "Synced") -> None:
     news, called = found.news, names(app.workspace)
     asked = ago(found.since, app.clock.now())
     since = f" in the {asked} since you last asked" if asked else ""
-    _say_moves(f"came{since}", news, "came", news.came, called)
-    _say_moves("went", news, "went", news.went, {})
+    _say_moves(f"came{since}", news.counts.get("came", 0), news.came, called)
+    _say_moves("went", news.counts.get("went", 0), news.went, {})
     for what in news.granted[-_SHOWN:]:
         say(f"confirmed: {what}")
     for what, because in news.refused[-_SHOWN:]:
@@ -86,10 +85,9 @@ def _say_news(app: App, found: "Synced") -> None:
 
 
 def _say_moves(
-    title: str, news: "News", kind: str, moves: "list[Moved]", called: dict[str, str]
+    title: str, count: int, moves: "list[Moved]", called: dict[str, str]
 ) -> None:
     """Print the newest of *moves* below how many there were; of one task only the last."""
-    count = news.counts.get(kind, 0)
     if not count:
         return
     say(f"{title}: {plural(count, 'change')}")
