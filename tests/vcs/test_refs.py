@@ -212,3 +212,19 @@ def test_refs_below_a_prefix_are_listed(repo: Path, tips: tuple[str, str]) -> No
     assert refs.refs_under(found, keep) == {f"{keep}/t/1": old, f"{keep}/t/2": new}
     assert refs.refs_under(found, f"{keep}/") == refs.refs_under(found, keep)
     assert refs.refs_under(found, "refs/absent") == {}
+
+
+def test_refs_below_a_prefix_are_found_whether_loose_or_packed(
+    repo: Path, tips: tuple[str, str]
+) -> None:
+    old, new = tips
+    both, packed, other = "refs/wfledger/hub/a/b", "refs/wfledger/hub/c", "refs/wfledger/hubs"
+    assert _swap(repo, *(RefUpdate(ref, old, None) for ref in (both, packed, other)))
+    git(repo, "pack-refs", "--all")
+    assert _swap(repo, RefUpdate(both, new, old))
+    found = Repository.discover(repo)
+    (found.common_dir / f"{both}.lock").write_text(old, "ascii")
+
+    assert refs.refs_under(found, "refs/wfledger/hub/") == {both: new, packed: old}
+    assert refs.refs_under(found, packed) == {packed: old}
+    assert refs.refs_under(found, both) == {both: new}

@@ -3,8 +3,9 @@
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import pygit2
@@ -84,13 +85,46 @@ def is_branch_name(name: str) -> bool:
 
 
 def refs_under(repo: Repository, prefix: str) -> dict[str, str]:
-    """Return the refs below *prefix* (`refs/wfledger/keep`) and the objects they name."""
-    done = run_git(
-        ["for-each-ref", "--format=%(objectname) %(refname)", prefix.rstrip("/") or "refs"],
-        git_dir=repo.common_dir,
-    )
-    pairs = (line.split(" ", 1) for line in done.text().splitlines())
-    return {ref: oid for oid, ref in pairs}
+    """Return the refs below *prefix* (`refs/wfledger/keep`) and the objects they name.
+
+    Read from git's files without a process: meetings ask several times. What is packed meanwhile
+    is found, for loose ones are read first; what names nothing legible is left out.
+    """
+    top = prefix.rstrip("/") or "refs"
+    found = dict(_loose(repo, top))
+    return {**_packed(repo, top), **found}
+
+
+def _loose(repo: Repository, top: str) -> Iterator[tuple[str, str]]:
+    start = repo.common_dir / top
+    folders = os.walk(start) if start.is_dir() else [(str(start.parent), [], [start.name])]
+    for folder, _, names in folders:
+        for name in names:
+            path = Path(folder, name)
+            ref = path.relative_to(repo.common_dir).as_posix()
+            oid = None if name.endswith(".lock") else _named(repo, path, ref)
+            if oid is not None:
+                yield ref, oid
+
+
+def _named(repo: Repository, path: Path, ref: str) -> str | None:
+    try:
+        text = path.read_text("ascii").strip()
+    except (OSError, ValueError):  # gone this moment, perhaps into the packed ones
+        return None
+    return text if _OID.match(text) else repo.tip(ref)
+
+
+def _packed(repo: Repository, top: str) -> dict[str, str]:
+    try:
+        text = (repo.common_dir / "packed-refs").read_text("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return {}
+    pairs = (line.split(" ", 1) for line in text.splitlines() if line[:1] not in {"#", "^"})
+    return {
+        pair[1]: pair[0] for pair in pairs
+        if len(pair) == 2 and (pair[1] == top or pair[1].startswith(f"{top}/"))
+    }  # fmt: skip
 
 
 def _line(update: RefUpdate) -> str:

@@ -33,6 +33,7 @@ from wfledger.errors import (
 from wfledger.run.config import machine
 from wfledger.run.guard.planted import LEDGER, MACHINE, UNREADABLE, Change, Judge
 from wfledger.run.guard.putback import put_back
+from wfledger.run.looks.holding import holding
 from wfledger.run.pausing import Pause, alarm_of, raise_alarm
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
@@ -278,15 +279,13 @@ class _Look:
         announced = {who.rpartition(".")[0] for who in (*record.ran, self._begin or "")}
         names = self._workspace.ledger.names(Status.IN_PROGRESS)
         found = [name for name in names if name not in announced]
-        return [n for n in found if self._is_here(n)] if self._workspace.is_shared else found
-
-    def _is_here(self, task_id: str) -> bool:
-        """Whether the worker of a task may be one of this machine's."""
-        try:
-            task = self._workspace.ledger.load(Status.IN_PROGRESS, task_id).task
-        except (WfledgerError, OSError, ValueError):
-            return True
-        return not is_elsewhere(task, self._workspace.ledger.layout.machine)
+        if not found or not self._workspace.is_shared:
+            return found
+        here = self._workspace.ledger.layout.machine
+        tasks = holding(self._workspace.ledger, Status.IN_PROGRESS)
+        # The worker of what nobody can read may be one of this machine's.
+        elsewhere = {task.id for task in tasks if is_elsewhere(task, here)}
+        return [name for name in found if name not in elsewhere]
 
     def _note_who(self, record: Record, alarm: Pause | None) -> None:
         """Keep those who run, or under an alarm all of them: it may be one of these."""

@@ -73,6 +73,14 @@ def sight(
 def before_showing(workspace: Workspace, refs: Mapping[str, str], tip: str) -> list[str]:
     """Do what comes before the directory shows *tip*; returns what people have to be told."""
     trusting.check(workspace)
+    return before_confirming(workspace, refs, tip)
+
+
+def before_confirming(workspace: Workspace, refs: Mapping[str, str], tip: str) -> list[str]:
+    """Do the same before it shows what this machine itself has asked for.
+
+    That is tasks, runs and results; nothing of it is run from.
+    """
     with workspace.ledger.transaction("hand") as changes:
         adopt_edits(workspace, changes)
     return branches.follow(workspace, refs, tip=tip)

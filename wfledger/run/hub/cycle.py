@@ -11,7 +11,7 @@ from typing import Final
 
 from wfledger import faults
 from wfledger.clock import iso
-from wfledger.run.hub import applying, company, rewinding
+from wfledger.run.hub import applying, company, refusals, rewinding
 from wfledger.run.hub.applying import Arrival, Arrived
 from wfledger.run.hub.composing import compose
 from wfledger.run.hub.history import news_since
@@ -82,8 +82,10 @@ class _Meeting:
     told: list[str] = field(default_factory=list)
     _until: float = 0.0
     _rounds: list[float] = field(default_factory=list)
-    #: Refs that the server does not want; the rest goes without them.
-    _denied: set[str] = field(default_factory=set)
+    #: Refs that the server does not want, with its words; the rest goes without them.
+    _denied: dict[str, str] = field(default_factory=dict)
+    #: Refs that it has taken.
+    _taken: set[str] = field(default_factory=set)
 
     def carry_out(self) -> Met:
         """Go through the rounds."""
@@ -152,7 +154,8 @@ class _Meeting:
                 names = {move.task.id for move in proposal.moves}
                 names |= {run.id for run in proposal.runs}
                 names |= {target.ref for target in proposal.targets}
-                if names.isdisjoint(named):
+                is_denied = any(target.ref in self._denied for target in proposal.targets)
+                if names.isdisjoint(named) and not is_denied:
                     found.append(proposal)
                     named |= names
         return found
@@ -190,7 +193,7 @@ class _Meeting:
             return self._failed(end, pushed, out.proposals)
         if has_news:
             after = {**sight.refs} | {one.ref: one.new for one in updates if one.new is not None}
-            self.told = company.before_showing(workspace, after, commit)
+            self.told = company.before_confirming(workspace, after, commit)
             applying.confirm(workspace, commit, upto=arrived.upto, proposals=out.proposals)
         faults.point("meet.confirmed")
         company.sent(workspace, extra, pushed, began=began)
@@ -202,6 +205,7 @@ class _Meeting:
             self.workspace.repo, self.hub.url, updates, atomic=self.hub.atomic and len(updates) > 1,
             timeout=self._call_s(),
         )  # fmt: skip
+        self._taken |= {ref for ref, (status, _) in done.per_ref.items() if status == "ok"}
         faults.point("meet.pushed")
         return done
 
@@ -213,7 +217,6 @@ class _Meeting:
         return "lost" if own[0] == "waits" else own[0]
 
     def _confirmed(self, out: _Outgoing) -> Met:
-        company.after_showing(self.workspace)
         note_failures(self.workspace, out.arrived.records)
         here = self.workspace.machine.id
         self.went += [
@@ -241,15 +244,15 @@ class _Meeting:
             self.refused.append((one.what, reason))
             if one.refused is not None:
                 one.refused(reason)
-        names = {target.ref for one in proposals for target in one.targets}
-        denied = {ref for ref, status in ended.items() if status == "refused"} - names
-        denied.discard(self.hub.names.ledger)
-        fresh = denied - self._denied
+        denied = refusals.denied(self.hub.names, pushed)
+        fresh = denied.keys() - self._denied.keys()
         self._denied |= denied
         if end == "lost" or hit or fresh:
             return None
         trouble = pushed.trouble
         said = trouble.message if trouble is not None else pushed.said
+        if end == "refused":
+            self._denied.clear()  # it takes nothing at all
         self._note_trouble(said)
         hint = (trouble.hint or None) if trouble is not None else None
         return self._met("unknown" if end == "unknown" else "refused", said, hint)
@@ -278,7 +281,9 @@ class _Meeting:
     def _note_trouble(self, said: str, *, seen: bool = True, took: bool = False) -> None:
         local, now = self.workspace.ledger.layout.local, iso(self.workspace.clock.now())
         state = replace(read_state(local), trouble=said)
-        state = replace(state, seen=now) if seen else state
+        if seen:
+            refuses = refusals.still(self.workspace, state.refuses, self._denied, self._taken)
+            state = replace(state, seen=now, refuses=refuses)
         write_state(local, replace(state, pushed=now) if took else state)
 
     def _away(self, trouble: Trouble) -> Met:

@@ -15,9 +15,9 @@ from wfledger.clock import iso, parse_iso
 from wfledger.core.policy import Policy
 from wfledger.core.records import canonical_json
 from wfledger.core.silence import Heard, Sight, look, window_s
-from wfledger.core.statuses import Status
 from wfledger.run.hub import beating
 from wfledger.run.hub.state import folder
+from wfledger.run.looks.holding import holding
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 
@@ -101,8 +101,7 @@ def _dates(data: Any) -> dict[str, Dated]:
 
 def _expected(workspace: Workspace) -> set[str]:
     """Return the machines that hold a task, whether they have ever beaten or not."""
-    hot = (status for status in Status if status.holds_scope)
-    held = (task for status in hot for task in workspace.ledger.tasks(status))
+    held = holding(workspace.ledger)
     return {task.grant.machine for task in held if task.grant is not None}
 
 
