@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections import Counter
 
     from wfledger.run.chaos.hubs import Kind
-    from wfledger.run.chaos.torture import Report
+    from wfledger.run.chaos.ordeal import Report
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 #: Kinds of fault, endings and helps that are listed.
@@ -68,7 +68,8 @@ def torture(
     Exit status 0: everything held. 1: something did not; it is listed, and all is kept.
     """
     from wfledger.run.chaos.machines import Machines
-    from wfledger.run.chaos.torture import Order, Torture
+    from wfledger.run.chaos.ordeal import Order
+    from wfledger.run.chaos.torture import Torture
 
     drawn = seed if seed is not None else int.from_bytes(os.urandom(4), "big")
     order = Order(

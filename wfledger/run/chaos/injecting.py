@@ -8,10 +8,10 @@ import errno
 import resource
 import signal
 import sys
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from wfledger.run.chaos.chance import Chance
 from wfledger.run.chaos.fleet import Fleet, Kind
 from wfledger.run.chaos.scene import LEASE_S, Scene
 from wfledger.run.chaos.strangers import plant
+from wfledger.run.chaos.toll import Fault, Toll
 from wfledger.run.processes import proctree
 from wfledger.run.processes.proctree import Process
 
@@ -48,37 +49,17 @@ _CHUNK: Final = b"\0" * (1 << 20)
 
 
 @dataclass
-class Faults:
-    """Does faults, keeps count of them, and takes back what has to be taken back."""
+class Faults(Toll):
+    """The faults of one ledger, which is this machine's alone."""
 
     scene: Scene
     fleet: Fleet
     chance: Chance
-    counts: "Counter[str]" = field(default_factory=Counter)
-    #: Faults that cannot be done on this system, or found nothing to hit.
-    missed: "Counter[str]" = field(default_factory=Counter)
-    #: When, and what ends a fault that lasts.
-    _due: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
 
-    def do(self) -> None:
-        """Do one fault."""
+    def draw(self) -> tuple[str, Fault]:
+        """Return the name of the next fault, and what does it."""
         name = self.chance.weighted(WEIGHTS)
-        said = _ACTIONS[name](self)
-        if said is None:
-            self.missed[name] += 1
-        else:
-            self.counts[f"{name}: {said}" if said else name] += 1
-
-    def take_back(self, *, at_once: bool = False) -> None:
-        """End the faults whose time is over, or all of them."""
-        now = self.scene.clock.elapsed()
-        over = [action for due, action in self._due if at_once or due <= now]
-        self._due = [one for one in self._due if not (at_once or one[0] <= now)]
-        for action in over:
-            action()
-
-    def _later(self, seconds: float, action: Callable[[], object]) -> None:
-        self._due.append((self.scene.clock.elapsed() + seconds, action))
+        return name, partial(_ACTIONS[name], self)
 
     def _one(self, kind: Kind) -> Process | None:
         found = self.fleet.running().get(kind, [])
@@ -109,7 +90,7 @@ class Faults:
         if not proctree.send(victim, signal.SIGSTOP):
             return None
         seconds = self.chance.between(0.1, 2.5 * LEASE_S) if self.chance.often(0.4) else 0.5
-        self._later(seconds, lambda: proctree.send(victim, signal.SIGCONT))
+        self.later(seconds, lambda: proctree.send(victim, signal.SIGCONT))
         return "beyond its lease" if seconds > LEASE_S else "for a moment"
 
     def stop_holder(self) -> str | None:
@@ -135,7 +116,7 @@ class Faults:
         with suppress(OSError), filler.open("ab", buffering=0) as file:
             while file.write(_CHUNK[:4096]):
                 pass
-        self._later(self.chance.between(0.3, 4.0), lambda: filler.unlink(missing_ok=True))
+        self.later(self.chance.between(0.3, 4.0), lambda: filler.unlink(missing_ok=True))
         return ""
 
     def few_descriptors(self) -> str | None:
@@ -148,7 +129,7 @@ class Faults:
         before = _limit(victim, None)
         if before is None or _limit(victim, (_open_files(victim) + 2, before[1])) is None:
             return None
-        self._later(self.chance.between(0.2, 3.0), lambda: _limit(victim, before))
+        self.later(self.chance.between(0.2, 3.0), lambda: _limit(victim, before))
         return ""
 
     # -- people ----------------------------------------------------------------------------------

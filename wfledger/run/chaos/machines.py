@@ -1,7 +1,7 @@
 """Torture of many machines that share a ledger by a hub: faults for a while, calm, the verdict.
 
-The same as `chaos.torture` does to one ledger: see `chaos.clones` for the scene, `chaos.weather`
-for the faults, `chaos.agreement` for what must hold.
+See `chaos.ordeal` for how it goes, `chaos.clones` for the scene, `chaos.weather` for the faults,
+`chaos.agreement` for what must hold.
 """
 
 import json
@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from wfledger.clock import Clock
 from wfledger.core.statuses import Status
@@ -20,24 +20,17 @@ from wfledger.run.chaos.chance import Chance
 from wfledger.run.chaos.clones import Clone, World, build, jobs_of
 from wfledger.run.chaos.fleet import Fleet
 from wfledger.run.chaos.invariants import Violation
+from wfledger.run.chaos.ordeal import Ordeal, Order, Report, Say, standing
 from wfledger.run.chaos.scene import Job, work
-from wfledger.run.chaos.torture import Order, Report, Say
-from wfledger.run.chaos.verdict import repair
 from wfledger.run.chaos.weather import LEDGER, PAUSE_S, Weather
 from wfledger.run.hub.state import read_state
-from wfledger.run.processes.proctree import become_subreaper
 from wfledger.run.workspace import LOCAL, Workspace
 
-_TURN_S: Final = 0.05
-_SAMPLE_S: Final = 0.5
-_PERSON_S: Final = 2.0
-_SAY_S: Final = 5.0
 #: Share of the faults' time that the tasks' work would fill if nothing went wrong.
 _FILLED: Final = 0.35
 _LONGEST_S: Final = 15.0
 #: Least time for the end, and the longest in which nothing moves: slow machines are no violation.
 _CALM_S: Final = 150.0
-_END_S: Final = 40.0
 #: Shell workers, which take tasks by `mv` alone.
 _CLAIMERS: Final = 2
 _CLAIMER: Final = Path(__file__).parents[3] / "examples/shell-worker.sh"
@@ -47,58 +40,28 @@ _ROUNDS: Final = 3
 _COUNTED: Final = ("commits", "steps", "grants", "claims", "takeovers")
 
 
-class Machines:
-    """One torture of many machines, from the making of its world to the verdict."""
+class Machines(Ordeal):
+    """The torture of many machines that share a ledger."""
+
+    pause_s: ClassVar = PAUSE_S
+    sample_s: ClassVar = 0.5
+    person_s: ClassVar = 2.0
 
     def __init__(self, order: Order, *, clock: Clock, say: Say) -> None:
-        self._order = order
-        self._clock = clock
-        self._say = say
-        self._chance = Chance(order.seed)
+        chance = Chance(order.seed)
         planned = order.tasks - int(order.tasks * _ADDED)
         mean_s = min(order.time_s * order.workers / order.tasks * _FILLED, _LONGEST_S)
-        jobs = jobs_of(self._chance, tasks=planned, mean_s=mean_s)
+        jobs = jobs_of(chance, tasks=planned, mean_s=mean_s)
         self._mean_s = mean_s
-        self._world = build(clock, self._chance, order.server, clones=order.clones, jobs=jobs)
-        self._fleet = Fleet(self._world.clones[0], self._chance)
-        self._weather = Weather(self._world, self._fleet, self._chance)
-        self._report = Report(order, self._world.folder)
+        self._world = build(clock, chance, order.server, clones=order.clones, jobs=jobs)
+        fleet = Fleet(self._world.clones[0], chance)
+        self._weather = Weather(self._world, fleet, chance, clock=clock)
+        report = Report(order, self._world.folder)
+        super().__init__(report, fleet, self._weather, chance, say=say)
         self._workspaces = [clone.workspace() for clone in self._world.clones]
         self._person = _Person(self._world, self._report, say)
         self._to_add = [f"extra{number}" for number in range(order.tasks - planned)]
-        self._seen: dict[str, None] = {}
         self._met: dict[str, str] = {}
-        self._due: dict[str, float] = {}
-        self._began = clock.elapsed()
-
-    @property
-    def folder(self) -> Path:
-        """Where everything lies."""
-        return self._world.folder
-
-    def carry_out(self) -> Report:
-        """Do all of it; returns with nothing of the torture running any more.
-
-        The folder is removed unless something was found, or it was to be kept; also when somebody
-        interrupts it.
-        """
-        become_subreaper()
-        kept = self._order.keep
-        try:
-            self._enlist()
-            self._storm()
-            self._calm()
-            self._judge()
-            kept |= bool(self._report.violations)
-        except Exception:
-            kept = True  # what it could not look at is what somebody has to look at
-            raise
-        finally:
-            self._person.close()
-            self._weather.take_back(at_once=True)
-            self._fleet.dismiss()
-            self._finish(kept=kept)
-        return self._report
 
     def _enlist(self) -> None:
         clones = self._world.clones
@@ -110,35 +73,6 @@ class Machines:
             for clone in self._chance.some_of(clones, _CLAIMERS):
                 argv = ["sh", str(_CLAIMER), "-f", "-n", f"shell-{clone.name}"]
                 self._fleet.enlist("claimer", f"claimer-{clone.name}", argv, scene=clone)
-
-    # -- faults ------------------------------------------------------------------------------------
-
-    def _storm(self) -> None:
-        began = self._clock.elapsed()
-        until, next_fault = began + self._order.time_s, began + PAUSE_S[1]
-        while self._clock.elapsed() < until:
-            self._turn()
-            if self._clock.elapsed() >= next_fault:
-                self._weather.do()
-                next_fault = self._clock.elapsed() + self._chance.between(*PAUSE_S)
-            self._progress("faults")
-        self._report.storm_s = self._clock.elapsed() - began
-
-    def _turn(self) -> None:
-        self._weather.take_back()
-        self._fleet.look_after()
-        if self._is_due("sample", _SAMPLE_S):
-            self._sample()
-        if self._is_due("person", _PERSON_S):
-            self._be_people()
-        self._clock.wait(_TURN_S)
-
-    def _is_due(self, name: str, every_s: float) -> bool:
-        now = self._clock.elapsed()
-        if now < self._due.get(name, 0.0):
-            return False
-        self._due[name] = now + every_s
-        return True
 
     def _sample(self) -> None:
         """Remember what each machine takes for confirmed, which must never be lost."""
@@ -195,7 +129,6 @@ class Machines:
     # -- calm --------------------------------------------------------------------------------------
 
     def _calm(self) -> None:
-        """Let all machines come to their end without faults; what they cannot is left."""
         began = self._clock.elapsed()
         self._weather.take_back(at_once=True)
         (self._world.notes / "calm").touch()
@@ -203,7 +136,7 @@ class Machines:
         while self._clock.elapsed() < until and not self._is_over():
             self._turn()
             self._progress("calm")
-            now = str(self._world.hub.tip(LEDGER)) if self._is_due("tip", _SAMPLE_S) else last
+            now = str(self._world.hub.tip(LEDGER)) if self._is_due("tip", self.sample_s) else last
             if now != last:
                 last, until = now, max(until, self._clock.elapsed() + _CALM_S)
         self._report.calm_s = self._clock.elapsed() - began
@@ -217,7 +150,7 @@ class Machines:
 
     def _is_over(self) -> bool:
         """Whether every task that was added is at its end, as the first machine sees it."""
-        if not self._is_due("count", _SAMPLE_S) or self._to_add or self._person.is_busy:
+        if not self._is_due("count", self.sample_s) or self._to_add or self._person.is_busy:
             return False
         with suppress(OSError):
             ledger = self._workspaces[0].ledger
@@ -227,7 +160,7 @@ class Machines:
 
     def _do_agree(self) -> bool:
         """Whether every machine has confirmed what the hub has, and nothing of its own besides."""
-        return self._is_due("agree", _SAMPLE_S) and self._is_one()
+        return self._is_due("agree", self.sample_s) and self._is_one()
 
     def _is_one(self) -> bool:
         with suppress(WfledgerError, OSError):
@@ -239,30 +172,17 @@ class Machines:
         return False
 
     def _let_go(self) -> None:
-        """Wait until everybody has gone."""
         self._person.close()
-        self._fleet.wind_up()
         for member in list(self._fleet.members):
             if member.kind == "claimer" and member.process is not None:
                 member.process.terminate()
-        until = self._clock.elapsed() + _END_S
-        while any(self._fleet.running().values()) and self._clock.elapsed() < until:
-            self._fleet.look_after()
-            self._clock.wait(_TURN_S)
-        for kind, found in self._fleet.running().items():
-            pids = ", ".join(str(one.pid) for one in found)
-            self._report.violations.append(
-                Violation("orphan", kind, f"does not end, though it was told to: {pids}")
-            )
+        super()._let_go()
 
     # -- the verdict -------------------------------------------------------------------------------
 
     def _judge(self) -> None:
         report, world = self._report, self._world
-        self._say("checking what must hold")
-        for clone in world.clones:
-            for said in repair(clone):
-                report.helped[f"repaired: {said.rpartition(': ')[2]}"] += 1
+        self._repair(world.clones)
         for _ in range(_ROUNDS):
             for clone in world.clones:
                 status, _ = clone.verb("sync")
@@ -292,26 +212,21 @@ class Machines:
             "lost, and said why": sum(_lines(clone) for clone in world.clones),
         }
 
-    def _finish(self, *, kept: bool) -> None:
-        report = self._report
-        report.faults, report.missed = self._weather.counts, self._weather.missed
-        report.ended = self._fleet.ended
-        report.kept = kept
-        if kept:
-            (self._world.folder / "report.json").write_text(json.dumps(report.as_json(), indent=1))
-        else:
-            self._world.remove()
+    def _end(self) -> None:
+        self._person.close()
+        super()._end()
 
-    def _progress(self, phase: str) -> None:
-        if not self._is_due("say", _SAY_S):
-            return
-        ledger = self._workspaces[0].ledger
-        with suppress(OSError):
-            counts = {status.value: len(ledger.names(status)) for status in Status}
-            shown = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-            seconds = self._clock.elapsed() - self._began
-            faults = sum(self._weather.counts.values())
-            self._say(f"{seconds:5.0f} s {phase}: {shown}; {faults} faults")
+    def _finish(self, *, kept: bool) -> None:
+        super()._finish(kept=kept)
+        if kept:
+            text = json.dumps(self._report.as_json(), indent=1)
+            (self._world.folder / "report.json").write_text(text)
+
+    def _remove(self) -> None:
+        self._world.remove()
+
+    def _standing(self) -> str:
+        return standing(self._workspaces[0].ledger)
 
 
 class _Person:

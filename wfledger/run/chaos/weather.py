@@ -4,10 +4,10 @@ Which one comes when, and to which machine, is drawn from the seed. Each says wh
 """
 
 import signal
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from wfledger.errors import WfledgerError
@@ -15,6 +15,7 @@ from wfledger.run.chaos.chance import Chance
 from wfledger.run.chaos.clones import Clone, World
 from wfledger.run.chaos.fleet import Fleet
 from wfledger.run.chaos.proxy import Mode
+from wfledger.run.chaos.toll import Fault, Toll
 from wfledger.run.hub.names import Names
 from wfledger.run.processes import proctree
 from wfledger.run.processes.proctree import Process
@@ -46,37 +47,19 @@ class Loss:
 
 
 @dataclass
-class Weather:
-    """Does faults, keeps count of them, and takes back what has to be taken back."""
+class Weather(Toll):
+    """The faults of many machines, their network and their hub."""
 
     world: World
     fleet: Fleet
     chance: Chance
-    counts: "Counter[str]" = field(default_factory=Counter)
-    missed: "Counter[str]" = field(default_factory=Counter)
     #: What the hub has lost and has not been given back.
     lost: "Loss | None" = None
-    _due: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
 
-    def do(self) -> None:
-        """Do one fault."""
+    def draw(self) -> tuple[str, Fault]:
+        """Return the name of the next fault, and what does it."""
         name = self.chance.weighted(WEIGHTS)
-        said = _ACTIONS[name](self)
-        if said is None:
-            self.missed[name] += 1
-        else:
-            self.counts[f"{name}: {said}" if said else name] += 1
-
-    def take_back(self, *, at_once: bool = False) -> None:
-        """End the faults whose time is over, or all of them."""
-        now = self.world.clock.elapsed()
-        over = [action for due, action in self._due if at_once or due <= now]
-        self._due = [one for one in self._due if not (at_once or one[0] <= now)]
-        for action in over:
-            action()
-
-    def _later(self, seconds: float, action: Callable[[], object]) -> None:
-        self._due.append((self.world.clock.elapsed() + seconds, action))
+        return name, partial(_ACTIONS[name], self)
 
     def _clone(self) -> Clone:
         return self.chance.one_of(self.world.clones)
@@ -109,7 +92,7 @@ class Weather:
         if not stopped:
             return None
         seconds, said = self._length()
-        self._later(seconds, lambda: _go_on(stopped))
+        self.later(seconds, lambda: _go_on(stopped))
         return said
 
     def _length(self) -> tuple[float, str]:
@@ -135,7 +118,7 @@ class Weather:
             if mode == "hole":
                 proxy.sever()
 
-        self._later(seconds, back)
+        self.later(seconds, back)
         return said
 
     def cut(self) -> str | None:
@@ -156,7 +139,7 @@ class Weather:
         def back() -> None:
             proxy.delay_s = 0.0
 
-        self._later(self.chance.between(1.0, 6.0), back)
+        self.later(self.chance.between(1.0, 6.0), back)
         return ""
 
     # -- the hub ---------------------------------------------------------------------------------
@@ -165,7 +148,7 @@ class Weather:
         """Let the hub's hook refuse all pushes, or those that move branches of runs."""
         hub = self.world.hub
         hub.reject(everything=everything, branch=None if everything else "refs/heads/wf/*")
-        self._later(self.chance.between(1.0, 5.0), hub.reject)
+        self.later(self.chance.between(1.0, 5.0), hub.reject)
         return ""
 
     def forbid(self) -> str | None:
@@ -174,14 +157,14 @@ class Weather:
         if hub.kind != "http":
             return None
         hub.forbid(everybody=True)
-        self._later(self.chance.between(1.0, 5.0), lambda: hub.forbid(everybody=False))
+        self.later(self.chance.between(1.0, 5.0), lambda: hub.forbid(everybody=False))
         return ""
 
     def outage(self) -> str | None:
         """Let the hub be away for many leases."""
         self.world.hub.down()
         leases = self.chance.between(0.5, 1.0) * _OUTAGE_LEASES
-        self._later(leases * self.world.lease_s, self.world.hub.up)
+        self.later(leases * self.world.lease_s, self.world.hub.up)
         return ""
 
     def rewind(self) -> str | None:
