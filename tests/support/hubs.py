@@ -5,8 +5,11 @@ chosen by the system.
 """
 
 import contextlib
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -69,6 +72,18 @@ class Hub:
         self.git("config", "receive.advertiseAtomic", "false")
 
 
+def needs_git(program: str) -> None:
+    """Skip the test where the system's git comes without `git PROGRAM`, as some packages do."""
+    if not (_programs() / f"git-{program}").exists():
+        pytest.skip(f"needs git {program}")
+
+
+@cache
+def _programs() -> Path:
+    said = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True)
+    return Path(said.stdout.strip())
+
+
 class Hubs:
     """Makes remotes below *root* and ends what it started."""
 
@@ -95,17 +110,20 @@ class Hubs:
         return Hub(path)
 
     def daemon(self, *, writable: bool = True) -> GitDaemon:
-        """Start `git daemon`; `.url(hub.path)` is an address there."""
+        """Start `git daemon`; `.url(hub.path)` is an address there. Skips where it is missing."""
+        needs_git("daemon")
         return self._begun(GitDaemon(self.root / "served", writable=writable))
 
     def http(self, *, account: tuple[str, str] | None = None) -> HttpBackend:
-        """Start a web server with `git http-backend`."""
+        """Start a web server with `git http-backend`. Skips where that or git's http is missing."""
+        needs_git("http-backend")
+        needs_git("remote-http")
         return self._begun(HttpBackend(self.root / "served", account=account))
 
     def ssh(self, monkeypatch: pytest.MonkeyPatch) -> Sshd:
         """Start sshd and let this test's git reach it; skips where it is not installed."""
-        if sshd() is None:
-            pytest.skip("needs sshd (openssh-server)")
+        if sshd() is None or shutil.which("ssh") is None or shutil.which("ssh-keygen") is None:
+            pytest.skip("needs sshd and ssh (openssh-server, openssh-client)")
         server = self._begun(Sshd(self.root / "served", self.root / "keys"))
         monkeypatch.setenv("GIT_SSH_COMMAND", server.command)
         return server

@@ -40,7 +40,7 @@ def new_commit(path: Path, parent: str | None = None, words: str = "x") -> str:
 
 
 def move(
-    repo: Repository, url: str, *updates: RemoteUpdate, atomic: bool = True, timeout: float = 20
+    repo: Repository, url: str, *updates: RemoteUpdate, atomic: bool = True, timeout: float = 60
 ) -> Pushed:
     return push(repo, url, updates, atomic=atomic, timeout=timeout)
 
@@ -84,12 +84,12 @@ def test_a_ref_is_made_moved_and_deleted_by_compare_and_swap(
     late = move(there, url, ledger(rival, None))
     assert late.outcome == "lost"
     assert late.per_ref[LEDGER][0] == "lost"
-    assert fetch(there, url, [f"+{LEDGER}:{MINE}"], timeout=20) == Fetched({LEDGER: first})
+    assert fetch(there, url, [f"+{LEDGER}:{MINE}"], timeout=60) == Fetched({LEDGER: first})
     assert there.tip(MINE) == first
     assert move(here, url, ledger(second, first)).outcome == "ok"
     assert move(there, url, ledger(None, first)).outcome == "lost"
     assert move(there, url, ledger(None, second)).outcome == "ok"
-    assert listing(here, url, ["refs/wfledger/*"], timeout=20) == Listing({})
+    assert listing(here, url, ["refs/wfledger/*"], timeout=60) == Listing({})
 
 
 @pytest.mark.requirement("WFL-HUB-003")
@@ -112,7 +112,7 @@ def test_of_rivals_from_the_same_tip_one_comes_through(hubs: Hubs, hub: Hub) -> 
     start = new_commit(clones[0])
     assert move(opened(clones[0]), url, ledger(start, None)).outcome == "ok"
     for path in clones[1:]:
-        fetch(opened(path), url, [f"+{LEDGER}:{MINE}"], timeout=20)
+        fetch(opened(path), url, [f"+{LEDGER}:{MINE}"], timeout=60)
     rivals = [new_commit(path, start, path.name) for path in clones]
     calls = [(str(path), url, oid, start) for path, oid in zip(clones, rivals, strict=True)]
     ends = race(_rival, calls)
@@ -226,11 +226,11 @@ def test_an_answer_that_was_cut_is_no_server_without_refs(hubs: Hubs, hub: Hub) 
     url = server.url(hub.path, port=proxy.port)
     proxy.mode = "short"
     for proxy.after in (20, 60, 120, 180, 300, 400):
-        assert isinstance(listing(here, url, timeout=20), Trouble)
-        found = fetch(here, url, ["+refs/heads/none:refs/wfledger/hub/none"], timeout=20)
+        assert isinstance(listing(here, url, timeout=60), Trouble)
+        found = fetch(here, url, ["+refs/heads/none:refs/wfledger/hub/none"], timeout=60)
         assert isinstance(found, Trouble)
     proxy.mode = "pass"
-    assert listing(here, url, ["refs/none/*"], timeout=20) == Listing({})
+    assert listing(here, url, ["refs/none/*"], timeout=60) == Listing({})
 
 
 @pytest.mark.long
@@ -287,8 +287,8 @@ def test_a_server_with_other_object_names_is_refused(hubs: Hubs, hub: Hub) -> No
     url = str(other / ".git")
     main = here.tip("refs/heads/main")
     ends = [
-        listing(here, url, timeout=20),
-        fetch(here, url, ["+refs/heads/*:refs/wfledger/hub/h/*"], timeout=20),
+        listing(here, url, timeout=60),
+        fetch(here, url, ["+refs/heads/*:refs/wfledger/hub/h/*"], timeout=60),
         move(here, url, RemoteUpdate("refs/x/y", main, None)).trouble,
     ]
     for end in ends:
@@ -302,7 +302,7 @@ def test_what_is_fetched_is_named_below_a_folder_of_ours_alone(hubs: Hubs, hub: 
     for spec in ("+refs/heads/main:refs/heads/main", "+refs/heads/*:refs/wfledger/hub/x", "main",
                  "+refs/heads/main:", "+--upload-pack=x:refs/wfledger/hub/x"):  # fmt: skip
         with pytest.raises(GitError):
-            fetch(here, hub.url, [spec], timeout=20)
+            fetch(here, hub.url, [spec], timeout=60)
     with pytest.raises(GitError):
         move(here, hub.url, RemoteUpdate("refs/heads/a b", None, None))
     with pytest.raises(GitError):
@@ -316,14 +316,14 @@ def test_of_what_is_fetched_the_missing_is_left_out_and_the_gone_goes(hubs: Hubs
     main = hub.refs()["refs/heads/main"]
     beats = "+refs/wfledger/beat/*:refs/wfledger/hub/beat/*"
     wanted = [f"+{LEDGER}:{MINE}", "+refs/wfledger/none:refs/wfledger/hub/none", beats]
-    assert fetch(here, hub.url, wanted, timeout=20) == Fetched({})
+    assert fetch(here, hub.url, wanted, timeout=60) == Fetched({})
     for ref in (LEDGER, "refs/wfledger/beat/a", "refs/wfledger/beat/b"):
         hub.git("update-ref", ref, main)
-    got = fetch(here, hub.url, wanted, timeout=20)
+    got = fetch(here, hub.url, wanted, timeout=60)
     assert got == Fetched(dict.fromkeys([LEDGER, *_beats("ab")], main))
     hub.git("update-ref", "-d", "refs/wfledger/beat/b")
     git(here.common_dir, "pack-refs", "--all")
-    got = fetch(here, hub.url, wanted, timeout=20)
+    got = fetch(here, hub.url, wanted, timeout=60)
     assert got == Fetched(dict.fromkeys([LEDGER, *_beats("a")], main))
     assert here.tip("refs/wfledger/hub/beat/b") is None
     assert here.tip("refs/heads/main") == main
@@ -342,13 +342,13 @@ def test_objects_arrive_in_the_repository_and_only_those_that_it_lacks(
     first = commit(one, {f"big/{n}": "x" * 1000 + str(n) for n in range(150)})
     assert move(opened(one), hub.url, ledger(first, None)).outcome == "ok"
     there = opened(two)
-    fetch(there, hub.url, [f"+{LEDGER}:{MINE}"], timeout=20)
+    fetch(there, hub.url, [f"+{LEDGER}:{MINE}"], timeout=60)
     assert there.has_commit(first)
     assert there.read_blob(first, "big/7") is not None
     before = _objects(two)
     second = commit(one, {"small": "y"})
     assert move(opened(one), hub.url, ledger(second, first)).outcome == "ok"
-    fetch(there, hub.url, [f"+{LEDGER}:{MINE}"], timeout=20)
+    fetch(there, hub.url, [f"+{LEDGER}:{MINE}"], timeout=60)
     assert _objects(two) - before == 3
     git(two, "fsck", "--strict", "--connectivity-only")
 
@@ -372,17 +372,17 @@ def test_a_ledger_is_fetched_from_its_last_commits_on_and_the_project_stays_whol
     there = opened(two)
     assert not there.shallow
     url = hubs.daemon().url(hub.path)
-    fetch(there, url, [f"+{LEDGER}:{MINE}"], timeout=20, depth=5)
+    fetch(there, url, [f"+{LEDGER}:{MINE}"], timeout=60, depth=5)
     assert there.shallow
     assert [info.oid for info in there.walk(chain[-1])] == chain[:-6:-1]
     assert there.is_ancestor(chain[-3], chain[-1])
     assert git(two, "rev-list", "--count", "main") == "1"
     newer = new_commit(one, chain[-1], "newer")
     assert move(opened(one), url, ledger(newer, chain[-1])).outcome == "ok"
-    fetch(there, url, [f"+{LEDGER}:{MINE}"], timeout=20)
+    fetch(there, url, [f"+{LEDGER}:{MINE}"], timeout=60)
     mine = new_commit(two, newer, "mine")
     assert move(there, url, ledger(mine, newer)).outcome == "ok"
-    fetch(there, url, [f"+{LEDGER}:{MINE}"], timeout=20, depth=2**31 - 1)
+    fetch(there, url, [f"+{LEDGER}:{MINE}"], timeout=60, depth=2**31 - 1)
     assert not there.shallow
     assert len(list(there.walk(mine))) == 23
 
@@ -396,7 +396,7 @@ def test_a_server_whose_history_is_cut_says_so(hubs: Hubs, hub: Hub) -> None:
     shallow = hubs.root / "shallow"
     git(hubs.root, "clone", "--quiet", "--bare", "--depth=1", f"file://{source}", str(shallow))
     here = opened(hubs.clones(hub, 1)[0])
-    found = fetch(here, str(shallow), ["+refs/heads/*:refs/wfledger/hub/h/*"], timeout=20)
+    found = fetch(here, str(shallow), ["+refs/heads/*:refs/wfledger/hub/h/*"], timeout=60)
     assert isinstance(found, Trouble)
     assert found.kind == "format"
     assert not here.shallow

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.hubs import needs_git
 from tests.support.processes import run_cli
 from tests.support.repos import git, make_repo
 from wfledger.cli.common import App
@@ -23,7 +24,7 @@ REFUSALS: dict[str, tuple[Callable[[Hub], None], str]] = {
 def _push(repo: Path, hub: Hub, ref: str = "refs/heads/x") -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         ["git", "push", hub.url(), f"HEAD:{ref}"], cwd=repo, capture_output=True, text=True,
-        check=False, timeout=30, stdin=subprocess.DEVNULL,
+        check=False, timeout=60, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
 
@@ -75,6 +76,7 @@ def test_wall_clock_is_wrong_by_as_much_as_the_torture_says_and_no_other_clock_i
 def test_four_machines_survive_a_short_torture_and_agree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    needs_git("daemon")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     options = ["--clones", "4", "--tasks", "20", "--time", "5s", "--workers", "8", "--seed", "5"]
     done = run_cli("torture", *options, "--server", "git", "--json", cwd=tmp_path, timeout=380)

@@ -29,7 +29,7 @@ def test_heartbeats_go_on_where_branches_only_move_forward(tmp_path: Path) -> No
         beat = beating.compose(workspace, seen, interval_s=1.0)
         assert beat.ref.startswith("refs/heads/wfledger-beat/")
         update = RemoteUpdate(beat.ref, beat.new, beat.old)
-        done = push(workspace.repo, hub.url, [update], atomic=False, timeout=20)
+        done = push(workspace.repo, hub.url, [update], atomic=False, timeout=60)
         assert done.outcome == "ok", done.said
         beating.confirmed(workspace, beat.new, workspace.clock.elapsed())
         found = beating.read(workspace, beat.new)

@@ -55,7 +55,7 @@ def test_one_process_syncs_and_another_goes_on_when_it_is_killed(tmp_path: Path)
         assert meet_here(workspace, force=True, meeting=meetings) is None
         assert meetings.began == []
         first.kill()
-        until(lambda: len(meetings.began) > 0, within_s=5)
+        until(lambda: len(meetings.began) > 0)
     finally:
         syncer.close()
     assert not poking.is_synced_here(workspace)
@@ -63,7 +63,7 @@ def test_one_process_syncs_and_another_goes_on_when_it_is_killed(tmp_path: Path)
 
 @pytest.mark.long
 def test_change_goes_out_at_once_and_wakes_who_works(tmp_path: Path) -> None:
-    workspace = make_shared(tmp_path, interval_s=60.0)
+    workspace = make_shared(tmp_path, interval_s=3600.0)
     came = (Moved("r1.a", None, "waiting", 0, "somebody", "added", "m2"),)
     meetings = Meetings(workspace, lambda: Met("quiet", came=came))
     syncer, _, woken = make_syncer(workspace, meetings)
@@ -71,7 +71,7 @@ def test_change_goes_out_at_once_and_wakes_who_works(tmp_path: Path) -> None:
     try:
         until(lambda: len(meetings.began) == 1)
         add_task(workspace, "a")
-        until(lambda: len(meetings.began) == 2, within_s=5)
+        until(lambda: len(meetings.began) == 2)
         until(lambda: len(woken) == 2)
         assert workspace.ledger.journal.is_empty()
     finally:
@@ -80,14 +80,14 @@ def test_change_goes_out_at_once_and_wakes_who_works(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_who_asks_for_a_meeting_gets_one_that_began_after_that(tmp_path: Path) -> None:
-    workspace = make_shared(tmp_path, interval_s=60.0)
+    workspace = make_shared(tmp_path, interval_s=3600.0)
     meetings = Meetings(workspace, lambda: Met("ok", pushed=True))
     syncer, _, _ = make_syncer(workspace, meetings)
     syncer.tend()
     try:
         until(lambda: len(meetings.began) == 1)
         asked, before = poking.ask(workspace), workspace.clock.elapsed()
-        until(lambda: diary.answered(workspace) >= asked, within_s=5)
+        until(lambda: diary.answered(workspace) >= asked)
         assert meetings.began[-1] >= before
     finally:
         syncer.close()
@@ -102,7 +102,7 @@ def test_trouble_is_said_once_and_so_is_its_end(tmp_path: Path) -> None:
     syncer, events, _ = make_syncer(workspace, meetings)
     syncer.tend()
     try:
-        until(lambda: len(meetings.began) >= 4, within_s=10)
+        until(lambda: len(meetings.began) >= 4)
     finally:
         syncer.close()
     (name, said), (_, again) = events
@@ -114,7 +114,7 @@ def test_trouble_is_said_once_and_so_is_its_end(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.requirement("WFL-HUB-143")
 def test_who_leaves_brings_what_is_left_unless_the_remote_is_away(tmp_path: Path) -> None:
-    workspace = make_shared(tmp_path, interval_s=60.0)
+    workspace = make_shared(tmp_path, interval_s=3600.0)
     away = False
     meetings = Meetings(
         workspace, lambda: Met("unreachable", "away") if away else Met("ok", pushed=True)
@@ -148,7 +148,7 @@ def test_meeting_that_raises_is_one_that_failed_and_is_remembered(tmp_path: Path
 def test_prompt_waits_for_no_push_before_its_time_nor_for_a_remote_that_was_away(
     tmp_path: Path,
 ) -> None:
-    workspace = make_shared(tmp_path, interval_s=60.0)
+    workspace = make_shared(tmp_path, interval_s=3600.0)
     meetings = Meetings(workspace, lambda: Met("unreachable", "away"))
     assert meet_here(workspace, force=False, meeting=meetings) is not None
     assert meet_here(workspace, force=False, meeting=meetings) is None
