@@ -8,7 +8,8 @@ from wfledger.core import bounds
 from wfledger.core.hub import is_elsewhere
 from wfledger.core.statuses import Status
 from wfledger.errors import NothingToClaimError
-from wfledger.run.attempts.claims import Claim, claim, is_own
+from wfledger.run.attempts.claims import Claim, claim
+from wfledger.run.merger.verifiers import is_own
 from wfledger.run.pausing import pause_of
 from wfledger.run.scheduler import Scheduler
 from wfledger.run.slots import count_of

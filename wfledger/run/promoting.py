@@ -240,7 +240,7 @@ class Promoter:
 
     def _return_unused(self, stale: Iterable[Task], observations: Observations) -> None:
         from wfledger.run.hub import room
-        from wfledger.run.hub.attending import interval_of
+        from wfledger.run.hub.machines import interval_of
 
         workspace = self._pass.workspace
         limit = room.stale_s(self._policy, interval_of(workspace))

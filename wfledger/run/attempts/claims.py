@@ -9,14 +9,14 @@ import hmac
 import os
 from dataclasses import dataclass
 
-from wfledger.clock import iso
-from wfledger.core.documents import Attempt, Hold, Result, Task
+from wfledger.core.documents import Hold, Result, Task
 from wfledger.core.hub import is_elsewhere
 from wfledger.core.statuses import Actor, Status
-from wfledger.core.verification import may_be_verifier
 from wfledger.errors import NothingToClaimError, PausedError, StaleError
+from wfledger.run.attempts.closing import closed
 from wfledger.run.hub.machines import name_of
 from wfledger.run.hub.renewing import held_back, renew
+from wfledger.run.merger.verifiers import is_own
 from wfledger.run.money import spending
 from wfledger.run.pausing import pause_of
 from wfledger.run.workspace import Workspace
@@ -72,17 +72,6 @@ def claim(
             token.encode(), mode=0o600,
         )
     return Claim(entry.task, entry.task.attempt, token, worker)
-
-
-def is_own(workspace: Workspace, task_id: str, worker: str) -> bool:
-    """Whether the task verifies a result of *worker*; only what is named so is read."""
-    entry = workspace.ledger.find(task_id) if may_be_verifier(task_id) else None
-    about = entry.task.spec.verifies if entry is not None else None
-    subject = workspace.ledger.find(about.task) if about is not None else None
-    if about is None or subject is None:
-        return False
-    known = subject.task.attempts
-    return any(one.number == about.attempt and one.worker == worker for one in known)
 
 
 def _refuse_own(workspace: Workspace, task_id: str, worker: str) -> None:
@@ -215,16 +204,3 @@ def release(
             attempts=(*entry.task.attempts, attempt), claim=None,
             hold=Hold(code="released", reason=reason),
         )
-
-
-def closed(
-    workspace: Workspace, task: Task, outcome: str, message: str, *, kept: str | None = None
-) -> Attempt:
-    """Return the record of the present attempt of *task*, which ends now."""
-    record = workspace.ledger.claim_record(task.id, task.attempt)
-    worker = record.worker if record else (task.claim.worker if task.claim else "unknown")
-    since = task.claim.since if task.claim else None
-    return Attempt(
-        number=task.attempt, worker=worker, outcome=outcome, message=message[:500],
-        started=since, ended=iso(workspace.clock.now()), kept=kept,
-    )

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from wfledger.clock import iso
 from wfledger.core import outcome
 from wfledger.core.documents import Attempt, Failure, Hold, Result, Task
 from wfledger.core.states import LANDING
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import StaleError, WfledgerError
 from wfledger.run.attempts import phases
-from wfledger.run.attempts.claims import closed
 from wfledger.run.attempts.requests import is_given_up
 from wfledger.run.attempts.synthesis import with_synthesis
 from wfledger.run.money import meters, spending
@@ -31,6 +31,19 @@ def failure(failure_class: str, message: str) -> Failure:
     failure_class = outcome.PASSING.get(failure_class, failure_class)
     source = outcome.SOURCES.get(failure_class, "task")
     return Failure(failure_class=failure_class, source=source, message=message[:1000])
+
+
+def closed(
+    workspace: Workspace, task: Task, how: str, message: str, *, kept: str | None = None
+) -> Attempt:
+    """Return the record of the present attempt of *task*, which ends now: *how* is its outcome."""
+    record = workspace.ledger.claim_record(task.id, task.attempt)
+    worker = record.worker if record else (task.claim.worker if task.claim else "unknown")
+    since = task.claim.since if task.claim else None
+    return Attempt(
+        number=task.attempt, worker=worker, outcome=how, message=message[:500],
+        started=since, ended=iso(workspace.clock.now()), kept=kept,
+    )
 
 
 def as_said(result: Result) -> Result:

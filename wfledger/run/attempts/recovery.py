@@ -17,8 +17,7 @@ from wfledger.errors import (
 )
 from wfledger.run.attempts import worktrees
 from wfledger.run.attempts.attempt import Report, clear_if_able
-from wfledger.run.attempts.claims import closed
-from wfledger.run.attempts.closing import close, failure
+from wfledger.run.attempts.closing import close, closed, failure
 from wfledger.run.attempts.commanding import tag_for
 from wfledger.run.attempts.keeping import (
     WorkGoneError,

@@ -10,11 +10,10 @@ from contextlib import suppress
 from typing import Final
 
 from wfledger.clock import iso, parse_iso
-from wfledger.core.hub import LEAST_INTERVAL_S, interval_s
 from wfledger.core.pacing import LONGEST_S, Pace, away_s, overtaken_s, turns_s
 from wfledger.errors import BusyError, LedgerDamagedError, WfledgerError
 from wfledger.run.hub import diary, poking
-from wfledger.run.hub.machines import machines
+from wfledger.run.hub.machines import interval_of, live
 from wfledger.run.hub.meeting import Met
 from wfledger.run.hub.poking import Pokes
 from wfledger.run.hub.proposing import proposers
@@ -112,7 +111,8 @@ class Attending:
             # The winning round came last, and others will leave its place in the period free.
             began = self._workspace.clock.elapsed() - met.round_s if met.is_well else began
         interval = interval_of(self._workspace, before=self._pace.interval_s)
-        interval = self._stretched(interval)
+        if met.outcome != "lost":  # who was overtaken for long has had no turn, and is left one
+            interval = self._stretched(interval)
         pace = Pace(interval, self._pace.met, self._pace.pushed, self._pace.failures)
         chance = int(self._workspace.clock.token()[:4], 16) / 0xFFFF
         if met.is_well:
@@ -166,21 +166,6 @@ def meet_here(
         return attending.meet(within_s=PROMPT_S)
     finally:
         lock.release()
-
-
-def interval_of(workspace: Workspace, *, before: float = LEAST_INTERVAL_S) -> float:
-    """Return the seconds between two pushes of this machine; *before* where nothing can be read."""
-    try:
-        hub, policy = workspace.hub, workspace.policy().remote
-        count = live(workspace)
-    except (WfledgerError, OSError):
-        return before
-    return interval_s(policy, hub.host if hub is not None else None, count)
-
-
-def live(workspace: Workspace) -> int:
-    """Return how many machines share the ledger that are not taken for gone."""
-    return sum(not one.is_gone for one in machines(workspace))
 
 
 def _was_away(workspace: Workspace) -> bool:

@@ -15,7 +15,7 @@ from wfledger.core.documents import Hold, Task
 from wfledger.core.hub import is_elsewhere
 from wfledger.core.statuses import Status
 from wfledger.errors import BusyError
-from wfledger.run.attempts.claims import closed
+from wfledger.run.attempts.closing import closed
 from wfledger.run.commit import commit_journal
 from wfledger.run.hub import trusting
 from wfledger.run.hub.poking import lock_path

@@ -16,14 +16,14 @@ from wfledger.core.documents import Grant, Run, Task
 from wfledger.core.hub import ahead, is_elsewhere, portion
 from wfledger.core.policy import Policy
 from wfledger.core.statuses import Status
-from wfledger.run.attempts.claims import is_own
 from wfledger.run.delivering import Deliveries
 from wfledger.run.hub import diary
-from wfledger.run.hub.attending import interval_of
+from wfledger.run.hub.machines import interval_of
 from wfledger.run.hub.proposals import Proposal, Sight, TaskMove
 from wfledger.run.hub.room import PATIENCE, Memory, load_of, name_of, recall, remember, stale_s
 from wfledger.run.hub.wants import wants
 from wfledger.run.looks.view import Cache, View
+from wfledger.run.merger.verifiers import is_own
 from wfledger.run.pausing import pause_of
 from wfledger.run.presence import crews, is_driven
 from wfledger.run.promoting import Promoter, Ready, admission, promoted, started

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
-from wfledger.core.hub import interval_s
+from wfledger.core.hub import LEAST_INTERVAL_S, interval_s
 from wfledger.core.silence import limit_s
+from wfledger.errors import WfledgerError
 from wfledger.run.hub import beating, silence
 from wfledger.run.hub.beating import Beat
 from wfledger.run.hub.state import Hub
@@ -68,3 +69,18 @@ def names(workspace: Workspace) -> dict[str, str]:
 def name_of(workspace: Workspace, machine: str) -> str:
     """Return what people call one machine; its id where nothing is known of it."""
     return names(workspace).get(machine, machine)
+
+
+def interval_of(workspace: Workspace, *, before: float = LEAST_INTERVAL_S) -> float:
+    """Return the seconds between two pushes of this machine; *before* where nothing can be read."""
+    try:
+        hub, policy = workspace.hub, workspace.policy().remote
+        count = live(workspace)
+    except (WfledgerError, OSError):
+        return before
+    return interval_s(policy, hub.host if hub is not None else None, count)
+
+
+def live(workspace: Workspace) -> int:
+    """Return how many machines share the ledger that are not taken for gone."""
+    return sum(not one.is_gone for one in machines(workspace))

@@ -18,8 +18,7 @@ from wfledger.core.hub import interval_s
 from wfledger.core.silence import limit_s
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
-from wfledger.run.attempts.claims import closed
-from wfledger.run.attempts.closing import failure
+from wfledger.run.attempts.closing import closed, failure
 from wfledger.run.hub import clocks, keeping, landing
 from wfledger.run.hub.machines import name_of
 from wfledger.run.hub.proposals import Proposal, Sight, TaskMove

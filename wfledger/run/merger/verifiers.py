@@ -57,3 +57,14 @@ def end_unwanted(workspace: Workspace, task: Task, reason: str) -> None:
     with suppress(WfledgerError):
         if requested(workspace, task.id, task.attempt) is None:
             request_end(workspace, task.id, task.attempt, reason=reason, cancel=True)
+
+
+def is_own(workspace: Workspace, task_id: str, worker: str) -> bool:
+    """Whether the task verifies a result of *worker*; only what is named so is read."""
+    entry = workspace.ledger.find(task_id) if rules.may_be_verifier(task_id) else None
+    about = entry.task.spec.verifies if entry is not None else None
+    subject = workspace.ledger.find(about.task) if about is not None else None
+    if about is None or subject is None:
+        return False
+    known = subject.task.attempts
+    return any(one.number == about.attempt and one.worker == worker for one in known)
