@@ -17,6 +17,8 @@ PUBLISHED: Final = {"github.com": 6.0, "gitlab.com": 6.0, "bitbucket.org": 6.0,
                     "codeberg.org": 6.0, "dev.azure.com": 6.0}  # fmt: skip
 #: Shortest interval, for a server of one's own.
 LEAST_INTERVAL_S: Final = 1.0
+#: Rounds in a row in which others came first, from which on a machine is left a turn.
+OVERTAKEN: Final = 2
 #: A lease is no shorter than so many intervals (WFL-HUB-041).
 INTERVALS_PER_LEASE: Final = 6
 
@@ -36,6 +38,11 @@ def interval_s(policy: RemotePolicy, host: str | None, machines: int) -> float:
 def least_lease_s(interval: float) -> float:
     """Return the shortest lease that is sound with an *interval* between pushes (WFL-HUB-041)."""
     return INTERVALS_PER_LEASE * interval
+
+
+def goes_first(one: tuple[int, str], other: tuple[int, str]) -> bool:
+    """Whether *other* leaves *one* a turn: rounds in which others came first, and its machine."""
+    return one[0] >= OVERTAKEN and one > other and one[1] != other[1]
 
 
 def shown(task: Task, status: Status, here: str) -> Status:

@@ -54,6 +54,8 @@ class Beat(Record):
     since: str = ""
     at: str = ""
     interval_s: Seconds | None = None
+    #: In how many rounds in a row others came first: from some on they leave it a turn.
+    overtaken: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,9 @@ class _Note:
     where: str = ""
 
 
-def compose(workspace: Workspace, seen: str | None, *, interval_s: float | None) -> Beating:
+def compose(
+    workspace: Workspace, seen: str | None, *, interval_s: float | None, overtaken: int = 0
+) -> Beating:
     """Make the next heartbeat, to replace *seen*; noted durably on return."""
     hub = workspace.hub
     if hub is None:
@@ -88,8 +92,9 @@ def compose(workspace: Workspace, seen: str | None, *, interval_s: float | None)
     number, since = note.number + 1, note.since or now
     beat = Beat(
         machine=workspace.machine.id, name=own_name(workspace), number=number,
-        since=since, at=now, version=__version__, interval_s=interval_s, **_facts(workspace),
-    )
+        since=since, at=now, version=__version__, interval_s=interval_s, overtaken=overtaken,
+        **_facts(workspace),
+    )  # fmt: skip
     files, text, when = {FILE: canonical(beat)}, f"beat {number}\n", workspace.clock.now()
     if hub.space == "branches" and seen is not None:
         # Servers may keep branches from moving to what does not descend from what they were.

@@ -7,16 +7,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from wfledger.core.hub import INTERVALS_PER_LEASE
 from wfledger.core.policy import Policy
 from wfledger.errors import WfledgerError
 from wfledger.run.byhand.editing import adopt_edits
 from wfledger.run.hub import beating, branches, keeping, rewinding, silence, trusting
 from wfledger.run.hub.history import News
 from wfledger.run.hub.keeping import KeepUpdate
+from wfledger.run.hub.machines import interval_of
 from wfledger.run.hub.proposals import Sight
 from wfledger.run.hub.state import Hub, Inflight
 from wfledger.run.workspace import Workspace
-from wfledger.vcs.remote import ANY, Pushed, RemoteUpdate
+from wfledger.vcs.remote import ANY, Pushed, RemoteUpdate, push
 
 _FETCHED: Final = "refs/wfledger/hub/"
 _HEADS: Final = "refs/heads/wf/"
@@ -119,6 +121,23 @@ def extras(
     return Extra(tuple(found), beat.new, tuple(kept))
 
 
+def call_out(workspace: Workspace, hub: Hub, seen: Sight, count: int, *, timeout: float) -> None:
+    """Say by a heartbeat alone that others came first *count* times: they leave us a turn."""
+    ref = hub.names.beat(workspace.machine.id)
+    beat = beating.compose(
+        workspace, seen.refs.get(ref), interval_s=_interval_s(workspace), overtaken=count
+    )
+    began, update = workspace.clock.elapsed(), RemoteUpdate(beat.ref, beat.new, beat.old)
+    pushed = push(workspace.repo, hub.url, [update], atomic=False, timeout=timeout)
+    if pushed.outcome == "ok":
+        beating.confirmed(workspace, beat.new, began)
+
+
+def longest_s(workspace: Workspace) -> float:
+    """Return how long a meeting lasts at most: a heartbeat is due well before the lease ends."""
+    return _lease_s(workspace) / INTERVALS_PER_LEASE
+
+
 def sent(workspace: Workspace, extra: Extra, pushed: Pushed, *, began: float) -> None:
     """Note what a push that came through has brought there; each ref may have its own end."""
     there = {ref for ref, (status, _) in pushed.per_ref.items() if status == "ok"}
@@ -134,8 +153,6 @@ def came_through(workspace: Workspace, inflight: Inflight) -> None:
 
 
 def _interval_s(workspace: Workspace) -> float:
-    from wfledger.run.hub.attending import interval_of
-
     return interval_of(workspace)
 
 

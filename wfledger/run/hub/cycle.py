@@ -11,7 +11,8 @@ from typing import Final
 
 from wfledger import faults
 from wfledger.clock import iso
-from wfledger.run.hub import applying, company, refusals, rewinding
+from wfledger.core.hub import OVERTAKEN
+from wfledger.run.hub import applying, company, refusals, rewinding, turns
 from wfledger.run.hub.applying import Arrival, Arrived
 from wfledger.run.hub.composing import compose
 from wfledger.run.hub.history import news_since
@@ -37,6 +38,8 @@ FETCHED: Final = "refs/wfledger/hub/"
 #: Rounds of one meeting in which others may come first.
 _ROUNDS: Final = 6
 _PAUSE_S: Final = 0.05
+#: A whole round takes so many times as long as its look.
+_LOOKS: Final = 3
 #: A call over the network gets no less than this, and no more than that.
 _CALL_S: Final = (5.0, 60.0)
 
@@ -82,6 +85,8 @@ class _Meeting:
     told: list[str] = field(default_factory=list)
     _until: float = 0.0
     _rounds: list[float] = field(default_factory=list)
+    #: What a round saw in which others came first.
+    _beaten: Sight | None = None
     #: Refs that the server does not want, with its words; the rest goes without them.
     _denied: dict[str, str] = field(default_factory=dict)
     #: Refs that it has taken.
@@ -90,21 +95,36 @@ class _Meeting:
     def carry_out(self) -> Met:
         """Go through the rounds."""
         clock = self.workspace.clock
-        self._until = clock.elapsed() + self.timeout_s
+        self._until = clock.elapsed() + min(self.timeout_s, company.longest_s(self.workspace))
         for number in range(_ROUNDS):
-            began = clock.elapsed()
-            met = self._round()
-            self._rounds.append(clock.elapsed() - began)
+            began, self._beaten = clock.elapsed(), None
+            met, took = self._round(), clock.elapsed() - began
+            if met is not None or self._beaten is not None:
+                self._rounds.append(took)
             if met is not None:
                 return replace(met, round_s=min(self._rounds) if self.pushed else None)
-            if clock.elapsed() >= self._until:
+            if self._beaten is not None and self._calls_out(self._beaten):
+                pause = 0.0  # the others wait for us now
+            else:
+                # Rivals that came first together are to part: who looks while another is between
+                # its look and its push loses for certain, so pauses are counted in rounds.
+                chance = int(clock.token()[:4], 16) / 0xFFFF
+                usual = min(self._rounds, default=_LOOKS * took)
+                pause = max(_PAUSE_S, usual) * 2 ** min(number + 1, 2) * chance
+            if clock.elapsed() + pause >= self._until:
                 break
-            # Rivals that came first together are to part: who looks while another is between its
-            # look and its push loses for certain, so pauses are counted in rounds.
-            chance = int(clock.token()[:4], 16) / 0xFFFF
-            clock.wait(max(_PAUSE_S, clock.elapsed() - began) * 2 ** min(number + 1, 3) * chance)
+            clock.wait(pause)
         met = self._met("lost", "other machines came first, again and again")
-        return replace(met, round_s=min(self._rounds))
+        return replace(met, round_s=min(self._rounds) if self.pushed else None)
+
+    def _calls_out(self, sight: Sight) -> bool:
+        """Count a round in which others came first; whether they are told, since it were many."""
+        count = turns.overtaken(self.workspace) + 1
+        turns.note(self.workspace, count)
+        if count < OVERTAKEN:
+            return False
+        company.call_out(self.workspace, self.hub, sight, count, timeout=self._call_s())
+        return True
 
     def _round(self) -> Met | None:
         state = read_state(self.workspace.ledger.layout.local)
@@ -128,6 +148,8 @@ class _Meeting:
         news = news_since(self.workspace, state.applied, tip)
         settled = settle(self.workspace, state, tip, news)
         sight = company.sight(self.workspace, self.hub, tip, seen.refs, news=news, began=began)
+        if turns.leaves(self.workspace, self.hub, sight):
+            return None
         self.came += news.came
         with self.workspace.ledger.locks.hold("meeting"):
             return self._push(self._take_in(sight, settled), sight)
@@ -189,6 +211,8 @@ class _Meeting:
             )
         pushed = self._send(updates)
         end = self._end_of(pushed)
+        if end == "lost":
+            self._beaten = sight
         if end != "ok":
             return self._failed(end, pushed, out.proposals)
         if has_news:
@@ -217,6 +241,7 @@ class _Meeting:
         return "lost" if own[0] == "waits" else own[0]
 
     def _confirmed(self, out: _Outgoing) -> Met:
+        turns.note(self.workspace, 0)
         note_failures(self.workspace, out.arrived.records)
         here = self.workspace.machine.id
         self.went += [
