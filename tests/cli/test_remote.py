@@ -39,6 +39,7 @@ def test_one_shares_and_another_joins_and_both_see_the_same_task(two: tuple[Path
     assert "the commands of every task that whoever can push to origin adds" in refused.out
     assert re.search(r"role +echo +echo '\{prompt\}', with MY_TOKEN", refused.out)
     assert "hint: wfledger join origin --trust" in refused.err
+    assert "output_bytes 10485760" in refused.out
     assert not (other / ".wfledger").exists()
     found = wf_json(other, "join", "--trust")
     assert {one["kind"] for one in found["runs"]} >= {"role", "tasks", "limits"}
@@ -56,7 +57,11 @@ def test_joining_is_told_on_and_on_until_it_is_done(two: tuple[Path, Path]) -> N
     second = wf(other, "init", "--remote")
     assert (second.status, "hint: wfledger join origin" in second.err) == (1, True)
     assert not (other / ".wfledger").exists()
-    wf(other, "init")
+    unasked = wf(other, "init")
+    assert unasked.status == 1
+    assert "hint: wfledger join origin; or, for one of its own: wfledger init --alone" in unasked.err
+    assert not (other / ".wfledger").exists()
+    wf(other, "init", "--alone")
     own = wf(other, "join")
     assert (own.status, "a ledger of its own" in own.err) == (2, True)
 

@@ -8,9 +8,11 @@ import click
 from wfledger.cli.common import App, emit, json_option, pass_app
 from wfledger.cli.remote import share
 from wfledger.cli.render import say
-from wfledger.errors import UsageError
+from wfledger.errors import RemoteError, UsageError, WfledgerError
 
 EXAMPLE: Final = Path("quick.yaml")
+#: Seconds for a look at the remote of a clone, which may be away.
+_LOOK_S: Final = 5.0
 _EXAMPLE_TEXT: Final = """\
 # wfledger check quick.yaml; wfledger plan quick.yaml; wfledger run quick.yaml
 goal: Try a plan out
@@ -32,14 +34,17 @@ tasks:
 @click.option("--example", is_flag=True, help=f"Write {EXAMPLE}, a plan to begin with.")
 @click.option("--remote", is_flag=False, flag_value="", metavar="[NAME|URL]",
               help="Share it through a git remote (default: origin), as `remote set` does.")
+@click.option("--alone", is_flag=True,
+              help="One of its own, though the git remote has one that machines share.")
 @json_option
 @pass_app
-def init(app: App, *, example: bool, remote: str | None, as_json: bool) -> None:
+def init(app: App, *, example: bool, remote: str | None, alone: bool, as_json: bool) -> None:
     """Make a ledger in this repository.
 
     It lives in .wfledger/, on a branch of its own that your branches know nothing of. Where there
     is a ledger already, nothing is changed. With --remote other machines can take part: git clone
-    there, and wfledger join.
+    there, and wfledger join. Where the git remote has a ledger already, nothing is made but with
+    --alone: take part in that one by wfledger join.
     """
     from wfledger.run.setup import initialise
 
@@ -48,6 +53,8 @@ def init(app: App, *, example: bool, remote: str | None, as_json: bool) -> None:
         raise UsageError(f"{EXAMPLE} exists; it is left as it is")
     if remote is not None:
         _refuse_second(app, remote or None)
+    elif not alone:
+        _refuse_second_here(app)
     made = initialise(app.start, clock=app.clock)
     if example:
         plan.write_text(_EXAMPLE_TEXT, "utf-8")
@@ -81,3 +88,24 @@ def _refuse_second(app: App, remote: str | None) -> None:
     repo = Repository.discover(app.start)
     joining.refuse_kind(repo)
     joining.refuse_second(repo, remote)
+
+
+def _refuse_second_here(app: App) -> None:
+    """Raise where the remote of this clone is known to have a ledger that machines share.
+
+    A remote that cannot be looked at keeps nobody from having a ledger of his own.
+    """
+    from wfledger.run.hub import joining, reaching
+    from wfledger.vcs.repo import Repository
+
+    repo = Repository.discover(app.start)
+    if not reaching.remotes(repo):
+        return
+    try:
+        joining.refuse_second(repo, None, timeout=_LOOK_S)
+    except RemoteError as error:
+        if error.facts.get("kind") == "has_ledger":
+            hint = f"{error.hint}; or, for one of its own: wfledger init --alone"
+            raise RemoteError(error.message, hint=hint, **error.facts) from None
+    except WfledgerError:  # offline, no account, an address that is not used
+        return

@@ -55,7 +55,7 @@ def join(app: App, *, remote: str | None, trust: bool, as_json: bool) -> int:
     _, means = reach(app, fetched.repo, found.address.name)
     done = joining.join(found, fetched, means, clock=app.clock, state_home=state_home())
     host = reaching.host_of(found.address)
-    say_paces(fetched.config.policy, host, len(found.machines) + 1, err=as_json)
+    say_paces(fetched.config.policy, host, max(len(found.machines), 1) + 1, err=as_json)
     _say_joined(app, done, {"means": means.as_json(), "runs": shown.as_json()}, as_json=as_json)
     return 0
 
@@ -63,7 +63,7 @@ def join(app: App, *, remote: str | None, trust: bool, as_json: bool) -> int:
 def _refuse_lease(found: "Found", policy: Any) -> None:
     from wfledger.run.hub import reaching
 
-    machines = len(found.machines) + 1
+    machines = max(len(found.machines), 1) + 1
     try:
         reaching.refuse_short_lease(
             policy, reaching.host_of(found.address), machines, where=found.address.name

@@ -28,6 +28,7 @@ def remote_lines(one: "RemoteView", machines: int) -> list[str]:
         since = f" since {one.away}" if one.away else ""
         lines.append(f"  out of step{since}: {one.trouble}" + (f"; {one.hint}" if one.hint else ""))
         lines.append("  what was granted goes on; nothing new is granted, and nothing lands")
+    lines += [f"  {note}" for note in one.notes]
     if one.lost:
         lines.append(f"  {plural(one.lost, 'change')} made here came too late: wfledger sync")
     if not one.is_synced and one.stopped is None:

@@ -60,7 +60,7 @@ def sync(app: App, *, waits: bool, as_json: bool) -> int:
         _say_news(app, found)
         for line in remote_lines(here, len(machines)) if here is not None else ():
             say(line)
-    status = _STATUSES[found.outcome]
+    status = _STATUSES[found.outcome] or int(here is not None and bool(here.notes))
     return _LOST if found.lost and status == 0 else status
 
 
@@ -74,7 +74,7 @@ def _say_news(app: App, found: "Synced") -> None:
     _say_moves("went", news.counts.get("went", 0), news.went, {})
     for what in news.granted[-_SHOWN:]:
         say(f"confirmed: {what}")
-    for what, because in news.refused[-_SHOWN:]:
+    for what, because in list(dict.fromkeys(news.refused))[-_SHOWN:]:
         say(f"refused: {what}: {because}")
     for lost in found.lost[-_SHOWN:]:
         say(f"lost: {lost.task} {lost.source or 'new'} -> {lost.target}: {lost.because}")

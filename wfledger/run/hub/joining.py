@@ -85,11 +85,13 @@ def taking_part(repo: Repository) -> Joined | None:
     return Joined(layout.root, ledger, layout.machine, fresh=False)
 
 
-def refuse_second(repo: Repository, remote: str | None) -> None:
+def refuse_second(
+    repo: Repository, remote: str | None, *, timeout: float = reaching.CALL_S
+) -> None:
     """Raise `RemoteError` where a remote has a ledger and this clone has none: it is to join."""
     if (_layout(repo).local / POINTER).exists():
         return
-    found = reaching.look(repo, reaching.address(repo, remote))
+    found = reaching.look(repo, reaching.address(repo, remote), timeout=timeout)
     if found.tip is not None:
         name = found.address.name
         raise RemoteError(f"{name} has a ledger already", kind="has_ledger",

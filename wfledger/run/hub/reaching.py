@@ -3,7 +3,7 @@
 Nothing here changes anything, on either side, but the scratch ref that `probe` makes and removes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -120,8 +120,16 @@ def address(repo: Repository, wanted: str | None) -> Address:
     names = ", ".join(known) or "none"
     raise UsageError(
         f"{wanted} is neither a remote of this repository nor an address (remotes: {names})",
-        hint=f"git remote add {wanted if '/' not in wanted else _DEFAULT} URL",
+        hint=_how_to_name(wanted, known),
         remotes=list(known),
+    )  # fmt: skip
+
+
+def _how_to_name(wanted: str, known: Collection[str]) -> str:
+    if "/" not in wanted:
+        return f"git remote add {wanted} URL"
+    return "an existing folder, or an address such as ssh://HOST/PATH" if _DEFAULT in known else (
+        f"git remote add {_DEFAULT} URL"
     )  # fmt: skip
 
 

@@ -81,7 +81,7 @@ def _of_policy(policy: Policy) -> Iterator[Item]:
         yield Item("gate", "", _line(policy.gate.command))
     yield Item("protected", "", _cut(", ".join(policy.protected)))
     limits = {key: value for key, value in policy.limits.model_dump().items() if value is not None}
-    yield Item("limits", "", ", ".join(f"{key} {value:g}" for key, value in limits.items()))
+    yield Item("limits", "", ", ".join(f"{key} {value:.15g}" for key, value in limits.items()))
 
 
 def _role(role: Role) -> str:

@@ -103,7 +103,8 @@ def restore(workspace: Workspace) -> str:
     faults.point("rewind.restored")
     go_on(workspace)
     count = sum(1 for _ in repo.walk(known, since=tip)) if tip is not None else None
-    what = "the ledger" if count is None else f"{count} commits of the ledger"
+    named = "1 commit" if count == 1 else f"{count} commits"
+    what = "the ledger" if count is None else f"{named} of the ledger"
     return f"{hub.name} has {what} again"
 
 

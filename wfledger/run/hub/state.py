@@ -86,6 +86,8 @@ class State:
     pushed: str | None = None
     #: What the last meeting ran into, or "".
     trouble: str = ""
+    #: What else than the ledger the server does not take: full ref name -> its words.
+    refuses: dict[str, str] = field(default_factory=dict)
 
 
 def folder(local: Path) -> Path:

@@ -9,9 +9,8 @@ from typing import Any
 
 from wfledger.clock import parse_iso
 from wfledger.core.statuses import Status
-from wfledger.run.hub import diary, losses, poking, rewinding
-from wfledger.run.hub.attending import interval_of
-from wfledger.run.hub.machines import machines, names
+from wfledger.run.hub import diary, losses, poking, refusals, rewinding
+from wfledger.run.hub.machines import interval_of, machines, names
 from wfledger.run.hub.state import read_state
 from wfledger.run.looks.doing import Doing
 from wfledger.run.presence import crews
@@ -43,6 +42,8 @@ class RemoteView:
     #: What is wrong, and the command that helps; "" and None where all is well.
     trouble: str = ""
     hint: str | None = None
+    #: What goes wrong though machine and remote are in step, such as branches that it refuses.
+    notes: tuple[str, ...] = ()
     #: Why a person has to decide before anything goes on: `rewound`, `foreign`, `twin`.
     stopped: str | None = None
 
@@ -53,7 +54,7 @@ class RemoteView:
             "age_s": None if self.age_s is None else round(self.age_s, 1),
             "interval_s": self.interval_s, "unconfirmed": self.unconfirmed, "lost": self.lost,
             "synced": self.is_synced, "away_since": self.away, "trouble": self.trouble or None,
-            "stopped": self.stopped, "command": self.hint,
+            "notes": list(self.notes), "stopped": self.stopped, "command": self.hint,
         }  # fmt: skip
 
 
@@ -97,11 +98,16 @@ def remote_view(workspace: Workspace) -> RemoteView | None:
     trouble, hint = (record.said, record.hint) if record is not None and not well else ("", None)
     if state.stopped is not None:
         trouble, hint = state.reason, rewinding.hint(state.stopped)
+    notes = refusals.sentences(
+        hub.names, hub.name, state.refuses, here=workspace.machine.id
+    )  # fmt: skip
+    if well and state.trouble and state.stopped is None:
+        notes.append(state.trouble)
     return RemoteView(
         hub.name, hub.host, state.seen, state.pushed, _age_s(workspace, state.seen),
         interval_of(workspace), sum(1 for _ in workspace.ledger.journal.records()),
         len(losses.read(workspace)) - diary.told(workspace).lost, poking.is_synced_here(workspace),
-        record.away if record is not None else None, trouble, hint, state.stopped,
+        record.away if record is not None else None, trouble, hint, tuple(notes), state.stopped,
     )  # fmt: skip
 
 

@@ -1,0 +1,66 @@
+"""What a server does not take, though it takes the ledger: which refs, its words, and for how long.
+
+Nothing is decided by what is remembered; each meeting asks anew. It is for people, who alone can
+change what a server allows.
+"""
+
+from collections.abc import Collection, Mapping
+
+from wfledger.core.statuses import Status
+from wfledger.core.text import clean_line
+from wfledger.run.hub.branches import PREFIX
+from wfledger.run.hub.names import Names
+from wfledger.run.refnames import HEADS
+from wfledger.run.workspace import Workspace
+from wfledger.vcs.remote import Pushed
+
+
+def denied(names: Names, pushed: Pushed) -> dict[str, str]:
+    """Return the refs that a push that failed is to be tried again without, with the reasons.
+
+    A server that says no to a push as a whole does not tell which ref it meant: branches of runs
+    are left out first, then kept work, then the heartbeat.
+    """
+    refused = {
+        ref: clean_line(words or pushed.said)
+        for ref, (status, words) in pushed.per_ref.items() if status == "refused"
+    }  # fmt: skip
+    is_whole = len(refused) == len(pushed.per_ref)
+    refused.pop(names.ledger, None)
+    for prefix in (PREFIX, names.keeps, names.beats) if is_whole else ():
+        suspects = {ref: words for ref, words in refused.items() if ref.startswith(prefix)}
+        if suspects:
+            return suspects
+    return refused
+
+
+def still(
+    workspace: Workspace, before: Mapping[str, str], now: Mapping[str, str], taken: Collection[str]
+) -> dict[str, str]:
+    """Return what the server does not take, after a meeting in which it refused *now*.
+
+    What was not asked for again stays while a result waits to land there: landings are put off.
+    """
+    waiting: set[str] = set()
+    if before.keys() - now.keys():
+        waiting = {PREFIX + task.run for task in workspace.ledger.tasks(Status.MERGING)}
+    kept = {ref: words for ref, words in before.items() if ref in waiting and ref not in taken}
+    return kept | {ref: words for ref, words in now.items() if ref not in taken}
+
+
+def sentences(names: Names, name: str, refuses: Mapping[str, str], *, here: str) -> list[str]:
+    """Say to people what the remote called *name* refuses, those with the same words together."""
+    said = []
+    for ref, words in refuses.items():
+        if ref == names.beat(here):
+            said.append(f"{name} refuses this machine's heartbeat, so others may take its work "
+                        f"over: {words}")  # fmt: skip
+        elif ref.startswith(PREFIX):
+            branch = ref.removeprefix(HEADS)
+            said.append(f"{name} refuses {branch}, and nothing lands there: {words}")
+    others = {
+        words for ref, words in refuses.items()
+        if not ref.startswith(PREFIX) and ref != names.beat(here)
+    }  # fmt: skip
+    said += [f"{name} refuses work that is to be kept: {words}" for words in sorted(others)]
+    return said
