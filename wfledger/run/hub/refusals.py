@@ -5,14 +5,17 @@ change what a server allows.
 """
 
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
-from wfledger.run.hub.branches import PREFIX
 from wfledger.run.hub.names import Names
-from wfledger.run.refnames import HEADS
+from wfledger.run.refnames import HEADS, RUNS
 from wfledger.run.workspace import Workspace
 from wfledger.vcs.remote import Pushed
+
+#: What the branches of runs begin with.
+_RUNS: Final = f"{HEADS}wf/"
 
 
 def denied(names: Names, pushed: Pushed) -> dict[str, str]:
@@ -27,7 +30,7 @@ def denied(names: Names, pushed: Pushed) -> dict[str, str]:
     }  # fmt: skip
     is_whole = len(refused) == len(pushed.per_ref)
     refused.pop(names.ledger, None)
-    for prefix in (PREFIX, names.keeps, names.beats) if is_whole else ():
+    for prefix in (RUNS, names.keeps, names.beats) if is_whole else ():
         suspects = {ref: words for ref, words in refused.items() if ref.startswith(prefix)}
         if suspects:
             return suspects
@@ -43,7 +46,7 @@ def still(
     """
     waiting: set[str] = set()
     if before.keys() - now.keys():
-        waiting = {PREFIX + task.run for task in workspace.ledger.tasks(Status.MERGING)}
+        waiting = {RUNS + task.run for task in workspace.ledger.tasks(Status.MERGING)}
     kept = {ref: words for ref, words in before.items() if ref in waiting and ref not in taken}
     return kept | {ref: words for ref, words in now.items() if ref not in taken}
 
@@ -55,12 +58,12 @@ def sentences(names: Names, name: str, refuses: Mapping[str, str], *, here: str)
         if ref == names.beat(here):
             said.append(f"{name} refuses this machine's heartbeat, so others may take its work "
                         f"over: {words}")  # fmt: skip
-        elif ref.startswith(PREFIX):
+        elif ref.startswith(RUNS):
             branch = ref.removeprefix(HEADS)
             said.append(f"{name} refuses {branch}, and nothing lands there: {words}")
     others = {
         words for ref, words in refuses.items()
-        if not ref.startswith(PREFIX) and ref != names.beat(here)
+        if not ref.startswith(RUNS) and ref != names.beat(here)
     }  # fmt: skip
     said += [f"{name} refuses work that is to be kept: {words}" for words in sorted(others)]
     return said
