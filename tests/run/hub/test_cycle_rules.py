@@ -17,6 +17,7 @@ from wfledger.run.attempts.closing import close
 from wfledger.run.hub import losses
 from wfledger.run.hub.cycle import meet
 from wfledger.run.hub.state import folder
+from wfledger.run.looks.remote import remote_view
 from wfledger.run.workspace import Workspace
 
 pytestmark = pytest.mark.long
@@ -127,3 +128,34 @@ def test_runs_that_both_changed_are_merged(tmp_path: Path) -> None:
     for workspace in (one, other):
         run = workspace.ledger.run("r1")
         assert (run.state, run.max_concurrent) == ("paused", 3)
+
+
+@pytest.mark.requirement("WFL-HUB-035", "WFL-HUB-142")
+def test_a_server_that_refuses_whole_pushes_for_a_branch_takes_the_rest_and_people_are_told(
+    tmp_path: Path,
+) -> None:
+    one, other = share(tmp_path)
+    path = tmp_path / "hub.git" / "hooks" / "pre-receive"
+    path.write_text("#!/bin/sh\n! grep -q refs/heads/wf/ || { echo rule 7 >&2; exit 1; }\n")
+    path.chmod(0o755)
+    synced(one)
+    add_run(one)
+    for outcome in ("ok", "quiet"):  # with news, and with the branch alone
+        if outcome == "ok":
+            add_task(one, "a")
+        assert synced(one)[0].outcome == outcome
+        view = remote_view(one)
+        assert view is not None
+        assert [note.partition(":")[0] for note in view.notes] == [
+            "origin refuses wf/r1, and nothing lands there"
+        ]
+        assert "rule 7" in view.notes[0]
+    synced(other)
+    assert statuses(other) == {"r1.a": "waiting"}
+    beat = git(tmp_path / "hub.git", "for-each-ref", "--format=%(refname)", "refs/wfledger/beat")
+    assert one.machine.id in beat
+    path.unlink()
+    synced(one)
+    view = remote_view(one)
+    assert view is not None
+    assert view.notes == ()

@@ -5,7 +5,6 @@ change what a server allows.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Final
 
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
@@ -13,9 +12,6 @@ from wfledger.run.hub.names import Names
 from wfledger.run.refnames import HEADS, RUNS
 from wfledger.run.workspace import Workspace
 from wfledger.vcs.remote import Pushed
-
-#: What the branches of runs begin with.
-_RUNS: Final = f"{HEADS}wf/"
 
 
 def denied(names: Names, pushed: Pushed) -> dict[str, str]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from wfledger.clock import parse_iso
 from wfledger.core.statuses import Status
-from wfledger.run.hub import diary, losses, poking, refusals, rewinding
+from wfledger.errors import WfledgerError
+from wfledger.run.hub import diary, losses, poking, refusals, renewing, rewinding
 from wfledger.run.hub.machines import interval_of, machines, names
 from wfledger.run.hub.state import read_state
 from wfledger.run.looks.doing import Doing
@@ -103,10 +104,14 @@ def remote_view(workspace: Workspace) -> RemoteView | None:
     )  # fmt: skip
     if well and state.trouble and state.stopped is None:
         notes.append(state.trouble)
+    synced = poking.is_synced_here(workspace)
+    held = _held(workspace) if synced and state.stopped is None else None
+    if held is not None:
+        notes.append(f"nothing new begins on this machine: {held}")
     return RemoteView(
         hub.name, hub.host, state.seen, state.pushed, _age_s(workspace, state.seen),
         interval_of(workspace), sum(1 for _ in workspace.ledger.journal.records()),
-        len(losses.read(workspace)) - diary.told(workspace).lost, poking.is_synced_here(workspace),
+        len(losses.read(workspace)) - diary.told(workspace).lost, synced,
         record.away if record is not None else None, trouble, hint, tuple(notes), state.stopped,
     )  # fmt: skip
 
@@ -136,6 +141,13 @@ def fleet(workspace: Workspace, doings: Iterable[Doing]) -> tuple[MachineRow, ..
             beat.version if beat is not None else "",
         ))  # fmt: skip
     return tuple(rows)
+
+
+def _held(workspace: Workspace) -> str | None:
+    try:
+        return renewing.held_back(workspace)
+    except WfledgerError:  # a policy that cannot be read; who works here says so
+        return None
 
 
 def _age_s(workspace: Workspace, moment: str | None) -> float | None:
