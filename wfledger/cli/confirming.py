@@ -11,7 +11,7 @@ def bring_in(app: App, *, waits: bool = True) -> dict[str, Any]:
 
     Nothing on a ledger of one machine. What the remote does not have yet is said on standard error.
     """
-    from wfledger.run.hub.afterwards import bring_in as bring
+    from wfledger.run.hub.confirming import bring_in as bring
 
     brought = bring(app.workspace, waits=waits)
     if brought.said:

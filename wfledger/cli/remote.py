@@ -339,7 +339,7 @@ def name_(app: App, /, *, name: str, as_json: bool) -> None:
     For clones on one computer and containers, whose hosts are all called the same. The others hear
     of it with the next heartbeat.
     """
-    from wfledger.run.hub.calling import call
+    from wfledger.run.hub.renaming import call
 
     called = call(app.workspace, name)
     emit({"name": called}) if as_json else say(f"this machine is {called}")

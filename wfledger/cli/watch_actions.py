@@ -99,7 +99,7 @@ class Actions:
         self._start("resume" if resume else "pause", "dispatch", act)
 
     def _start(self, name: str, subject: str, act: Callable[[], str]) -> None:
-        from wfledger.run.hub.afterwards import bring_in
+        from wfledger.run.hub.confirming import bring_in
 
         def carry_out() -> str:
             said = act()

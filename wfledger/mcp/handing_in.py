@@ -14,7 +14,7 @@ from wfledger.core.records import canonical_json
 from wfledger.errors import EnvironmentFailedError, UsageError
 from wfledger.mcp.session import Kept, Session
 from wfledger.run.attempts import handing, outcomes, precheck
-from wfledger.run.hub.afterwards import bring_in
+from wfledger.run.hub.confirming import bring_in
 from wfledger.run.liveness import has_runtime
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic

@@ -20,7 +20,7 @@ from wfledger.run.attempts import claims, phases, worktrees
 from wfledger.run.attempts.expanding import expand
 from wfledger.run.attempts.handing import give_worktree
 from wfledger.run.attempts.tenure import deadline_of
-from wfledger.run.hub.afterwards import bring_in
+from wfledger.run.hub.confirming import bring_in
 from wfledger.run.looks.brief import Holding, brief, title_of
 from wfledger.run.looks.explain import explain
 from wfledger.run.looks.naming import find_run, resolve

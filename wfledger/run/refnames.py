@@ -12,6 +12,8 @@ FENCE: Final = "refs/wfledger/fence"
 HUB: Final = "refs/wfledger/hub"
 TRY: Final = "refs/heads/wf-try"
 HEADS: Final = "refs/heads/"
+#: What the names of the branches of runs begin with; the same on a remote.
+RUNS: Final = f"{HEADS}wf/"
 
 
 def keep_ref(task_id: str, attempt: int) -> str:

@@ -7,7 +7,7 @@ import pytest
 from tests.support.meetings import make_shared
 from wfledger.errors import UsageError
 from wfledger.run.hub.beating import own_name
-from wfledger.run.hub.calling import call
+from wfledger.run.hub.renaming import call
 
 
 def test_machine_is_called_as_somebody_says_and_else_as_its_host(tmp_path: Path) -> None:

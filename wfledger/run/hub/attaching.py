@@ -74,7 +74,7 @@ def attach(workspace: Workspace, found: Found, means: Means) -> Attached:
         pushed = _hand_over(workspace, found, means, tip)
         faults.point("attaching.pushed")
         hub = _hub(workspace, found.address, means)
-        beating.adopt(workspace, found.refs.get(hub.names.beat(workspace.machine.id)))
+        beating.take_for_ours(workspace, found.refs.get(hub.names.beat(workspace.machine.id)))
         if _note(workspace, hub, tip):
             return Attached(hub, fresh=True, pushed=pushed)
         found = reaching.look(workspace.repo, found.address)

@@ -139,7 +139,11 @@ def confirmed(workspace: Workspace, commit: str | None, began: float) -> None:
 
 
 def take_for_ours(workspace: Workspace, seen: str | None) -> None:
-    """Note that *seen* is a heartbeat of this machine: the remote was put back to it."""
+    """Note that *seen* is a heartbeat of this machine.
+
+    For a remote that was put back to it, or where this machine has shared a ledger before.
+    """
+    _path(workspace).parent.mkdir(exist_ok=True)
     _write(workspace, replace(_read(workspace), confirmed=seen, unsettled=()))
 
 
@@ -196,12 +200,6 @@ def read(workspace: Workspace, commit: str) -> Beat | None:
         return parse(Beat, raw, limit=_BYTES) if raw is not None else None
     except WfledgerError:
         return None
-
-
-def adopt(workspace: Workspace, seen: str | None) -> None:
-    """Take what the remote has for ours: this machine has shared a ledger there before."""
-    _path(workspace).parent.mkdir(exist_ok=True)
-    _write(workspace, replace(_read(workspace), confirmed=seen))
 
 
 def forget(workspace: Workspace) -> None:

@@ -19,7 +19,7 @@ from wfledger.run.hub.replaying import Tip
 from wfledger.run.hub.state import folder
 from wfledger.run.merger import chains, targets
 from wfledger.run.merger.targets import contains, safe_name
-from wfledger.run.refnames import HEADS, HUB, landed_ref, seen_ref
+from wfledger.run.refnames import HEADS, HUB, RUNS, landed_ref, seen_ref
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.vcs.refs import RefUpdate, refs_under, swap
@@ -27,7 +27,6 @@ from wfledger.vcs.repo import CommitInfo
 
 faults.register("hub.branch-moved", "hub.branch-noted")
 
-PREFIX = f"{HEADS}wf/"
 _OPEN = frozenset({"open", "paused"})
 
 
@@ -41,11 +40,11 @@ def follow(workspace: Workspace, refs: Mapping[str, str], *, tip: str | None = N
     a person has to be told. Doing it again changes nothing; killed, it is done again.
     """
     repo = workspace.repo
-    mine, known = refs_under(repo, PREFIX), refs_under(repo, HUB)
+    mine, known = refs_under(repo, RUNS), refs_under(repo, HUB)
     reader = _Reader(workspace, tip)
     told: list[str] = []
     for branch, there in refs.items():
-        if not branch.startswith(PREFIX):
+        if not branch.startswith(RUNS):
             continue
         seen = known.get(seen_ref(branch))
         if seen != there and repo.has_commit(there):  # we have pushed it ourselves
@@ -74,7 +73,7 @@ class _Reader:
 
     def run(self, branch: str) -> Run | None:
         """Return the run whose results land on *branch*."""
-        ledger, run_id = self.workspace.ledger, branch.removeprefix(PREFIX)
+        ledger, run_id = self.workspace.ledger, branch.removeprefix(RUNS)
         try:
             found = self.tip.run(ledger.layout.run(run_id)) if self.tip else None
             return found or ledger.run(run_id)
@@ -208,7 +207,7 @@ def to_create(workspace: Workspace, refs: Mapping[str, str]) -> tuple[TargetPush
     """Return the branches of open runs of ours that the remote lacks, or has from earlier times."""
     repo, found = workspace.repo, []
     for run in workspace.ledger.runs():
-        if run.state not in _OPEN or not run.branch.startswith(PREFIX):
+        if run.state not in _OPEN or not run.branch.startswith(RUNS):
             continue
         tip, there = repo.tip(run.branch), refs.get(run.branch)
         if tip is None or tip == there or run.home not in {None, workspace.machine.id}:

@@ -5,7 +5,6 @@ One place, so that the cycle itself knows of commits and the journal alone.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from wfledger.core.hub import INTERVALS_PER_LEASE
 from wfledger.core.policy import Policy
@@ -20,9 +19,6 @@ from wfledger.run.hub.state import Hub, Inflight
 from wfledger.run.workspace import Workspace
 from wfledger.vcs.remote import ANY, Pushed, RemoteUpdate, push
 
-_FETCHED: Final = "refs/wfledger/hub/"
-_HEADS: Final = "refs/heads/wf/"
-
 
 @dataclass(frozen=True)
 class Extra:
@@ -32,16 +28,6 @@ class Extra:
     #: The heartbeat among them, and the kept work.
     beat: str | None = None
     kept: tuple[KeepUpdate, ...] = ()
-
-
-def wanted(hub: Hub) -> list[str]:
-    """Return the refspecs of what is fetched at each meeting."""
-    names = hub.names
-    return [
-        f"+{names.ledger}:{_FETCHED}ledger",
-        f"+{names.beats}*:{_FETCHED}beat/*",
-        f"+{_HEADS}*:{_FETCHED}heads/wf/*",
-    ]
 
 
 def prepare(workspace: Workspace, *, timeout: float) -> None:
@@ -65,7 +51,7 @@ def sight(
     prefix = hub.names.beats
     beats = {ref.removeprefix(prefix): oid for ref, oid in refs.items() if ref.startswith(prefix)}
     silent = silence.observe(
-        workspace, beats, news.wrote, began=began, interval_s=_interval_s(workspace),
+        workspace, beats, news.wrote, began=began, interval_s=interval_of(workspace),
         lease_s=_lease_s(workspace),
     )
     facts = {machine: beating.read(workspace, oid) for machine, oid in beats.items()}
@@ -114,7 +100,7 @@ def extras(
     ref = hub.names.beat(workspace.machine.id)
     if ref in denied:
         return Extra(tuple(found), None, tuple(kept))
-    beat = beating.compose(workspace, seen.refs.get(ref), interval_s=_interval_s(workspace))
+    beat = beating.compose(workspace, seen.refs.get(ref), interval_s=interval_of(workspace))
     found.append(RemoteUpdate(beat.ref, beat.new, beat.old))
     gone = silence.outdated(workspace, _policy(workspace))
     found += [RemoteUpdate(hub.names.beat(name), None, oid) for name, oid in gone.items()]
@@ -125,7 +111,7 @@ def call_out(workspace: Workspace, hub: Hub, seen: Sight, count: int, *, timeout
     """Say by a heartbeat alone that others came first *count* times: they leave us a turn."""
     ref = hub.names.beat(workspace.machine.id)
     beat = beating.compose(
-        workspace, seen.refs.get(ref), interval_s=_interval_s(workspace), overtaken=count
+        workspace, seen.refs.get(ref), interval_s=interval_of(workspace), overtaken=count
     )
     began, update = workspace.clock.elapsed(), RemoteUpdate(beat.ref, beat.new, beat.old)
     pushed = push(workspace.repo, hub.url, [update], atomic=False, timeout=timeout)
@@ -150,10 +136,6 @@ def came_through(workspace: Workspace, inflight: Inflight) -> None:
     """Note that a push came through whose answer was lost."""
     if inflight.boot == workspace.machine.boot:  # else its clock is gone, and it proves nothing
         beating.confirmed(workspace, inflight.beat, inflight.began)
-
-
-def _interval_s(workspace: Workspace) -> float:
-    return interval_of(workspace)
 
 
 def _lease_s(workspace: Workspace) -> float:

@@ -33,8 +33,6 @@ faults.register(
     "meet.fetched", "meet.taken", "meet.composed", "meet.noted", "meet.pushed", "meet.confirmed",
 )
 
-#: Where the remote's refs are fetched to.
-FETCHED: Final = "refs/wfledger/hub/"
 #: Rounds of one meeting in which others may come first.
 _ROUNDS: Final = 6
 _PAUSE_S: Final = 0.05
@@ -133,7 +131,7 @@ class _Meeting:
         company.prepare(self.workspace, timeout=self._call_s())
         began = self.workspace.clock.awake()
         seen = remote.fetch(
-            self.workspace.repo, self.hub.url, company.wanted(self.hub), timeout=self._call_s()
+            self.workspace.repo, self.hub.url, self.hub.names.refspecs, timeout=self._call_s()
         )
         if isinstance(seen, Trouble):
             return self._away(seen)

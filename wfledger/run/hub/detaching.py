@@ -22,6 +22,7 @@ from wfledger.run.hub.poking import lock_path
 from wfledger.run.hub.state import FOLDER, Hub, folder, leave, left
 from wfledger.run.pausing import withdraw_offers
 from wfledger.run.presence import driven
+from wfledger.run.refnames import HUB
 from wfledger.run.workspace import Workspace
 from wfledger.store.locks import LiveLock
 from wfledger.store.transaction import Transaction
@@ -30,7 +31,6 @@ from wfledger.vcs.refs import RefUpdate, refs_under, swap
 faults.register("detaching.left", "detaching.cleared", "detaching.committed")
 
 _WHY: Final = "the ledger has left its remote"
-_REFS: Final = "refs/wfledger/hub"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _detach(workspace: Workspace, hub: Hub) -> Detached:
     unconfirmed = commit_journal(workspace)
     faults.point("detaching.committed")
     trusting.forget(workspace)
-    found = refs_under(workspace.repo, _REFS)
+    found = refs_under(workspace.repo, HUB)
     swap(workspace.repo, [RefUpdate(ref, None, oid) for ref, oid in found.items()],
          reason="wfledger: leave the remote")  # fmt: skip
     _put_away(workspace)

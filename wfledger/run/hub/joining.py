@@ -31,6 +31,7 @@ from wfledger.run.hub.probing import Means
 from wfledger.run.hub.reaching import Fetched, Found
 from wfledger.run.hub.state import Hub, State, distrust, folder, read_hub, write_hub, write_state
 from wfledger.run.localnames import FOLDER, LOCAL, POINTER
+from wfledger.run.refnames import RUNS, seen_ref
 from wfledger.run.setup import make_local, refuse_foreign, refuse_unsound, write_pointer
 from wfledger.store import atomic, folders
 from wfledger.store.boot import note_boot
@@ -50,8 +51,6 @@ faults.register(
 
 #: Is there while a join has begun and not ended.
 _BEGUN: Final = "joining.json"
-_HEADS: Final = "refs/heads/wf/"
-_FETCHED: Final = "refs/wfledger/hub/heads/wf/"
 
 
 @dataclass(frozen=True)
@@ -192,8 +191,8 @@ def _adopt_branch(repo: Repository, tip: str) -> None:
 
 def _bring_branches(repo: Repository, found: Found, tip: str) -> None:
     """Make the branches of open runs here, as the remote has them; what is there stays."""
-    wanted = [f"+{_HEADS}*:{_FETCHED}*"]
-    done = remote.fetch(repo, found.address.url, wanted, timeout=reaching.FETCH_S)
+    wanted = f"+{RUNS}*:{seen_ref(RUNS)}*"
+    done = remote.fetch(repo, found.address.url, [wanted], timeout=reaching.FETCH_S)
     if isinstance(done, Trouble):
         raise reaching.failure(found.address, done)
     runs = (raw for path, raw in History(repo).files("runs", at=tip) if path.endswith(".json"))

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from wfledger.run.refnames import HUB, RUNS
+
 Space = Literal["hidden", "branches"]
 
 
@@ -40,3 +42,16 @@ class Names:
     def keep(self, task_id: str, attempt: int) -> str:
         """Return the ref of an attempt's work."""
         return f"{self.keeps}{task_id}/{attempt}"
+
+    @property
+    def refspecs(self) -> list[str]:
+        """What each meeting fetches: the ledger, all heartbeats, and the branches of runs."""
+        return [
+            f"+{self.ledger}:{HUB}/ledger", f"+{self.beats}*:{HUB}/beat/*",
+            f"+{RUNS}*:{HUB}/heads/wf/*",
+        ]  # fmt: skip
+
+    @property
+    def patterns(self) -> list[str]:
+        """Return what tells whether there is a ledger, and who takes part."""
+        return [self.ledger, f"{self.beats}*"]

@@ -14,6 +14,7 @@ from wfledger.core.records import parse
 from wfledger.errors import InvalidDocumentError, RemoteError, UnreachableError, UsageError
 from wfledger.run.hub.names import Names, Space
 from wfledger.run.hub.state import Hub
+from wfledger.run.refnames import HUB, RUNS
 from wfledger.store.layout import EDITABLE
 from wfledger.vcs import addresses, proc, remote
 from wfledger.vcs.refs import RefUpdate, swap
@@ -25,14 +26,11 @@ CALL_S: Final = 30.0
 FETCH_S: Final = 600.0
 SPACES: Final[tuple[Space, ...]] = ("hidden", "branches")
 #: Where the ledger of a remote is fetched to, to be looked at.
-LOOKED_AT: Final = "refs/wfledger/hub/looked-at"
+LOOKED_AT: Final = f"{HUB}/looked-at"
 #: Commits of the ledger's history that a newcomer is given.
 DEPTH: Final = 1000
 _DEFAULT: Final = "origin"
-_PATTERNS: Final = (
-    "refs/wfledger/ledger", "refs/wfledger/beat/*", "refs/heads/wfledger",
-    "refs/heads/wfledger-beat/*", "refs/heads/wf/*",
-)  # fmt: skip
+_PATTERNS: Final = (*(one for space in SPACES for one in Names(space).patterns), f"{RUNS}*")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Another id for this machine: where two clones go by one, as a copied folder does.
+"""What this machine is called by people, and another id for it where two clones go by one.
 
-What the old id was granted is the other clone's from then on. What this one had done and the remote
-has not confirmed is judged at the next meeting like anything else.
+A copied folder does that. What the old id was granted is the other clone's from then on. What this
+one had done and the remote has not confirmed is judged at the next meeting like anything else.
 """
 
 import json
@@ -26,6 +26,23 @@ faults.register("renaming.named", "renaming.forgotten")
 
 _ID_CHARS: Final = 8
 _HINT: Final = "wfledger daemon stop, or end `wfledger run`; then again"
+
+
+def call(workspace: Workspace, name: str) -> str:
+    """Call this machine *name*, or with "" as its host is called; returns its name now.
+
+    Nothing is decided by it; other machines hear of it with its next heartbeat.
+    Raises `UsageError` for what does not fit a line of a table.
+    """
+    if len(name) > beating.NAME_CHARS or not name.isprintable() or name != name.strip():
+        raise UsageError(f"a name is one line of at most {beating.NAME_CHARS} characters")
+    path, layout = workspace.ledger.layout.local / "machine.json", workspace.ledger.layout
+    with workspace.ledger.transaction("person"):
+        facts = json.loads(path.read_text("utf-8"))
+        facts.pop("name", None)
+        facts |= {"name": name} if name else {}
+        atomic.replace(path, canonical_json(facts), tmp=layout.tmp, durable=True)
+    return beating.own_name(workspace)
 
 
 def rename(workspace: Workspace) -> str:

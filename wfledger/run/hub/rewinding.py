@@ -19,7 +19,6 @@ from wfledger.run.hub.meeting import Lost
 from wfledger.run.hub.reaching import Address, failure
 from wfledger.run.hub.state import Hub, State, read_state, write_state
 from wfledger.run.merger import targets
-from wfledger.run.refnames import HUB
 from wfledger.run.workspace import Workspace
 from wfledger.vcs import remote
 from wfledger.vcs.history import STRAYED
@@ -200,12 +199,7 @@ def _known(workspace: Workspace) -> tuple[Hub, str]:
 
 
 def _fetched(workspace: Workspace, hub: Hub) -> Mapping[str, str]:
-    names = hub.names
-    wanted = [
-        f"+{names.ledger}:{HUB}/ledger", f"+{names.beats}*:{HUB}/beat/*",
-        f"+refs/heads/wf/*:{HUB}/heads/wf/*",
-    ]
-    found = remote.fetch(workspace.repo, hub.url, wanted, timeout=_CALL_S)
+    found = remote.fetch(workspace.repo, hub.url, hub.names.refspecs, timeout=_CALL_S)
     if isinstance(found, Trouble):
         raise failure(Address(hub.name, hub.url), found)
     return found.refs
