@@ -54,7 +54,12 @@ class Lost:
     because: str
 
 
-Verdict = Taken | There | Lost
+@dataclass(frozen=True)
+class Over:
+    """It was a note about a landing, and the task is over: nobody has to hear of it."""
+
+
+Verdict = Taken | There | Lost | Over
 
 
 def judge(record: Entry, seen: Seen | None, *, here: str) -> Verdict:
@@ -81,7 +86,16 @@ def _judge_change(record: Entry, task: Task, seen: Seen, *, here: str) -> Verdic
         return Taken(dict(record), Seen(task, target))
     if target is Status.CANCELLED and _may_be_cancelled(seen):
         return _cancelled(record, seen)
-    return Lost(_has(seen, here))
+    return Over() if _is_of_a_landing(record, seen) else Lost(_has(seen, here))
+
+
+def _is_of_a_landing(record: Entry, seen: Seen) -> bool:
+    """Whether a lander noted for itself how far it was with what is over on the remote.
+
+    A push whose answer was lost has landed it, or somebody has cancelled it.
+    """
+    is_note = record["from"] == record["to"] == Status.MERGING.value
+    return is_note and seen.status.is_final and seen.task.attempt == record["attempt"]
 
 
 def _is_next(record: Entry, seen: Seen, *, here: str) -> bool:

@@ -6,6 +6,7 @@ granted; of everything else it only says what it waits for (WFL-HUB-014).
 
 from collections import ChainMap
 from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
 from wfledger.clock import iso
 from wfledger.core import outcome
@@ -16,11 +17,14 @@ from wfledger.core.hub import is_elsewhere
 from wfledger.core.scopes import parse_all
 from wfledger.core.statuses import Actor, Status
 from wfledger.errors import InvalidPatternError, StaleError, TransitionError
+from wfledger.run.hub.renewing import is_arriving
 from wfledger.run.looks.view import View
 from wfledger.run.merger.verifiers import end_unwanted, is_wanted
 from wfledger.run.step import Step
 from wfledger.run.workspace import Workspace
 from wfledger.store.transaction import Transaction
+
+_ARRIVING: Final = "what the remote has is being taken in"
 
 
 class Pass:
@@ -43,6 +47,9 @@ class Pass:
         #: This machine, where the ledger is shared.
         self.here = workspace.machine.id if workspace.is_shared else None
         self.changes = changes
+        #: Whether the directory is just being brought to what the remote has, some at a time: what
+        #: is not there, or has no result, may come the next moment.
+        self._arriving = changes is not None and is_arriving(workspace)
         self._standings = view.standings()
         self._now = workspace.clock.now()
 
@@ -105,7 +112,7 @@ class Pass:
         What runs is stopped by its runtime, its work kept; then it is given up as well. What a
         person has decided on since goes on all the same.
         """
-        for run in list(self.runs.values()):
+        for run in [] if self._arriving else list(self.runs.values()):
             if run.state in {"open", "paused"} and self.is_home(run.id) and self._is_to_abort(run):
                 aborted = run.but(seq=run.seq + 1, state="aborted", reason="a task failed")
                 self.put_run(aborted, why="aborted")
@@ -137,6 +144,8 @@ class Pass:
         That are verifiers (WFL-RESULT-047), what a cancelled controller has started
         (WFL-CTRL-017), and what one has asked that is done (WFL-CTRL-022).
         """
+        if self._arriving:
+            return
         cancelled = self.view.tasks[Status.CANCELLED]
         gone = {task.id for task in cancelled if task.spec.control is not None}
         for status in (Status.WAITING, Status.PENDING, Status.IN_PROGRESS, Status.BLOCKED):
@@ -208,7 +217,9 @@ class Pass:
         return True
 
     def _block(self, task: Task, code: str, reason: str) -> None:
-        if self.is_home(task.run):
+        if self._arriving:
+            self.finished.waits[task.id] = _ARRIVING
+        elif self.is_home(task.run):
             block = outcome.block(task, code, reason)
             self.try_move(task.id, Status.BLOCKED, why="can never start", block=block)
         else:
@@ -217,6 +228,8 @@ class Pass:
     def _due(self, task: Task, found: Readiness) -> None:
         if not self.is_home(task.run):
             self.finished.waits[task.id] = f"{self._decider(task)} decides what comes next"
+        elif self._arriving:
+            self.finished.waits[task.id] = _ARRIVING
         elif not self.paused:
             self.finished.controls.append((task, found))
 

@@ -157,6 +157,31 @@ def test_what_another_machine_was_first_with_is_a_conflict(tmp_path: Path) -> No
 
 
 @pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-073", "WFL-HUB-018")
+@pytest.mark.parametrize("atomic", [True, False])
+def test_what_landed_on_a_result_that_was_cancelled_elsewhere_lands_again(
+    tmp_path: Path, atomic: bool
+) -> None:
+    one, other = share(tmp_path, atomic=atomic)
+    add_run(one)
+    first = _finished(one, "a", {"src/a.py": "A\n"})
+    second = _finished(one, "b", {"src/b.py": "B\n"})
+    synced(one, other)
+    land(one, first)
+    land(one, second)  # on top of the first
+    cancel_merging(other, first.id)
+    synced(other)
+    met = []
+    for _ in range(4):
+        met += _meet(one)
+        _land_all(one)
+    synced(other)
+    assert _landed(one) == [second.id]
+    assert [each.lost for each in met if each.lost] == [], "nobody lost anything by it"
+    _assert_sound(one, other)
+
+
+@pytest.mark.long
 @pytest.mark.requirement("WFL-HUB-075")
 @pytest.mark.parametrize("atomic", [True, False])
 def test_a_protected_branch_costs_only_the_landing(tmp_path: Path, atomic: bool) -> None:

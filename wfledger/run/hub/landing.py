@@ -44,7 +44,7 @@ def propose(workspace: Workspace, sight: Sight) -> list[Proposal]:
     hub = workspace.hub
     if hub is None:
         return []
-    by_target: dict[str, list[Task]] = {}
+    by_target: dict[str, list[Task]] = {name: [] for name in chains.branches_ahead(workspace)}
     for task in workspace.ledger.tasks(Status.MERGING):
         if task.intent is not None and not is_elsewhere(task, workspace.machine.id):
             by_target.setdefault(task.intent.target, []).append(task)
@@ -76,7 +76,9 @@ class _Asker:
         here = repo.tip(target)
         if here is None or not self._fits(target, here, there):
             return  # `follow` says why
-        chain = chains.links(self.workspace, target, tasks)[:_MOST]
+        chain = chains.links(self.workspace, target, tasks)
+        chains.stay_whole(self.workspace, target, chain)
+        chain = chain[:_MOST]
         if self.atomic and chain:
             yield self._landing(target, there, chain)
         elif chain:

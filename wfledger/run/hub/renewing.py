@@ -7,6 +7,7 @@ anyway. When a push comes through again everything goes on.
 """
 
 from wfledger.core.policy import Policy
+from wfledger.errors import LedgerDamagedError
 from wfledger.run.hub import beating, poking, state
 from wfledger.run.workspace import Workspace
 
@@ -28,6 +29,20 @@ def to_be_stopped(workspace: Workspace) -> str | None:
         return None
     policy = workspace.policy()
     return _unrenewed(workspace, policy) if policy.remote.offline == "stop" else None
+
+
+def is_arriving(workspace: Workspace) -> bool:
+    """Whether the directory may lack some of what the remote has: a tip is being taken in.
+
+    Under the ledger lock; also when whoever took it in has died.
+    """
+    if not workspace.is_shared:
+        return False
+    try:
+        tip = workspace.history.tip()
+    except LedgerDamagedError:
+        return True
+    return state.read_state(workspace.ledger.layout.local).applied not in {None, tip}
 
 
 def renew(workspace: Workspace) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from wfledger.core import bounds, replaying
 from wfledger.core.documents import Run, Task
 from wfledger.core.records import canonical, parse
-from wfledger.core.replaying import Seen, Taken, There
+from wfledger.core.replaying import Over, Seen, Taken, There
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
 from wfledger.run.hub.meeting import Lost
@@ -103,7 +103,7 @@ class Replayed:
     #: Tasks and files that the directory has otherwise, by what did not survive as it was.
     other_tasks: set[str] = field(default_factory=set)
     other_files: set[str] = field(default_factory=set)
-    #: What is kept of ours in quarantine/: path there -> content.
+    #: What is kept of ours in hub/aside/ (WFL-HUB-019): path in the ledger -> content.
     aside: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -183,6 +183,9 @@ class _Pass:
         seen = self.done.tasks.get(task_id) or self.by.seen(task_id, _near(record))
         verdict = replaying.judge(record, seen, here=self.by.here)
         if isinstance(verdict, There):
+            return
+        if isinstance(verdict, Over):
+            self.done.other_tasks.add(task_id)
             return
         if isinstance(verdict, Taken):
             kept.append(verdict.record)

@@ -7,10 +7,11 @@ the break is no longer on `next`, and is landed again.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 from wfledger import faults
 from wfledger.core.documents import Hold, Intent, Task
@@ -19,10 +20,10 @@ from wfledger.core.records import canonical_json
 from wfledger.errors import BusyError, GitError
 from wfledger.run.hub.state import folder, read_state
 from wfledger.run.merger.targets import contains, safe_name
-from wfledger.run.refnames import HUB, fence_ref
+from wfledger.run.refnames import HEADS, HUB, fence_ref
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
-from wfledger.vcs.refs import RefUpdate, swap
+from wfledger.vcs.refs import RefUpdate, refs_under, swap
 
 faults.register("chain.moved", "chain.broken")
 
@@ -105,6 +106,25 @@ def links(workspace: Workspace, branch: str, tasks: Iterable[Task]) -> list[Task
         found.append(task)
         tip = candidate
     return found
+
+
+def stay_whole(workspace: Workspace, branch: str, chain: Sequence[Task]) -> None:
+    """Take off `next` what *chain*, its unbroken part, does not lead to; that lands again.
+
+    A task in the middle is gone when another machine has cancelled it or taken it over, and when
+    we died in taking it off. Nothing on top of it could ever be asked for.
+    """
+    ref = next_ref(branch)
+    ahead, intent = workspace.repo.tip(ref), chain[-1].intent if chain else None
+    last = intent.candidate if intent is not None else None
+    if ahead not in {None, last}:
+        swap(workspace.repo, [RefUpdate(ref, last, ahead)], reason="wfledger: nothing leads there")
+
+
+def branches_ahead(workspace: Workspace) -> set[str]:
+    """Return the branches that have a `next`; one of a very long name is left out."""
+    found = {unquote(ref.removeprefix(f"{NEXT}/")) for ref in refs_under(workspace.repo, NEXT)}
+    return {name for name in found if name.startswith(HEADS)}
 
 
 def break_before(workspace: Workspace, intent: Intent) -> None:
