@@ -17,8 +17,6 @@ PUBLISHED: Final = {"github.com": 6.0, "gitlab.com": 6.0, "bitbucket.org": 6.0,
                     "codeberg.org": 6.0, "dev.azure.com": 6.0}  # fmt: skip
 #: Shortest interval, for a server of one's own.
 LEAST_INTERVAL_S: Final = 1.0
-#: Rounds in a row in which others came first, from which on a machine is left a turn.
-OVERTAKEN: Final = 2
 #: A lease is no shorter than so many intervals (WFL-HUB-041).
 INTERVALS_PER_LEASE: Final = 6
 
@@ -41,8 +39,8 @@ def least_lease_s(interval: float) -> float:
 
 
 def goes_first(one: tuple[int, str], other: tuple[int, str]) -> bool:
-    """Whether *other* leaves *one* a turn: rounds in which others came first, and its machine."""
-    return one[0] >= OVERTAKEN and one > other and one[1] != other[1]
+    """Whether *other* leaves *one* a turn: how often others came first, and which machine it is."""
+    return one[0] > 0 and one > other and one[1] != other[1]
 
 
 def shown(task: Task, status: Status, here: str) -> Status:
@@ -84,6 +82,16 @@ def ahead(load: Load, *, interval: float, most: int) -> int:
     if load.took_s * most <= load.slots * interval:
         return most
     return ceil(load.slots * interval / load.took_s)
+
+
+def part_ahead(load: Load, more: int, *, supply: int, elsewhere: int, places: int) -> int:
+    """Return how many of *more* to ask for ahead: no more than this machine's part.
+
+    *supply* tasks may start, *elsewhere* of them at once on other machines, which have *places* in
+    all. Who asks first would else have what keeps all of them busy (WFL-HUB-113).
+    """
+    left = max(supply - load.free - elsewhere, 0)
+    return min(more, ceil(left * load.slots / max(load.slots + places, 1)))
 
 
 def portion(load: Load, more: int, *, ready: int, elsewhere: int) -> int:

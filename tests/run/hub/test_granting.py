@@ -329,7 +329,8 @@ def test_machine_leaves_others_what_they_could_begin(tmp_path: Path) -> None:
     workspace = shared(tmp_path, clock=clock)
     for number in range(6):
         add_task(workspace, f"t{number}")
-    sight = Sight("", facts={OTHER: Peer(6)})
+    # It has had nothing to do, and beats only when a third of the lease has passed.
+    sight = Sight("", facts={OTHER: Peer(6)}, silence_s={OTHER: workspace.policy().lease_s / 3})
     with dispatching(workspace, slots=6):
         assert len(granted(workspace, sight)) == 3
         clock.advance(1000)

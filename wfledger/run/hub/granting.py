@@ -5,15 +5,15 @@ count everywhere, those of a role and of a provider here. So whatever of it the 
 start at once, and whatever it does not has changed nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from wfledger.clock import iso
 from wfledger.core.admission import Admission
 from wfledger.core.documents import Grant, Run, Task
-from wfledger.core.hub import ahead, is_elsewhere, portion
+from wfledger.core.hub import ahead, is_elsewhere, part_ahead, portion
 from wfledger.core.policy import Policy
 from wfledger.core.statuses import Status
 from wfledger.run.delivering import Deliveries
@@ -89,6 +89,8 @@ class _Asking:
         at_prompt = sum(want.task is None for want in self._wants)
         self._load = replace(load, slots=load.slots + at_prompt, free=load.free + at_prompt)
         self._ahead = ahead(self._load, interval=self._until_next, most=_MOST)
+        #: How many of these are asked for where others are to have their part.
+        self._more = self._ahead
         self._chosen = _Chosen()
 
     def _offers(self) -> list[Task]:
@@ -157,6 +159,7 @@ class _Asking:
         self._view.tasks[Status.PENDING] += chosen.tasks
         named_ids = {task.id for task in named}
         others = [task for task in tasks.values() if task.id not in named_ids]
+        self._more = self._part(len(others))
         for _ in range(_ROUNDS):
             found = self._admitted(others, more=self._most())
             could = sum(map(_takes_room, found.promote))
@@ -199,11 +202,20 @@ class _Asking:
     def _portion(self, ready: int) -> int:
         """Return how many of *ready*, which could all start at once, are asked for here."""
         elsewhere = 0 if self._is_left() else self._elsewhere()
-        return portion(self._load, self._ahead, ready=ready, elsewhere=elsewhere)
+        return portion(self._load, self._more, ready=ready, elsewhere=elsewhere)
+
+    def _part(self, supply: int) -> int:
+        """Return how many of *supply* to ask for ahead, if others are to have their part."""
+        if self._is_left():
+            return self._ahead
+        places = sum(getattr(fact, "slots", 0) for _, fact in self._others())
+        return part_ahead(
+            self._load, self._ahead, supply=supply, elsewhere=self._elsewhere(), places=places
+        )
 
     def _most(self) -> int:
         """Return how many could be begun here and elsewhere: more need not be looked for."""
-        return self._load.free + self._ahead + self._elsewhere()
+        return self._load.free + self._more + self._elsewhere()
 
     def _elsewhere(self) -> int:
         """Return how many tasks the other machines could begin at once, as far as is known."""
@@ -214,10 +226,19 @@ class _Asking:
                 busy[task.grant.machine] = busy.get(task.grant.machine, 0) + 1
         return sum(
             max(getattr(fact, "slots", 0) - busy.get(machine, 0), 0)
-            for machine, fact in self._sight.facts.items()
-            if machine != self._here
-            and self._sight.silence_s.get(machine, 0.0) <= PATIENCE * self._interval
+            for machine, fact in self._others()
         )
+
+    def _others(self) -> Iterator[tuple[str, Any]]:
+        """Yield the other machines whose next heartbeat is not overdue, with their last ones.
+
+        One that has nothing to do beats only when a third of the lease has passed.
+        """
+        overdue_s = self._policy.lease_s / 3 + PATIENCE * self._interval
+        for machine, fact in self._sight.facts.items():
+            silent_s = self._sight.silence_s.get(machine, 0.0)
+            if machine != self._here and silent_s <= overdue_s:
+                yield machine, fact
 
     def _is_left(self) -> bool:
         """Whether others have left for long what they could have begun; they may lack something."""
