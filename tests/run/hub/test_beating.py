@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.hubs import Hub
 from tests.support.repos import git
 from tests.support.sharing import granting, shows_the_tip, statuses
 from tests.support.silence import GONE_S, LEASE_S, Machines
@@ -94,14 +95,19 @@ def test_who_has_not_renewed_for_half_a_lease_begins_nothing_until_he_has(tmp_pa
     assert claim(one, worker="w").task.id == "r1.a"
 
 
-@pytest.mark.requirement("WFL-HUB-061")
+@pytest.mark.requirement("WFL-HUB-061", "WFL-HUB-035")
 def test_the_heartbeat_of_a_machine_long_gone_goes(tmp_path: Path) -> None:
     machines = Machines(tmp_path, 2)
     machines.meet([0, 1, 0])
     one, gone = machines.all
     assert [peer.id for peer in known(one)] == [one.machine.id, gone.machine.id]
     machines.pass_time(40 * 86_400)
+    Hub(machines.hub).protects(f"refs/wfledger/beat/{gone.machine.id}")  # nobody may delete it
     machines.go_on(GONE_S, [0])
+    add_run(one)
+    machines.go_on(20, [0])
+    assert one.ledger.journal.is_empty(), "nothing else is kept back by that"
+    Hub(machines.hub).unhook("update")
     machines.go_on(20, [0])
     refs = git(machines.hub, "for-each-ref", "--format=%(refname)").split()
     assert f"refs/wfledger/beat/{one.machine.id}" in refs

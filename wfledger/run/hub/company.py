@@ -103,7 +103,8 @@ def extras(
     beat = beating.compose(workspace, seen.refs.get(ref), interval_s=interval_of(workspace))
     found.append(RemoteUpdate(beat.ref, beat.new, beat.old))
     gone = silence.outdated(workspace, _policy(workspace))
-    found += [RemoteUpdate(hub.names.beat(name), None, oid) for name, oid in gone.items()]
+    updates = (RemoteUpdate(hub.names.beat(name), None, oid) for name, oid in gone.items())
+    found += [one for one in updates if one.ref not in denied]
     return Extra(tuple(found), beat.new, tuple(kept))
 
 
