@@ -51,8 +51,8 @@ _FAILURES: Final = {
     4: "the attempt, token or status is over",
     5: "out of scope, or a merge conflict",
     7: "an invalid document",
-    8: "paused",
-    75: "try again: a lock was not free in time",
+    8: "paused, or syncing is stopped, until a person decides",
+    75: "try again: a lock was not free in time, or a remote not to be reached",
 }
 
 

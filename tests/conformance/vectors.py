@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from unicodedata import normalize
 
-from tests.conformance import offering, pages
+from tests.conformance import offering, pages, sharing
 from wfledger.core import bounds
 from wfledger.core.documents import Result, Run, Task
 from wfledger.core.handwork import decide
@@ -162,4 +162,6 @@ OPERATIONS: Final[dict[str, Callable[[dict[str, Any]], Answer]]] = {
     "by-hand": _by_hand,
     "claim-record": _claim_record,
     "take": offering.take_first,
+    "replay": sharing.replay,
+    "silence": sharing.silence,
 }
