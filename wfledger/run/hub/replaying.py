@@ -225,7 +225,8 @@ class _Pass:
     # -- files -----------------------------------------------------------------------------------
 
     def _file(self, record: Record, kept: list[Record]) -> None:
-        path, ours = record["path"], file_bytes(record)
+        path = record["path"]
+        ours = self._without_lost(path, file_bytes(record))
         before = self._ours[path] if path in self._ours else self.by.before(path)
         theirs = self.done.files[path] if path in self.done.files else self.by.theirs(path)
         self._ours[path] = ours
@@ -239,6 +240,16 @@ class _Pass:
             self._keep(record, kept, f"{path}.{self.by.here}", ours)
         else:
             self._lose_file(record, ours)
+
+    def _without_lost(self, path: str, raw: bytes | None) -> bytes | None:
+        """Return the document of a run without the tasks that are lost with what added them."""
+        run = run_in(raw) if self.doomed and path.startswith("runs/") else None
+        if run is None or self.doomed.keys().isdisjoint(run.tasks):
+            return raw
+        tasks = tuple(name for name in run.tasks if name not in self.doomed)
+        return canonical(run.but(
+            tasks=tasks, aside=tuple(name for name in run.aside if name not in self.doomed)
+        ))  # fmt: skip
 
     def _keep(self, record: Record, kept: list[Record], path: str, raw: bytes | None) -> None:
         changed = {**record, **file_record(path, raw)}
