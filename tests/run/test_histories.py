@@ -1,6 +1,7 @@
 """The history of a ledger is read as it was written, and what is wrong with it is seen."""
 
 import json
+import os
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,6 @@ from tests.support.checkups import lived_in
 from tests.support.cli import wf, wf_json
 from tests.support.repos import git
 from tests.support.workspaces import RUN
-from wfledger.clock import SystemClock
 from wfledger.core.statuses import Status
 from wfledger.run.commit import message_of
 from wfledger.run.histories import check
@@ -140,9 +140,8 @@ def test_ten_thousand_commits_are_checked_in_seconds(ws: Workspace) -> None:
     subprocess.run(
         ["git", "fast-import", "--quiet"], input="".join(stream).encode(), cwd=ws.main, check=True
     )
-    clock = SystemClock()
-    began = clock.elapsed()
+    before = sum(os.times()[:4])
     found = check(ws, tip=git(ws.main, "rev-parse", "long"))
     assert found.faults == []
     assert found.counts["commits"] > 10_000
-    assert clock.elapsed() - began < 15.0
+    assert sum(os.times()[:4]) - before < 15.0, "seconds of a processor, of git's too"

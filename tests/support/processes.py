@@ -130,13 +130,13 @@ class Worker:
         os.close(self._go)
         self._go = -1
 
-    def wait(self) -> int:
+    def wait(self, within_s: float = PATIENCE_S) -> int:
         """Return the exit status; below zero, the signal that ended the process."""
-        return self._process.wait(PATIENCE_S)
+        return self._process.wait(within_s)
 
-    def result(self) -> Any:
+    def result(self, within_s: float = PATIENCE_S) -> Any:
         """Wait and return what the function returned, or raise with its traceback."""
-        status = self.wait()
+        status = self.wait(within_s)
         if status != 0:
             raise WorkerFailedError(f"{self.name} ended with {status}:\n{self.output()}")
         self._answer.seek(0)
@@ -177,6 +177,7 @@ def race(
     arguments: Iterable[tuple[Any, ...]],
     *,
     env: Mapping[str, str] | None = None,
+    within_s: float = PATIENCE_S,
 ) -> list[Any]:
     """Run *function* once for each of *arguments*, all at the same moment; return the results."""
     workers = [Worker(function, args, env=env) for args in arguments]
@@ -185,7 +186,7 @@ def race(
             worker.ready()
         for worker in workers:
             worker.go()
-        return [worker.result() for worker in workers]
+        return [worker.result(within_s) for worker in workers]
     finally:
         for worker in workers:
             worker.close()

@@ -20,7 +20,7 @@ from wfledger.core.policy import Policy
 from wfledger.core.statuses import Status
 from wfledger.run.workspace import Workspace
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 ID = "r1.a"
 LEASE_S = 6.0

@@ -5,16 +5,19 @@ change what a server allows.
 """
 
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
 from wfledger.run.hub.names import Names
 from wfledger.run.refnames import HEADS, RUNS
 from wfledger.run.workspace import Workspace
-from wfledger.vcs.remote import Pushed
+
+if TYPE_CHECKING:  # reading verbs open no git
+    from wfledger.vcs.remote import Pushed
 
 
-def denied(names: Names, pushed: Pushed) -> dict[str, str]:
+def denied(names: Names, pushed: "Pushed") -> dict[str, str]:
     """Return the refs that a push that failed is to be tried again without, with the reasons.
 
     A server that says no to a push as a whole does not tell which ref it meant: branches of runs

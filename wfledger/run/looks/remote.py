@@ -10,7 +10,7 @@ from typing import Any
 from wfledger.clock import parse_iso
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
-from wfledger.run.hub import diary, losses, poking, refusals, renewing, rewinding
+from wfledger.run.hub import diary, losses, poking, refusals, renewing
 from wfledger.run.hub.machines import interval_of, machines, names
 from wfledger.run.hub.state import read_state
 from wfledger.run.looks.doing import Doing
@@ -98,6 +98,8 @@ def remote_view(workspace: Workspace) -> RemoteView | None:
     well = record is None or record.outcome in {"quiet", "ok", "lost"}
     trouble, hint = (record.said, record.hint) if record is not None and not well else ("", None)
     if state.stopped is not None:
+        from wfledger.run.hub import rewinding  # opens git
+
         trouble, hint = state.reason, rewinding.hint(state.stopped)
     notes = refusals.sentences(
         hub.names, hub.name, state.refuses, here=workspace.machine.id
