@@ -48,6 +48,21 @@ def test_one_shares_and_another_joins_and_both_see_the_same_task(two: tuple[Path
 
 
 @pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-072")
+def test_who_joins_has_the_proofs_of_what_has_landed(two: tuple[Path, Path]) -> None:
+    one, other = two
+    wf(one, "init", "--remote")
+    plan = one.parent / "plan.json"
+    plan.write_text(json.dumps(
+        {"goal": "g", "tasks": [{"id": "a", "command": "echo a > a", "write": ["a"]}]}
+    ))  # fmt: skip
+    assert wf(one, "run", str(plan), "--yes").status == 0
+    assert wf(one, "sync").status == 0
+    wf(other, "join", "--trust")
+    assert wf_json(other, "doctor")["findings"] == []
+
+
+@pytest.mark.long
 def test_joining_is_told_on_and_on_until_it_is_done(two: tuple[Path, Path]) -> None:
     one, other = two
     said = wf(other, "join")

@@ -7,7 +7,7 @@ anywhere before the last step there is no ledger here, and doing it again goes o
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -31,7 +31,7 @@ from wfledger.run.hub.probing import Means
 from wfledger.run.hub.reaching import Fetched, Found
 from wfledger.run.hub.state import Hub, State, distrust, folder, read_hub, write_hub, write_state
 from wfledger.run.localnames import FOLDER, LOCAL, POINTER
-from wfledger.run.refnames import RUNS, seen_ref
+from wfledger.run.refnames import RUNS, landed_ref, seen_ref
 from wfledger.run.setup import make_local, refuse_foreign, refuse_unsound, write_pointer
 from wfledger.store import atomic, folders
 from wfledger.store.boot import note_boot
@@ -186,7 +186,9 @@ def _adopt_branch(repo: Repository, tip: str) -> None:
         if old != tip:
             updates.append(RefUpdate(ref, tip, old))
     if not swap(repo, updates, reason="wfledger: join"):
-        raise RemoteError(f"{history.branch} is being moved by somebody else", kind="moved")
+        raise RemoteError(
+            f"{history.branch} is being moved by somebody else", kind="moved", hint="wfledger join"
+        )
 
 
 def _bring_branches(repo: Repository, found: Found, tip: str) -> None:
@@ -196,18 +198,39 @@ def _bring_branches(repo: Repository, found: Found, tip: str) -> None:
     if isinstance(done, Trouble):
         raise reaching.failure(found.address, done)
     runs = (raw for path, raw in History(repo).files("runs", at=tip) if path.endswith(".json"))
-    named = {run.branch for run in map(_readable_run, runs) if run is not None}
-    updates = [
-        RefUpdate(ref, oid, None)
-        for ref, oid in done.refs.items()
-        if ref in named and repo.tip(ref) is None
-    ]
-    swap(repo, updates, reason="wfledger: join")
+    named = {run.branch: run for run in map(_readable_run, runs) if run is not None}
+    there = {ref: oid for ref, oid in done.refs.items() if ref in named}
+    updates = [RefUpdate(ref, oid, None) for ref, oid in there.items() if repo.tip(ref) is None]
+    swap(repo, [*updates, *_proofs(repo, tip, there, named)], reason="wfledger: join")
+
+
+def _proofs(
+    repo: Repository, tip: str, there: Mapping[str, str], runs: Mapping[str, Run]
+) -> Iterator[RefUpdate]:
+    """Yield the proofs of what has landed on the branches that are *there* (WFL-HUB-072)."""
+    on = {
+        ref: {info.oid for info in repo.walk(oid, since=runs[ref].base)}
+        for ref, oid in there.items() if repo.has_commit(runs[ref].base)
+    }  # fmt: skip
+    for path, raw in History(repo).files(Status.DONE.value, at=tip):
+        task = _readable_task(raw) if path.endswith(".json") else None
+        landed = task.landed if task is not None else None
+        if task is None or landed is None or landed.commit not in on.get(landed.target, ()):
+            continue
+        if repo.tip(landed_ref(task.id)) is None:
+            yield RefUpdate(landed_ref(task.id), landed.commit, None)
 
 
 def _readable_run(raw: bytes) -> Run | None:
     try:
         return parse(Run, raw, limit=bounds.RUN_BYTES)
+    except WfledgerError:
+        return None  # a finding of the doctor
+
+
+def _readable_task(raw: bytes) -> Task | None:
+    try:
+        return parse(Task, raw)
     except WfledgerError:
         return None  # a finding of the doctor
 
@@ -249,10 +272,9 @@ def _shown_path(path: str, raw: bytes, here: str) -> str:
     status, _, name = path.partition("/")
     if status != Status.PENDING.value or not name.endswith(".json"):
         return path
-    try:
-        task = parse(Task, raw)
-    except WfledgerError:
-        return path  # a finding of the doctor; nobody can claim what cannot be read
+    task = _readable_task(raw)
+    if task is None:
+        return path  # nobody can claim what cannot be read
     return f"{shown(task, Status.PENDING, here).value}/{name}"
 
 
