@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wfledger.core.text import clean, clean_line
+from wfledger.core.text import clean, clean_line, listed
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,11 @@ def test_nothing_is_left_to_clean(text: str) -> None:
 @pytest.mark.parametrize("start", ["\x1b]", "\x9d", "\x1b[", "\x9b", "\x1bP"])
 def test_unfinished_sequences_are_cleaned_in_linear_time(start: str) -> None:
     assert clean(start * 200_000) == ""
+
+
+def test_list_of_names_ends_with_how_many_there_are_besides() -> None:
+    assert [listed(("a", "b", "c"), most) for most in (2, 3)] == ["a, b and 1 more", "a, b, c"]
+    assert listed((), 3) == ""
 
 
 def test_line_is_one_line_and_bounded() -> None:

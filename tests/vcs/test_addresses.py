@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.repos import git, make_repo
 from wfledger.errors import NotFoundError, RepositoryError
-from wfledger.vcs.addresses import checked, path_of, resolved, rewritten_by_user, url_of
+from wfledger.vcs.addresses import checked, path_of, resolved, url_of
 from wfledger.vcs.repo import Repository
 
 
@@ -86,4 +86,3 @@ def test_what_the_repository_says_instead_of_an_address_counts_once(repo: Path) 
     git(repo, "config", "--global", "url.ssh://git@host/.insteadOf", "https://host/")
     here = Repository.open(repo / ".git")
     assert url_of(here, "origin") == "https://host/x.git"
-    assert rewritten_by_user(here, "https://host/x.git") == "ssh://git@host/x.git"

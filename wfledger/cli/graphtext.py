@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from wfledger.cli.render import status_name
-from wfledger.core.text import clean_line
+from wfledger.core.text import clean_line, listed
 from wfledger.plans.outline import Part
 
 #: Characters of a label, and names that a line of the tree says it waits for.
@@ -186,8 +186,7 @@ def _line(part: Part, waits: Sequence[str]) -> str:
     if part.detail:
         words.append(part.detail)
     if waits:
-        more = f" and {len(waits) - _NAMED} more" if len(waits) > _NAMED else ""
-        words.append(f"<- {', '.join(clean_line(name, _LABEL) for name in waits[:_NAMED])}{more}")
+        words.append(f"<- {listed([clean_line(name, _LABEL) for name in waits], _NAMED)}")
     line = clean_line(" ".join(words))
     return f"{line}  {status_name(part.status)}" if part.status else line
 

@@ -11,6 +11,7 @@ from wfledger.cli.render import say
 from wfledger.errors import UsageError
 
 if TYPE_CHECKING:
+    from wfledger.core.policy import Policy
     from wfledger.run.hub.joining import Joined
     from wfledger.run.hub.reaching import Found
 
@@ -60,7 +61,7 @@ def join(app: App, *, remote: str | None, trust: bool, as_json: bool) -> int:
     return 0
 
 
-def _refuse_lease(found: "Found", policy: Any) -> None:
+def _refuse_lease(found: "Found", policy: "Policy") -> None:
     from wfledger.run.hub import reaching
 
     machines = max(len(found.machines), 1) + 1

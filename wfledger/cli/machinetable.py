@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from wfledger.cli.render import ago, plural, span
+from wfledger.core.text import listed
 
 if TYPE_CHECKING:
     from wfledger.run.looks.remote import MachineRow, RemoteView
@@ -59,8 +60,6 @@ def _places(one: "MachineRow") -> str:
 
 
 def _tasks(one: "MachineRow") -> str:
-    named = ", ".join(one.tasks[:_NAMED])
-    more = len(one.tasks) - _NAMED
-    said = f"{named} and {more} more" if more > 0 else named
+    said = listed(one.tasks, _NAMED)
     given = f"{one.offered} given to it" if one.offered else ""
     return "; ".join(part for part in (said, given) if part)

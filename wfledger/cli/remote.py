@@ -15,6 +15,7 @@ from wfledger.cli.remotes import (
     say_paces,
 )
 from wfledger.cli.render import ago, plural, say, span, table
+from wfledger.core.text import listed
 from wfledger.errors import UsageError
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ def unset(app: App, *, yes: bool, as_json: bool) -> int:
         if done.unconfirmed:
             say(f"{plural(done.unconfirmed, 'record')} that it had not confirmed are kept here")
         if done.taken_back:
-            say(f"others hold there, and it waits here too: {_some(done.taken_back)}")
+            say(f"others hold there, and it waits here too: {listed(done.taken_back, _NAMED)}")
     return 0
 
 
@@ -252,13 +253,8 @@ def _agreed(workspace: "Workspace", hub: "Hub") -> bool:
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask on", hint="wfledger remote unset --yes")
     if held:
-        say(f"other machines hold {_some(held)}; both ledgers would do it", err=True)
+        say(f"other machines hold {listed(held, _NAMED)}; both ledgers would do it", err=True)
     return click.confirm(f"Leave {hub.name}?", err=True)
-
-
-def _some(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
 
 
 @remote.command("restore", short_help="Give a rewound remote back what it had.")

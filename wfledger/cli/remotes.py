@@ -85,8 +85,8 @@ def say_means(found: "Found", means: "Means", *, err: bool) -> None:
 
 def say_paces(
     policy: "Policy", host: str | None, machines: int, *, err: bool
-) -> "Sequence[Pace]":
-    """Print machines x interval -> wait for a grant, least lease; returns the rows."""
+) -> None:
+    """Print machines x interval -> wait for a grant, least lease."""
     from wfledger.core.hub import pushes_per_minute
     from wfledger.run.hub.reaching import paces
 
@@ -104,7 +104,6 @@ def say_paces(
         ))  # fmt: skip
     for line in table(cells, indent="  "):
         say(line, err=err)
-    return rows
 
 
 def _telling(rows: "Sequence[Pace]", machines: int) -> "Sequence[Pace]":

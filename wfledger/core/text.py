@@ -7,6 +7,7 @@ reader's screen or make a line look like another.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 #: CSI, then the string sequences (OSC, DCS, SOS, PM, APC) with their text, then two-byte escapes.
@@ -42,6 +43,12 @@ def clean_line(text: str, limit: int = 200) -> str:
     """Return *text* cleaned, on one line, at most *limit* characters."""
     line = " ".join(clean(text).split())
     return line if len(line) <= limit else line[: limit - 1] + _ELLIPSIS
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return at most so many of *names*, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def encodable(text: str) -> str:

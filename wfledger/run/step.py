@@ -29,5 +29,3 @@ class Step:
     controls: list[tuple[Task, Readiness]] = field(default_factory=list)
     #: Tasks that were given an earlier result, or for which one is to be looked for.
     reusing: list[str] = field(default_factory=list)
-    #: Seconds until the next backoff ends, if one is all there is to wait for.
-    next_due_s: float | None = None

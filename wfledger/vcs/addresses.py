@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from wfledger.errors import NotFoundError, RepositoryError
-from wfledger.vcs import network, proc
+from wfledger.vcs import proc
 from wfledger.vcs.proc import Setting
 from wfledger.vcs.repo import Repository
 
@@ -93,14 +93,6 @@ def path_of(url: str) -> Path | None:
     if url.startswith("file://"):
         return Path(urlsplit(url).path)
     return Path(url) if url.startswith("/") else None
-
-
-def rewritten_by_user(repo: Repository, url: str) -> str:
-    """Return where the user's own git goes for *url*, to be shown (his `pushInsteadOf`, too)."""
-    pairs = network.configuration(repo)
-    rules = [(key, value) for key, value in pairs if key.endswith(".pushinsteadof")]
-    rules += [(key, value) for key, value in pairs if key.endswith(".insteadof")]
-    return _applied(url, rules)
 
 
 def _rewritten(url: str, settings: Sequence[Setting]) -> str:

@@ -47,7 +47,7 @@ def _meaning(kind: TroubleKind, hint: str, *words: str) -> _Meaning:
 
 
 _QUOTA: Final = _meaning(
-    "quota", "wait, or push less often: remote.pushes_per_minute in the policy",
+    "quota", "wait, or push less often: wfledger remote set --pushes-per-minute 2",
     r"error: 429", r"http 429", r"rate.?limit", r"too many requests", r"secondary rate",
     r"\bquota\b", r"storage limit", r"error: 413", r"\bexceed\w* .*(limit|storage)",
     r"size limit",

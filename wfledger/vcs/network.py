@@ -121,16 +121,6 @@ def environment() -> dict[str, str]:
     return kept | fixed | _ASK_NOBODY
 
 
-def configuration(repo: Repository) -> tuple[tuple[str, str], ...]:
-    """Return the user's configuration as `call` has it in force, none of the repository's."""
-    with _directory(repo) as directory:
-        done = execute(
-            ["config", "--list", "--includes", "-z"], environment() | {"GIT_DIR": str(directory)}
-        )
-    entries = done.text().split("\0")[:-1]
-    return tuple((key, value) for key, _, value in (one.partition("\n") for one in entries))
-
-
 def _is_kept(name: str) -> bool:
     if name.startswith("GIT_"):
         return _OF_USER.match(name) is not None

@@ -15,6 +15,7 @@ from wfledger.clock import iso
 from wfledger.core.policy import Policy
 from wfledger.core.records import canonical
 from wfledger.core.statuses import Status
+from wfledger.core.text import listed
 from wfledger.errors import BusyError, LedgerDamagedError, PausedError, RemoteError
 from wfledger.run.attempts.keeping import kept_head
 from wfledger.run.commit import commit_journal
@@ -78,7 +79,9 @@ def attach(workspace: Workspace, found: Found, means: Means) -> Attached:
         if _note(workspace, hub, tip):
             return Attached(hub, fresh=True, pushed=pushed)
         found = reaching.look(workspace.repo, found.address)
-    raise BusyError("others keep changing the ledger; try again when they are done")
+    raise BusyError(
+        "others keep changing the ledger", hint="when they are done: wfledger remote set"
+    )
 
 
 def set_policy(workspace: Workspace, changed: Mapping[str, object]) -> Policy:
@@ -148,8 +151,7 @@ def _refuse_work(workspace: Workspace) -> None:
 
 
 def _named(names: "list[str] | tuple[str, ...]") -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more} {'is' if len(names) == 1 else 'are'}"
+    return f"{listed(names, _NAMED)} {'is' if len(names) == 1 else 'are'}"
 
 
 def _tip(workspace: Workspace) -> str:
@@ -270,4 +272,7 @@ def _push(workspace: Workspace, found: Found, updates: list[RemoteUpdate]) -> No
         )
     if done.trouble is not None:
         raise reaching.failure(at, done.trouble)
-    raise RemoteError(f"{at.name} did not take the ledger: {done.said[:400]}", kind="refused")
+    raise RemoteError(
+        f"{at.name} did not take the ledger: {done.said[:400]}", kind="refused",
+        hint=f"wfledger remote probe {at.name}",
+    )

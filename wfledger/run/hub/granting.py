@@ -16,6 +16,7 @@ from wfledger.core.documents import Grant, Run, Task
 from wfledger.core.hub import ahead, is_elsewhere, part_ahead, portion
 from wfledger.core.policy import Policy
 from wfledger.core.statuses import Status
+from wfledger.core.text import listed
 from wfledger.run.delivering import Deliveries
 from wfledger.run.hub import diary
 from wfledger.run.hub.machines import interval_of
@@ -303,6 +304,5 @@ def _takes_room(task: Task) -> bool:
 
 def _said(tasks: Sequence[Task], runs: Sequence[Run]) -> str:
     if not tasks:
-        return f"decide on {', '.join(run.id for run in runs[:_NAMED])} here"
-    more = f" and {len(tasks) - _NAMED} more" if len(tasks) > _NAMED else ""
-    return f"grant {', '.join(task.id for task in tasks[:_NAMED])}{more}"
+        return f"decide on {listed([run.id for run in runs], _NAMED)} here"
+    return f"grant {listed([task.id for task in tasks], _NAMED)}"

@@ -46,7 +46,11 @@ def probe(repo: Repository, at: Address, *, clock: Clock, prefer: Space | None =
     if found.trouble is not None:
         raise reaching.failure(at, found.trouble)
     if found.space is None:
-        raise RemoteError(f"{at.name} takes no refs of a ledger", kind="refused")
+        words = "; ".join(found.refused.values())
+        raise RemoteError(
+            f"{at.name} takes no refs of a ledger{f': {words}' if words else ''}", kind="refused",
+            hint="let the server's rules (hooks, protected branches) allow refs/wfledger/*",
+        )
     if not found.branches:
         raise RemoteError(
             f"{at.name} takes no branches like wf/RUN, which results land on", kind="refused",

@@ -19,7 +19,7 @@ from wfledger.core.graph import Standing, is_halted, readiness
 from wfledger.core.progress import progress
 from wfledger.core.states import State
 from wfledger.core.statuses import Status
-from wfledger.core.text import clean_line
+from wfledger.core.text import clean_line, listed
 from wfledger.errors import WfledgerError
 from wfledger.run.looks.costs import Costs, Share, spent_line
 from wfledger.run.looks.doing import Doing, Watcher
@@ -338,8 +338,7 @@ class _Waits:
         return f"{said}: {self._after(found.on)}" if said else self._after(found.on)
 
     def _after(self, names: Sequence[str]) -> str:
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        return f"after {', '.join(self._short(name) for name in names[:_NAMED])}{more}"
+        return f"after {listed([self._short(name) for name in names], _NAMED)}"
 
     def _short(self, name: str) -> str:
         standing = self._standings.get(name)
