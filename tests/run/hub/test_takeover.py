@@ -169,6 +169,20 @@ def test_its_runs_go_to_a_machine_that_dispatches(machines: Machines) -> None:
     assert machines.all[1].ledger.run("r1").home == machines.all[2].machine.id
 
 
+@pytest.mark.requirement("WFL-HUB-053")
+def test_the_runs_of_a_machine_without_a_heartbeat_go_on_elsewhere(tmp_path: Path) -> None:
+    machines = Machines(tmp_path, 2)
+    one, other = machines.all
+    add_run(one)
+    _at_home(machines)
+    machines.meet()
+    git(machines.hub, "update-ref", "-d", f"refs/wfledger/beat/{one.machine.id}")  # a rewind
+    with driving(other, None, slots=1):
+        machines.meet([1])
+        machines.go_on(GONE_S, [1])
+    assert other.ledger.run("r1").home == other.machine.id
+
+
 @pytest.mark.requirement("WFL-HUB-060")
 @pytest.mark.parametrize("apart_s", [86_400.0, -86_400.0])
 def test_a_clock_that_is_a_day_off_neither_ends_nor_prolongs_a_run(

@@ -100,9 +100,11 @@ def _dates(data: Any) -> dict[str, Dated]:
 
 
 def _expected(workspace: Workspace) -> set[str]:
-    """Return the machines that hold a task, whether they have ever beaten or not."""
+    """Return the machines that hold a task or are home to a run, whether they beat or not."""
     held = holding(workspace.ledger)
-    return {task.grant.machine for task in held if task.grant is not None}
+    open_runs = (run for run in workspace.ledger.runs() if run.state in {"open", "paused"})
+    homes = {run.home for run in open_runs if run.home is not None}
+    return homes | {task.grant.machine for task in held if task.grant is not None}
 
 
 def _dated(
