@@ -1,6 +1,11 @@
 """What must be true of every ledger that nobody is changing, as one function."""
 
-from wfledger.run.chaos.invariants import Violation, journal_steps, of_files, of_steps
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from wfledger.core.linear import Checker, Step
+from wfledger.core.statuses import Status
+from wfledger.run.chaos.invariants import Violation, of_faults, of_files
 from wfledger.store import journal
 from wfledger.store.evidence import Committed
 from wfledger.store.inspect import inspect
@@ -24,3 +29,21 @@ def check_ledger(
 def violations(ledger: Ledger) -> list[Violation]:
     """Return what is wrong with the files and the journal."""
     return [*of_files(ledger), *of_steps(journal_steps(ledger.journal.records()))]
+
+
+def journal_steps(records: Iterable[dict[str, Any]]) -> Iterator[Step]:
+    """Yield the steps of tasks that the journal's *records* tell, in their order."""
+    for record in records:
+        if record["kind"] != "file":
+            source = Status(record["from"]) if record["from"] else None
+            yield Step(
+                record["task"], source, Status(record["to"]), record["attempt"], record["why"],
+                record["seq"],
+            )  # fmt: skip
+
+
+def of_steps(steps: Iterable[Step], *, whole: bool = False) -> Iterator[Violation]:
+    """Yield what is wrong with *steps*; *whole*: whether the first ones are among them."""
+    checker = Checker(whole=whole)
+    for step in steps:
+        yield from of_faults(checker.take(step))

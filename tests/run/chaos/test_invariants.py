@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.checkups import lived_in
+from tests.support.invariants import journal_steps, of_steps
 from tests.support.ledgers import make_ledger, make_task, put
 from tests.support.repos import git
 from tests.support.workspaces import BRANCH, RUN, move_branch
@@ -19,13 +20,7 @@ from wfledger.core.records import canonical
 from wfledger.core.statuses import Status
 from wfledger.run.attempts import worktrees
 from wfledger.run.attempts.commanding import tag_for
-from wfledger.run.chaos.invariants import (
-    Violation,
-    guarded,
-    journal_steps,
-    of_files,
-    of_steps,
-)
+from wfledger.run.chaos.invariants import Violation, guarded, of_files
 from wfledger.run.chaos.remains import of_remains
 from wfledger.run.chaos.replaying import of_history, of_landings
 from wfledger.run.processes.process import TAG_NAME

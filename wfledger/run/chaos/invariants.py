@@ -8,9 +8,9 @@ grows, landings that can be replayed, and nothing left behind by what is over.
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from wfledger.core.linear import Checker, Fault, Step
+from wfledger.core.linear import Fault
 from wfledger.core.records import canonical
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
@@ -21,6 +21,9 @@ Invariant = Literal[
     "lost", "doubled", "torn", "illegal", "history", "landing", "orphan", "leftover", "damage",
     "unfinished", "defect",
 ]  # fmt: skip
+#: Rules of `core.linear` that something was done twice by, and that something is not there by.
+_TWICE: Final = frozenset({"added", "claimed-twice", "handed-in-twice", "doubled", "two-owners"})
+_GONE: Final = frozenset({"unacknowledged", "vanished"})
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,6 @@ class Violation:
     def as_json(self) -> dict[str, str]:
         """Return the shape that is printed."""
         return {"invariant": self.invariant, "subject": self.subject, "message": self.message}
-
-
-#: Rules of `core.linear` that something was done twice by.
-_TWICE: Final = frozenset({"added", "claimed-twice", "handed-in-twice", "doubled", "two-owners"})
-_GONE: Final = frozenset({"unacknowledged", "vanished"})
 
 
 def of_files(ledger: Ledger, *, submitted: Iterable[str] = ()) -> Iterator[Violation]:
@@ -71,36 +69,12 @@ def _of_folder(ledger: Ledger, status: Status) -> Iterator[Violation]:
             yield Violation("torn", entry.task.id, "its file is not in canonical form")
 
 
-# -- moves ---------------------------------------------------------------------------------------
-
-
-def journal_steps(records: Iterable[dict[str, Any]]) -> Iterator[Step]:
-    """Yield the steps of tasks that the journal's *records* tell, in their order."""
-    for record in records:
-        if record["kind"] != "file":
-            source = Status(record["from"]) if record["from"] else None
-            yield Step(
-                record["task"], source, Status(record["to"]), record["attempt"], record["why"],
-                record["seq"],
-            )  # fmt: skip
-
-
-def of_steps(steps: Iterable[Step], *, whole: bool = False) -> Iterator[Violation]:
-    """Yield what is wrong with *steps*; *whole*: whether the first ones are among them."""
-    checker = Checker(whole=whole)
-    for step in steps:
-        yield from of_faults(checker.take(step))
-
-
 def of_faults(found: Iterable[Fault]) -> Iterator[Violation]:
     """Yield what the checker found wrong with a history."""
     for fault in found:
         kind: Invariant = "history" if fault.rule in {"tip", "line", "trailer"} else "illegal"
         kind = "doubled" if fault.rule in _TWICE else "lost" if fault.rule in _GONE else kind
         yield Violation(kind, fault.subject, fault.message)
-
-
-# -- helpers -------------------------------------------------------------------------------------
 
 
 def guarded(subject: str, found: Iterator[Violation]) -> Iterator[Violation]:

@@ -6,6 +6,8 @@ machine's alone. `state.json` beside it is written by whoever syncs, durably bef
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
@@ -102,8 +104,7 @@ def is_shared(local: Path) -> bool:
 
 def read_hub(local: Path) -> Hub | None:
     """Return the remote of the ledger; None where it is this machine's alone."""
-    facts = _read(folder(local) / _CONFIG)
-    return None if facts is None else Hub(**facts)
+    return _hub(folder(local) / _CONFIG)
 
 
 def write_hub(local: Path, hub: Hub) -> None:
@@ -122,24 +123,44 @@ def leave(local: Path) -> None:
 
 def left(local: Path) -> Hub | None:
     """Return the remote that this machine has begun to leave, and not finished."""
-    facts = _read(folder(local) / _LEFT)
-    return None if facts is None else Hub(**facts)
+    return _hub(folder(local) / _LEFT)
+
+
+def _hub(path: Path) -> Hub | None:
+    facts = _read(path)
+    with _sound(path):
+        return None if facts is None else Hub(**_known(Hub, facts))
 
 
 def read_state(local: Path) -> State:
     """Return how far this machine has come."""
-    facts = _read(folder(local) / _STATE) or {}
+    path = folder(local) / _STATE
+    facts = _read(path) or {}
     inflight, earlier = facts.pop("inflight", None), facts.pop("earlier", ())
-    if inflight is not None:
-        facts["inflight"] = _inflight(inflight)
-    known = {one.name for one in fields(State)}  # a newer one beside this one may say more
-    facts = {name: value for name, value in facts.items() if name in known}
-    return State(**facts, earlier=tuple(map(_inflight, earlier)))
+    with _sound(path):
+        if inflight is not None:
+            facts["inflight"] = _inflight(inflight)
+        return State(**_known(State, facts), earlier=tuple(map(_inflight, earlier)))
 
 
 def _inflight(facts: dict[str, Any]) -> Inflight:
     targets = {ref: (old, new) for ref, (old, new) in facts.pop("targets", {}).items()}
-    return Inflight(**facts, targets=targets)
+    return Inflight(**_known(Inflight, facts), targets=targets)
+
+
+def _known(kind: Any, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return what this version knows of *facts*; a newer one beside it may have said more."""
+    names = {one.name for one in fields(kind)}
+    return {name: value for name, value in facts.items() if name in names}
+
+
+@contextmanager
+def _sound(path: Path) -> Iterator[None]:
+    """Raise `LedgerDamagedError` where what was read lacks something, or has another shape."""
+    try:
+        yield
+    except (AttributeError, TypeError, ValueError) as error:
+        raise LedgerDamagedError(f"{path} cannot be used: {error}", path=str(path)) from None
 
 
 def write_state(local: Path, state: State) -> None:
