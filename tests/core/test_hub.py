@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wfledger.core.hub import Load, ahead, portion
+from wfledger.core.hub import Load, ahead, part_ahead, portion
 
 
 @pytest.mark.requirement("WFL-HUB-112")
@@ -33,6 +33,15 @@ def test_large_machine_leaves_others_their_part() -> None:
 def test_nothing_is_taken_ahead_that_another_machine_could_begin() -> None:
     assert portion(Load(4, 4), 8, ready=10, elsewhere=6) == 4
     assert portion(Load(4, 4), 8, ready=30, elsewhere=6) == 12
+
+
+@pytest.mark.requirement("WFL-HUB-113")
+def test_of_what_nobody_could_begin_at_once_each_takes_its_part_ahead() -> None:
+    load = Load(2, 2)
+    assert part_ahead(load, 16, supply=24, elsewhere=4, places=4) == 6
+    assert part_ahead(load, 16, supply=1000, elsewhere=4, places=4) == 16
+    assert part_ahead(load, 16, supply=6, elsewhere=4, places=4) == 0
+    assert part_ahead(load, 16, supply=24, elsewhere=0, places=0) == 16
 
 
 @given(

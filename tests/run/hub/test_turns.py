@@ -18,10 +18,11 @@ from wfledger.run.workspace import Workspace
 
 
 def test_goes_first_who_was_overtaken_more_often() -> None:
+    assert goes_first((1, "a"), (0, "b"))
     assert goes_first((2, "a"), (1, "b"))
     assert goes_first((3, "b"), (3, "a"))
     assert not goes_first((3, "a"), (3, "b"))
-    assert not goes_first((1, "b"), (0, "a"))
+    assert not goes_first((0, "b"), (0, "a"))
 
 
 def _added(workspace: Workspace, node: str) -> None:
@@ -52,7 +53,7 @@ def test_one_that_others_always_overtake_is_left_a_turn_once(tmp_path: Path) -> 
     met = meet(slow, (overtaking,))
 
     assert met.outcome == "ok"
-    assert pushed == 2  # the third time it saw that it was not its turn
+    assert pushed == 1  # the second time it saw that it was not its turn
     assert any(path.endswith("/main.s.json") for path in on_hub(slow))
     assert turns.overtaken(slow) == 0
     assert [one.outcome for one in synced(quick)] == ["ok"]

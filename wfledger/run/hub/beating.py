@@ -18,6 +18,7 @@ from wfledger.clock import iso
 from wfledger.core.records import Id, Record, Seconds, canonical, canonical_json, parse
 from wfledger.core.text import clean_line
 from wfledger.errors import WfledgerError
+from wfledger.run.hub import turns
 from wfledger.run.hub.state import folder
 from wfledger.run.presence import crews
 from wfledger.run.slots import held
@@ -54,8 +55,9 @@ class Beat(Record):
     since: str = ""
     at: str = ""
     interval_s: Seconds | None = None
-    #: In how many rounds in a row others came first: from some on they leave it a turn.
+    #: In how many rounds in a row others came first, and landed first: they leave it a turn.
     overtaken: int = 0
+    broken: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ def compose(
     number, since = note.number + 1, note.since or now
     beat = Beat(
         machine=workspace.machine.id, name=own_name(workspace), number=number,
-        since=since, at=now, version=__version__, interval_s=interval_s, overtaken=overtaken,
-        **_facts(workspace),
+        since=since, at=now, version=__version__, interval_s=interval_s,
+        overtaken=overtaken, broken=turns.broken(workspace), **_facts(workspace),
     )  # fmt: skip
     files, text, when = {FILE: canonical(beat)}, f"beat {number}\n", workspace.clock.now()
     if hub.space == "branches" and seen is not None:

@@ -11,7 +11,6 @@ from typing import Final
 
 from wfledger import faults
 from wfledger.clock import iso
-from wfledger.core.hub import OVERTAKEN
 from wfledger.run.hub import applying, company, refusals, rewinding, turns
 from wfledger.run.hub.applying import Arrival, Arrived
 from wfledger.run.hub.composing import compose
@@ -33,8 +32,8 @@ faults.register(
     "meet.fetched", "meet.taken", "meet.composed", "meet.noted", "meet.pushed", "meet.confirmed",
 )
 
-#: Rounds of one meeting in which others may come first.
-_ROUNDS: Final = 6
+#: Rounds of one meeting in which others come first or are left a turn.
+_ROUNDS: Final = 12
 _PAUSE_S: Final = 0.05
 #: A whole round takes so many times as long as its look.
 _LOOKS: Final = 3
@@ -85,6 +84,8 @@ class _Meeting:
     _rounds: list[float] = field(default_factory=list)
     #: What a round saw in which others came first.
     _beaten: Sight | None = None
+    #: Whether a round was left to another machine.
+    _left: bool = False
     #: Refs that the server does not want, with its words; the rest goes without them.
     _denied: dict[str, str] = field(default_factory=dict)
     #: Refs that it has taken.
@@ -94,35 +95,32 @@ class _Meeting:
         """Go through the rounds."""
         clock = self.workspace.clock
         self._until = clock.elapsed() + min(self.timeout_s, company.longest_s(self.workspace))
-        for number in range(_ROUNDS):
-            began, self._beaten = clock.elapsed(), None
+        for _ in range(_ROUNDS):
+            began, self._beaten, self._left = clock.elapsed(), None, False
             met, took = self._round(), clock.elapsed() - began
-            if met is not None or self._beaten is not None:
+            if not self._left:
                 self._rounds.append(took)
             if met is not None:
                 return replace(met, round_s=min(self._rounds) if self.pushed else None)
-            if self._beaten is not None and self._calls_out(self._beaten):
-                pause = 0.0  # the others wait for us now
+            pause = 0.0
+            if self._beaten is not None:
+                self._call_out(self._beaten)  # from now on the others wait for us
             else:
-                # Rivals that came first together are to part: who looks while another is between
-                # its look and its push loses for certain, so pauses are counted in rounds.
+                # It is the turn of another: who looks while that one is between its look and its
+                # push loses for certain, so pauses are counted in rounds.
                 chance = int(clock.token()[:4], 16) / 0xFFFF
-                usual = min(self._rounds, default=_LOOKS * took)
-                pause = max(_PAUSE_S, usual) * 2 ** min(number + 1, 2) * chance
+                pause = max(_PAUSE_S, min(self._rounds, default=_LOOKS * took)) * (0.5 + chance)
             if clock.elapsed() + pause >= self._until:
                 break
             clock.wait(pause)
         met = self._met("lost", "other machines came first, again and again")
         return replace(met, round_s=min(self._rounds) if self.pushed else None)
 
-    def _calls_out(self, sight: Sight) -> bool:
-        """Count a round in which others came first; whether they are told, since it were many."""
+    def _call_out(self, sight: Sight) -> None:
+        """Count a round in which others came first, and tell them."""
         count = turns.overtaken(self.workspace) + 1
-        turns.note(self.workspace, count)
-        if count < OVERTAKEN:
-            return False
+        turns.note(self.workspace, overtaken=count)
         company.call_out(self.workspace, self.hub, sight, count, timeout=self._call_s())
-        return True
 
     def _round(self) -> Met | None:
         state = read_state(self.workspace.ledger.layout.local)
@@ -146,7 +144,8 @@ class _Meeting:
         news = news_since(self.workspace, state.applied, tip)
         settled = settle(self.workspace, state, tip, news)
         sight = company.sight(self.workspace, self.hub, tip, seen.refs, news=news, began=began)
-        if turns.leaves(self.workspace, self.hub, sight):
+        self._left = turns.leaves(self.workspace, self.hub, sight)
+        if self._left:
             return None
         self.came += news.came
         with self.workspace.ledger.locks.hold("meeting"):
@@ -239,7 +238,7 @@ class _Meeting:
         return "lost" if own[0] == "waits" else own[0]
 
     def _confirmed(self, out: _Outgoing) -> Met:
-        turns.note(self.workspace, 0)
+        turns.note(self.workspace, overtaken=0)
         note_failures(self.workspace, out.arrived.records)
         here = self.workspace.machine.id
         self.went += [

@@ -17,7 +17,7 @@ from wfledger.core.documents import Intent, Landed, Result, Task
 from wfledger.core.hub import is_elsewhere
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
-from wfledger.run.hub import branches, keeping
+from wfledger.run.hub import branches, keeping, turns
 from wfledger.run.hub.proposals import Proposal, Sight, TargetPush, TaskMove
 from wfledger.run.hub.replaying import Tip
 from wfledger.run.merger import chains
@@ -78,11 +78,24 @@ class _Asker:
             return  # `follow` says why
         chain = chains.links(self.workspace, target, tasks)
         chains.stay_whole(self.workspace, target, chain)
+        if not self._has_turn(chain, of=len(tasks) - len(there_already)):
+            return
         chain = chain[:_MOST]
         if self.atomic and chain:
             yield self._landing(target, there, chain)
         elif chain:
             yield from self._target_alone(target, there, chain)
+
+    def _has_turn(self, chain: Sequence[Task], *, of: int) -> bool:
+        """Whether there is a chain, and nobody goes first whose landings were in vain more often.
+
+        Where there is none *of* so many, others have landed on what it was built on.
+        """
+        workspace = self.workspace
+        if of and not chain:
+            turns.note(workspace, broken=turns.broken(workspace) + 1)
+        hub = workspace.hub
+        return bool(chain and hub and not turns.leaves_landing(workspace, hub, self.sight))
 
     def _fits(self, target: str, here: str, there: str | None) -> bool:
         """Whether the remote's branch is neither ahead of ours nor taken back."""
@@ -137,6 +150,7 @@ class _Asker:
 
     def _landed(self, chain: Sequence[Task]) -> None:
         """Have the remote forget the work that its branch has now; upkeep would do it as well."""
+        turns.note(self.workspace, broken=0)
         keeping.retire_landed(self.workspace, {task.id for task in chain})
 
     def _refused(self, target: str, chain: Sequence[Task], reason: str) -> None:

@@ -1,9 +1,9 @@
 """Who was overtaken again and again goes first: it says so, and the others leave it a turn.
 
-It is said in the machine's heartbeat (`overtaken`), whose ref nobody else pushes to. For each such
-heartbeat another machine leaves one turn and no more, so one that dies holds nobody up
-(WFL-HUB-117). `hub/turns.json` is written by whoever holds the lock of the sync; losing it costs
-one turn.
+It is said in the machine's heartbeat, whose ref nobody else pushes to: `overtaken` of rounds, and
+`broken` of landings, which had to be made anew since others landed first. For each such heartbeat
+another machine leaves one turn and no more, so one that dies holds nobody up (WFL-HUB-117).
+`hub/turns.json` is written by whoever holds the lock of the sync; losing it costs one turn.
 """
 
 import json
@@ -26,7 +26,9 @@ _FILE: Final = "turns.json"
 class _Turns:
     #: Rounds in a row in which others came first.
     overtaken: int = 0
-    #: Machine -> its last heartbeat for which a turn was left.
+    #: Times in a row that others landed on what a chain of landings here was built on.
+    broken: int = 0
+    #: What is said, and the machine -> its last heartbeat for which a turn was left.
     left: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -35,26 +37,48 @@ def overtaken(workspace: Workspace) -> int:
     return _read(workspace).overtaken
 
 
-def note(workspace: Workspace, count: int) -> None:
-    """Remember in how many it was."""
+def broken(workspace: Workspace) -> int:
+    """Return how many times in a row others landed where this machine was about to land."""
+    return _read(workspace).broken
+
+
+def note(workspace: Workspace, *, overtaken: int | None = None, broken: int | None = None) -> None:
+    """Remember either."""
     known = _read(workspace)
-    if known.overtaken != count:
-        _write(workspace, replace(known, overtaken=count))
+    found = replace(
+        known, overtaken=known.overtaken if overtaken is None else overtaken,
+        broken=known.broken if broken is None else broken,
+    )  # fmt: skip
+    if found != known:
+        _write(workspace, found)
 
 
 def leaves(workspace: Workspace, hub: Hub, sight: Sight) -> bool:
-    """Whether to leave this turn to another machine; remembers that it was left."""
-    here, known = workspace.machine.id, _read(workspace)
-    first: dict[str, str] = {}
-    for machine, fact in sight.facts.items():
-        said = getattr(fact, "overtaken", 0)
-        beat = sight.refs.get(hub.names.beat(machine), "")
-        is_new = known.left.get(machine) != beat
-        if is_new and goes_first((said, machine), (known.overtaken, here)):
-            first[machine] = beat
-    if first:
-        _write(workspace, replace(known, left={**known.left, **first}))
-    return bool(first)
+    """Whether to leave this round to another machine; remembers that it was left."""
+    return _leaves(workspace, hub, sight, "overtaken", overtaken(workspace))
+
+
+def leaves_landing(workspace: Workspace, hub: Hub, sight: Sight) -> bool:
+    """Whether to leave it to another machine to land first; remembers that it was left."""
+    return _leaves(workspace, hub, sight, "broken", broken(workspace))
+
+
+def _leaves(workspace: Workspace, hub: Hub, sight: Sight, what: str, own: int) -> bool:
+    """Leave a turn to who goes first of all; to the next one when that one had it."""
+    known, here = _read(workspace), workspace.machine.id
+    said = [
+        (getattr(fact, what, 0), machine, sight.refs.get(hub.names.beat(machine), ""))
+        for machine, fact in sight.facts.items()
+    ]
+    first = [
+        (count, machine, beat) for count, machine, beat in said
+        if goes_first((count, machine), (own, here)) and known.left.get(f"{what} {machine}") != beat
+    ]  # fmt: skip
+    if not first:
+        return False
+    _, machine, beat = max(first)
+    _write(workspace, replace(known, left={**known.left, f"{what} {machine}": beat}))
+    return True
 
 
 def _path(workspace: Workspace) -> Path:
@@ -64,7 +88,7 @@ def _path(workspace: Workspace) -> Path:
 def _read(workspace: Workspace) -> _Turns:
     try:
         facts = json.loads(_path(workspace).read_bytes())
-        return _Turns(int(facts["overtaken"]), dict(facts["left"]))
+        return _Turns(int(facts["overtaken"]), int(facts["broken"]), dict(facts["left"]))
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return _Turns()
 
