@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,11 @@ def test_one_shares_and_another_joins_and_both_see_the_same_task(two: tuple[Path
     assert {one["kind"] for one in found["runs"]} >= {"role", "tasks", "limits"}
     assert [one["id"] for one in wf_json(other, "list")["tasks"]] == [task["id"]]
     assert wf_json(other, "join")["fresh"] is False
+    folders = [open_workspace(clone).state.name for clone in (one, other)]
+    assert folders == [found["ledger"], f"{found['ledger']}.{found['machine']}"]
+    shutil.rmtree(other / ".wfledger")
+    wf(other, "doctor", "--fix")
+    assert open_workspace(other).state.name == folders[1], "its worktrees are where they were"
 
 
 @pytest.mark.long

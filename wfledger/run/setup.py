@@ -22,6 +22,7 @@ from wfledger.errors import (
 from wfledger.run.config.proposals import found_in
 from wfledger.run.config.roles import propose
 from wfledger.run.doctor.mounts import network_kind
+from wfledger.run.hub.state import is_shared
 from wfledger.run.workspace import FOLDER, LOCAL, POINTER, points_home
 from wfledger.store import atomic
 from wfledger.store.boot import note_boot
@@ -99,13 +100,28 @@ def _known(local: Path) -> str | None:
 
 
 def write_pointer(repo: Repository, main: Path, layout: Layout) -> str:
-    """Make the ledger known to this repository; returns its id."""
+    """Make the ledger known to this repository; returns its id.
+
+    `state` is what the folder of its worktrees is called: clones on one computer that share a
+    ledger have one each, and a clone keeps the one that it began with.
+    """
     config = parse(LedgerConfig, History(repo).read("ledger.json") or b"{}")
     folds = (repo.config_get("core.ignorecase") or "").lower() == "true"
-    facts = {"root": str(layout.root), "main": str(main), "ledger": config.id, "folds_case": folds}
+    facts = {
+        "root": str(layout.root), "main": str(main), "ledger": config.id, "folds_case": folds,
+        "state": _state_name(layout, config.id),
+    }  # fmt: skip
     raw = json.dumps(facts).encode() + b"\n"
     atomic.replace(layout.local / POINTER, raw, tmp=layout.tmp)
     return config.id
+
+
+def _state_name(layout: Layout, ledger: str) -> str:
+    try:
+        before = json.loads((layout.local / POINTER).read_text("utf-8"))
+        return str(before.get("state", ledger))
+    except (FileNotFoundError, ValueError, AttributeError):
+        return f"{ledger}.{layout.machine}" if is_shared(layout.local) else ledger
 
 
 def refuse_unsound(main: Path, local: Path) -> None:

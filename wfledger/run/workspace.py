@@ -7,7 +7,7 @@ import json
 import threading
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from wfledger.clock import Clock
@@ -109,10 +109,15 @@ class Workspace:
             ) from None
         ledger = Ledger(root, local, clock=clock)
         folds = bool(facts.get("folds_case", False))
-        state = state_home / "wfledger" / name
+        state = state_home / "wfledger" / PurePath(str(facts.get("state", name))).name
         workspace = cls(ledger, located.common_dir, main, state, clock, folds, located)
         ledger.guard = Guard(workspace)
         return workspace
+
+    @property
+    def ledger_id(self) -> str:
+        """The ledger's id; the folder of its worktrees begins with it."""
+        return self.state.name.partition(".")[0]
 
     @property
     def repo(self) -> "Repository":

@@ -177,8 +177,8 @@ def _note(workspace: Workspace, hub: Hub, tip: str) -> bool:
             return False
         layout = ledger.layout
         trusting.agree(
-            trusting.path_of(workspace.state.parent.parent, workspace.state.name, layout.machine),
-            ledger=workspace.state.name, url=hub.url, at=iso(workspace.clock.now()),
+            trusting.path_of(workspace.state.parent.parent, workspace.ledger_id, layout.machine),
+            ledger=workspace.ledger_id, url=hub.url, at=iso(workspace.clock.now()),
             files={name: (ledger.read_text(name) or "").encode() for name in EDITABLE},
         )  # fmt: skip
         layout.local.joinpath("hub").mkdir(exist_ok=True)

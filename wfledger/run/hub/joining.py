@@ -215,7 +215,7 @@ def _proofs(
     for path, raw in History(repo).files(Status.DONE.value, at=tip):
         task = _readable_task(raw) if path.endswith(".json") else None
         landed = task.landed if task is not None else None
-        if task is None or landed is None or landed.commit not in on.get(landed.target, ()):
+        if task is None or landed is None or landed.commit not in on.get(landed.target or "", ()):
             continue
         if repo.tip(landed_ref(task.id)) is None:
             yield RefUpdate(landed_ref(task.id), landed.commit, None)

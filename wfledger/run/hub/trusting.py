@@ -266,7 +266,7 @@ def _reason(workspace: Workspace, changes: list[Change]) -> str:
 
 def _path(workspace: Workspace) -> Path:
     machine = workspace.ledger.layout.machine
-    return path_of(workspace.state.parent.parent, workspace.state.name, machine)
+    return path_of(workspace.state.parent.parent, workspace.ledger_id, machine)
 
 
 def _write(path: Path, trusted: Trusted) -> None:
