@@ -26,6 +26,12 @@ def test_after_an_hour_without_a_fetch_nobody_has_been_silent_at_all() -> None:
 
 
 @pytest.mark.requirement("WFL-HUB-051")
+def test_where_each_fetch_takes_long_a_part_of_the_time_counts() -> None:
+    assert _looks(0, 15, 30, 45).silence() == {"m": 3 * WINDOW}
+    assert _looks(0, 15, 36).silence() == {"m": 0.0}
+
+
+@pytest.mark.requirement("WFL-HUB-051")
 def test_a_clock_that_begins_anew_starts_from_nothing() -> None:
     assert _looks(1000, 1005, 3).silence() == {"m": 0.0}
 

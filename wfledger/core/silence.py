@@ -13,6 +13,8 @@ from typing import Final
 _DRIFT: Final = 1.1
 #: A fetch at least so often within a lease is close to the one before, however slow the network.
 _LOOKS_PER_LEASE: Final = 6
+#: Where fetches lie further apart, up to so many windows, one window of it counts.
+_SLOW: Final = 2
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Sight:
 
 
 def window_s(interval_s: float, lease_s: float) -> float:
-    """Return how far apart two fetches may lie for the time between them to count (WFL-HUB-051)."""
+    """Return how much of the time between two fetches counts at most (WFL-HUB-051)."""
     return max(2 * interval_s, lease_s / _LOOKS_PER_LEASE)
 
 
@@ -57,7 +59,7 @@ def look(
     time counts from where it was first missed.
     """
     gap = now - before.at if before.at is not None else -1.0
-    counts = gap if 0 <= gap <= window else None
+    counts = min(gap, window) if 0 <= gap <= _SLOW * window else None
     heard = {}
     for machine in {*beats, *expected}:
         value, known = beats.get(machine, ""), before.heard.get(machine)
