@@ -87,5 +87,7 @@ def test_a_ledger_that_begins_otherwise_is_not_followed(tmp_path: Path) -> None:
     git(tmp_path / "hub.git", "update-ref", LEDGER, tip)
     assert [met.outcome for met in synced(one, other)] == ["stopped", "stopped"]
     assert read_state(one.ledger.layout.local).stopped == "foreign"
-    with pytest.raises(RemoteError, match="somebody else"):
-        rewinding.accept(one)
+    for decide in (rewinding.accept, rewinding.restore):
+        with pytest.raises(RemoteError, match="somebody else") as refused:
+            decide(one)
+        assert refused.value.hint == rewinding.hint("foreign") == "wfledger remote unset"

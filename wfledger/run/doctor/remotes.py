@@ -4,22 +4,14 @@ No network is asked: what the last meeting ran into is on record.
 """
 
 from collections.abc import Iterator
-from typing import Final
 
 from wfledger.core.hub import interval_s, least_lease_s
 from wfledger.errors import WfledgerError
 from wfledger.run.doctor.trouble import Trouble, error, mendable, warning
-from wfledger.run.hub import detaching, trusting
+from wfledger.run.hub import detaching, rewinding, trusting
 from wfledger.run.hub.machines import machines
-from wfledger.run.hub.rewinding import REWOUND, TWIN
 from wfledger.run.hub.state import Hub, State, left, read_state
 from wfledger.run.workspace import Workspace
-
-#: What ends a stop, by its code.
-_ENDS: Final = {
-    REWOUND: "wfledger remote restore, or wfledger remote accept",
-    TWIN: "wfledger remote rename-machine",
-}
 
 
 def troubles(workspace: Workspace) -> Iterator[Trouble]:
@@ -41,7 +33,8 @@ def troubles(workspace: Workspace) -> Iterator[Trouble]:
 
 def _of_state(hub: Hub, state: State) -> Iterator[Trouble]:
     if state.stopped is not None:
-        ends = _ENDS.get(state.stopped, "wfledger remote unset")
+        ends = rewinding.hint(state.stopped)
+        ends += ", or wfledger remote accept" if state.stopped == rewinding.REWOUND else ""
         yield error(
             f"remote-{state.stopped}", hub.name,
             f"{state.reason}; nothing comes or goes until somebody decides: {ends}",

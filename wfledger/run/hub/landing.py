@@ -136,7 +136,7 @@ class _Asker:
         return ours and seen.task.intent == task.intent
 
     def _done(self, target: str, chain: Sequence[Task]) -> Proposal:
-        moves = tuple(landed_move(self.workspace, task, self.sight) for task in chain)
+        moves = tuple(landed_move(self.workspace, task) for task in chain)
         results = [_cleared(self.workspace, task) for task in chain]
         what = f"land {_named(chain)} on {target.removeprefix(HEADS)}"
         return Proposal(
@@ -186,9 +186,8 @@ def _cleared(workspace: Workspace, task: Task) -> Result | None:
     return cleared(workspace.ledger, task.id, subject_of(workspace, task).attempt)
 
 
-def landed_move(workspace: Workspace, task: Task, sight: Sight) -> TaskMove:
+def landed_move(workspace: Workspace, task: Task) -> TaskMove:
     """Return the move to done/ of a task in merging/ whose intent has been or is carried out."""
-    del sight
     intent = task.intent
     if intent is None:
         raise ValueError(f"{task.id} announces no landing")

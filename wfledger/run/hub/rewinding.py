@@ -27,18 +27,21 @@ from wfledger.vcs.remote import Pushed, RemoteUpdate, Trouble
 
 faults.register("rewind.stopped", "rewind.restored", "rewind.replaced", "rewind.accepted")
 
+#: Why nothing goes on: confirmed commits are gone, the ledger is another one, or another clone
+#: goes by the name of this machine.
 REWOUND: Final = "rewound"
 FOREIGN: Final = "foreign"
-HINT: Final = "wfledger remote restore"
-_CALL_S: Final = 60.0
 TWIN: Final = "twin"
-#: What puts right that another clone goes by the name of this machine.
-_RENAME: Final = "wfledger remote rename-machine"
+_RESTORE: Final = "wfledger remote restore"
+_LEAVE: Final = "wfledger remote unset"
+#: The command that helps with each.
+_HELP: Final = {REWOUND: _RESTORE, FOREIGN: _LEAVE, TWIN: "wfledger remote rename-machine"}
+_CALL_S: Final = 60.0
 
 
 def hint(code: str) -> str:
     """Return the command that helps where nothing goes on for the reason *code*."""
-    return _RENAME if code == TWIN else HINT
+    return _HELP.get(code, _RESTORE)
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,9 @@ def restore(workspace: Workspace) -> str:
         go_on(workspace)
         return f"{hub.name} has everything that it had confirmed"
     if tip is not None and not repo.is_ancestor(tip, known):
+        _refuse_foreign(workspace, hub, tip)
         raise RemoteError(
-            f"{hub.name} has gone on without what it had confirmed, or has another ledger",
+            f"{hub.name} has gone on without what it had confirmed",
             hint="wfledger remote accept", kind="diverged", tip=tip, known=known,
         )
     updates = [RemoteUpdate(hub.names.ledger, known, tip), *_branches(workspace, refs)]
@@ -98,7 +102,7 @@ def restore(workspace: Workspace) -> str:
         beating.take_for_ours(workspace, refs.get(hub.names.beat(workspace.machine.id)))
     if done.outcome != "ok":
         said = done.trouble.message if done.trouble is not None else "somebody was faster"
-        raise RemoteError(f"{hub.name}: {said}", hint="wfledger remote restore", kind=done.outcome)
+        raise RemoteError(f"{hub.name}: {said}", hint=_RESTORE, kind=done.outcome)
     faults.point("rewind.restored")
     go_on(workspace)
     count = sum(1 for _ in repo.walk(known, since=tip)) if tip is not None else None
@@ -134,12 +138,8 @@ def accept(workspace: Workspace) -> str:
     refs = _fetched(workspace, hub)
     tip, repo = refs.get(hub.names.ledger), workspace.repo
     if tip is None:
-        raise RemoteError(f"{hub.name} has no ledger", hint=HINT, kind="no_ledger")
-    if not repo.is_ancestor(hub.root, tip):
-        raise RemoteError(
-            f"{hub.name} has the ledger of somebody else", hint="wfledger remote unset",
-            kind=FOREIGN,
-        )
+        raise RemoteError(f"{hub.name} has no ledger", hint=_RESTORE, kind="no_ledger")
+    _refuse_foreign(workspace, hub, tip)
     if repo.is_ancestor(known, tip):
         go_on(workspace)
         return f"{hub.name} has everything that it had confirmed"
@@ -158,6 +158,14 @@ def accept(workspace: Workspace) -> str:
         f"this machine has the history of {hub.name} now; {len(gone)} transitions are not in it: "
         "wfledger sync --lost"
     )
+
+
+def _refuse_foreign(workspace: Workspace, hub: Hub, tip: str) -> None:
+    """Raise `RemoteError` where what the remote has begins with another commit (WFL-HUB-033)."""
+    if not workspace.repo.is_ancestor(hub.root, tip):
+        raise RemoteError(
+            f"{hub.name} has the ledger of somebody else", hint=_LEAVE, kind=FOREIGN
+        )
 
 
 def _gone(workspace: Workspace, known: str, tip: str) -> Iterator[Lost]:

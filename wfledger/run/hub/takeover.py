@@ -124,7 +124,7 @@ class _Takeover:
             if isinstance(found, Proposal):
                 return found
             if found == "landed":
-                return landing.landed_move(self.workspace, task, self.sight)
+                return landing.landed_move(self.workspace, task)
         accepted = self._accepted(task)
         if accepted is not None:
             said = f"its landing was left by {self._who}; its result goes on to be landed"
