@@ -77,7 +77,8 @@ def _say_news(app: App, found: "Synced") -> None:
     for what, because in list(dict.fromkeys(news.refused))[-_SHOWN:]:
         say(f"refused: {what}: {because}")
     for lost in found.lost[-_SHOWN:]:
-        say(f"lost: {lost.task} {lost.source or 'new'} -> {lost.target}: {lost.because}")
+        moved = f" {lost.source or 'new'} -> {lost.target}" if lost.target else ""
+        say(f"lost: {lost.task}{moved}: {lost.because}")
     if len(found.lost) > _SHOWN:
         say(f"  and {plural(len(found.lost) - _SHOWN, 'more change')} that came too late")
     if not (news.counts or found.lost):

@@ -31,7 +31,7 @@ class Telling:
         name = hub.name if hub is not None else "remote"
         self._tell_trouble(name, met)
         for lost in met.lost[:_TOLD]:
-            what = f"{lost.source or 'new'} -> {lost.target}"
+            what = f"{lost.source or 'new'} -> {lost.target}" if lost.target else "it"
             self._report(lost.task, f"{what} is lost: {lost.because}")
         if len(met.lost) > _TOLD:
             self._report(name, f"{len(met.lost) - _TOLD} more changes are lost: wfledger sync")
