@@ -79,7 +79,7 @@ def probe(
     refused: dict[Space, str] = {}
     last: Trouble | None = None
     for space in spaces:
-        trial = _Trial(repo, url, space, clock, timeout)
+        trial = _Trial(repo, url, space, clock, timeout=timeout)
         try:
             found = trial.run()
         finally:
@@ -100,7 +100,7 @@ class _Trial:
     """The life of scratch refs in one space."""
 
     def __init__(
-        self, repo: Repository, url: str, space: Space, clock: Clock, timeout: float
+        self, repo: Repository, url: str, space: Space, clock: Clock, *, timeout: float
     ) -> None:
         self._repo, self._url, self._clock, self._timeout = repo, url, clock, timeout
         self._prefix = _SCRATCH[space]

@@ -55,15 +55,15 @@ def note(workspace: Workspace, *, overtaken: int | None = None, broken: int | No
 
 def leaves(workspace: Workspace, hub: Hub, sight: Sight) -> bool:
     """Whether to leave this round to another machine; remembers that it was left."""
-    return _leaves(workspace, hub, sight, "overtaken", overtaken(workspace))
+    return _leaves(workspace, hub, sight, "overtaken", own=overtaken(workspace))
 
 
 def leaves_landing(workspace: Workspace, hub: Hub, sight: Sight) -> bool:
     """Whether to leave it to another machine to land first; remembers that it was left."""
-    return _leaves(workspace, hub, sight, "broken", broken(workspace))
+    return _leaves(workspace, hub, sight, "broken", own=broken(workspace))
 
 
-def _leaves(workspace: Workspace, hub: Hub, sight: Sight, what: str, own: int) -> bool:
+def _leaves(workspace: Workspace, hub: Hub, sight: Sight, what: str, *, own: int) -> bool:
     """Leave a turn to who goes first of all; to the next one when that one had it."""
     known, here = _read(workspace), workspace.machine.id
     said = [
