@@ -54,6 +54,18 @@ def test_one_shares_and_another_joins_and_both_see_the_same_task(two: tuple[Path
 
 
 @pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-160")
+def test_who_shares_or_joins_is_known_to_the_next_at_once(hubs: Hubs) -> None:
+    hub = hubs.bare()
+    clones = hubs.clones(hub, 3)
+    assert wf(clones[0], "init", "--remote").status == 0
+    for machines, clone in enumerate(clones[1:], 2):
+        said = wf(clone, "join", "--trust").out
+        assert re.search(rf"^ +{machines} .* now$", said, re.MULTILINE), said
+        assert f", {machines} machines, " in wf(clone, "status").out
+
+
+@pytest.mark.long
 @pytest.mark.requirement("WFL-HUB-072")
 def test_who_joins_has_the_proofs_of_what_has_landed(two: tuple[Path, Path]) -> None:
     one, other = two
@@ -181,6 +193,33 @@ def test_leaving_asks_first_and_says_what_others_hold(two: tuple[Path, Path]) ->
 
 
 @pytest.mark.long
+def test_what_becomes_of_attempts_without_the_remote_is_set_while_it_is_away(
+    two: tuple[Path, Path],
+) -> None:
+    one, other = two
+    wf(one, "init", "--remote")
+    wf(other, "join", "--trust")
+    hub = Path(open_workspace(one).hub.url)  # type: ignore[union-attr]
+    hub.rename(hub.with_name("away"))
+    said = wf(one, "remote", "set", "--offline", "stop")
+    assert said.status == 0, said.err
+    assert "attempts are stopped on a machine that has not reached origin for half a" in said.out
+    hub.with_name("away").rename(hub)
+    wf(one, "sync")
+    wf(other, "sync")
+    assert open_workspace(other).policy().remote.offline == "stop"
+    kept = wf_json(one, "remote", "set", "--interval", "2")
+    assert (kept["offline"], "confirmed" in kept) == ("stop", True)
+    assert wf(one, "sync", "--wait").status == 0
+    hub.rename(hub.with_name("away"))
+    wf(one, "remote", "set", "--offline", "finish")
+    assert wf(one, "remote", "unset", "--yes").out.splitlines() == [
+        "the ledger is this machine's alone; origin keeps its own",
+        "1 record that it had not confirmed is kept here",
+    ]
+
+
+@pytest.mark.long
 @pytest.mark.requirement("WFL-HUB-095")
 def test_trust_shows_what_came_and_takes_it(two: tuple[Path, Path]) -> None:
     one, other = two
@@ -195,7 +234,7 @@ def test_trust_shows_what_came_and_takes_it(two: tuple[Path, Path]) -> None:
     assert "alarm" in {found["code"] for found in wf_json(other, "doctor", status=1)["findings"]}
     assert wf(other, "trust").status == 2
     shown = wf_json(other, "trust", "--yes")
-    assert (shown["done"], shown["from_remote"]) == ("trusted", True)
+    assert (shown["done"], shown["from_remote"], shown["confirmed"]) == ("trusted", True, True)
     assert wf_json(other, "trust")["done"] == "nothing"
     assert wf(other, "claim").status == 3
 

@@ -1,9 +1,12 @@
 """What every verb says of what it has changed: whether the remote has it, where there is one."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wfledger.cli.common import App
 from wfledger.cli.render import say
+
+if TYPE_CHECKING:
+    from wfledger.run.hub.confirming import Brought
 
 
 def bring_in(app: App, *, waits: bool = True) -> dict[str, Any]:
@@ -13,10 +16,20 @@ def bring_in(app: App, *, waits: bool = True) -> dict[str, Any]:
     """
     from wfledger.run.hub.confirming import bring_in as bring
 
-    brought = bring(app.workspace, waits=waits)
+    return _said(bring(app.workspace, waits=waits))
+
+
+def announce(app: App) -> dict[str, Any]:
+    """Let the others hear that this machine takes part; says and returns what `bring_in` does."""
+    from wfledger.run.hub.confirming import announce as call
+
+    return _said(call(app.workspace))
+
+
+def _said(brought: "Brought") -> dict[str, Any]:
     if brought.said:
         say(brought.said, err=True)
-    return {} if brought.is_confirmed is None else {"confirmed": brought.is_confirmed}
+    return brought.as_json()
 
 
 def send(app: App, *, waits: bool = True) -> dict[str, Any]:

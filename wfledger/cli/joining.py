@@ -87,9 +87,9 @@ def _agreed(found: "Found") -> bool:
 def _say_joined(
     app: App, done: "Joined", more: dict[str, Any], *, as_json: bool
 ) -> None:
-    from wfledger.cli.confirming import bring_in
+    from wfledger.cli.confirming import announce
 
-    said = bring_in(app)  # the others hear of this machine, and it of what came meanwhile
+    said = announce(app)  # the others hear of this machine, and it of what came meanwhile
     if as_json:
         emit({
             "ledger": done.ledger, "root": str(done.root), "machine": done.machine,

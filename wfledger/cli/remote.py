@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app, state_home
+from wfledger.cli.confirming import announce, send
 from wfledger.cli.remotes import (
     changed_policy,
     complete_remote,
@@ -19,6 +20,8 @@ from wfledger.core.text import listed
 from wfledger.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wfledger.core.policy import Policy
     from wfledger.run.hub.attaching import Attached
     from wfledger.run.hub.state import Hub
@@ -42,23 +45,46 @@ def remote() -> None:
 @pacing_options
 @json_option
 @pass_app
-def set_(app: App, /, *, name: str | None, as_json: bool, **pacing: float | None) -> None:
+def set_(app: App, /, *, name: str | None, as_json: bool, **pacing: Any) -> None:
     """Make the git remote NAME, or the one at URL, the place where machines share the ledger.
 
     Tries out with a scratch ref what the server lets you do, says how soon things happen there with
     how many machines, and puts the ledger on it; your branches are not touched. Nothing may be at
     work meanwhile. Killed half-way it can be done again. Where the ledger has this remote already,
-    only the settings given by options are changed, for all machines.
+    only the settings given by options are changed, for all machines; `--offline` alone asks no
+    server.
 
     Exit status 75: the server did not answer, or something is at work here. 2: the lease is too
     short for that many machines; the hint has the command that mends it.
     """
-    done = share(app, name, changed_policy(**pacing), err=as_json)
+    changed = changed_policy(**pacing)
+    if name is None and changed.keys() == {"offline"} and app.workspace.hub is not None:
+        done = _set_offline(app, changed, app.workspace.hub, err=as_json)
+    else:
+        done = share(app, name, changed, err=as_json)
     if as_json:
         emit(done)
 
 
-def share(app: App, name: str | None, changed: dict[str, float], *, err: bool) -> dict[str, Any]:
+def _set_offline(
+    app: App, changed: "Mapping[str, float | str]", hub: "Hub", *, err: bool
+) -> dict[str, Any]:
+    """Change what becomes of attempts without the remote; it may well be away just now."""
+    from wfledger.run.hub.attaching import set_policy
+
+    policy = set_policy(app.workspace, changed)
+    what = "are stopped" if policy.remote.offline == "stop" else "go on to their end"
+    say(f"attempts {what} on a machine that has not reached {hub.name} for half a lease "
+        f"({span(policy.lease_s / 2)})", err=err)  # fmt: skip
+    return {
+        "remote": hub.name, "url": hub.url, "lease_s": policy.lease_s,
+        "offline": policy.remote.offline, **send(app),
+    }  # fmt: skip
+
+
+def share(
+    app: App, name: str | None, changed: "Mapping[str, float | str]", *, err: bool
+) -> dict[str, Any]:
     """Put the ledger of this repository on a remote; says how that went and returns it."""
     from wfledger.run.hub import attaching, reaching
 
@@ -70,7 +96,8 @@ def share(app: App, name: str | None, changed: dict[str, float], *, err: bool) -
     host = reaching.host_of(found.address)
     policy = attaching.with_changes(workspace.policy(), changed)
     options = "".join(
-        f" --{key.removesuffix('_s').replace('_', '-')} {value:g}"
+        f" --{key.removesuffix('_s').replace('_', '-')} "
+        f"{value if isinstance(value, str) else f'{value:g}'}"
         for key, value in changed.items() if key != "lease_s"
     )
     reaching.refuse_short_lease(
@@ -81,7 +108,8 @@ def share(app: App, name: str | None, changed: dict[str, float], *, err: bool) -
     say_means(found, means, err=err)
     say_paces(policy, host, machines, err=err)
     _say_attached(done, err=err)
-    return _attached(done, policy, host, machines) | {"means": means.as_json()}
+    shown = _attached(done, policy, host, machines) | {"means": means.as_json()}
+    return shown | (announce(app) if done.fresh else send(app))
 
 
 def _attached(
@@ -91,7 +119,7 @@ def _attached(
 
     return {
         "remote": done.hub.name, "url": done.hub.url, "fresh": done.fresh, "pushed": done.pushed,
-        "lease_s": policy.lease_s, "machines": machines,
+        "lease_s": policy.lease_s, "offline": policy.remote.offline, "machines": machines,
         "paces": [one.as_json() for one in paces(policy, host, machines)],
     }  # fmt: skip
 
@@ -240,9 +268,13 @@ def unset(app: App, *, yes: bool, as_json: bool) -> int:
     else:
         say(f"the ledger is this machine's alone; {done.remote} keeps its own")
         if done.unconfirmed:
-            say(f"{plural(done.unconfirmed, 'record')} that it had not confirmed are kept here")
+            are = "is" if done.unconfirmed == 1 else "are"
+            say(f"{plural(done.unconfirmed, 'record')} that it had not confirmed {are} kept here")
         if done.taken_back:
-            say(f"others hold there, and it waits here too: {listed(done.taken_back, _NAMED)}")
+            count = len(done.taken_back)
+            say(f"other machines hold {plural(count, 'task')} there, which "
+                f"{'waits' if count == 1 else 'wait'} here, too: "
+                f"{listed(done.taken_back, _NAMED)}")  # fmt: skip
     return 0
 
 
@@ -253,7 +285,8 @@ def _agreed(workspace: "Workspace", hub: "Hub") -> bool:
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask on", hint="wfledger remote unset --yes")
     if held:
-        say(f"other machines hold {listed(held, _NAMED)}; both ledgers would do it", err=True)
+        what = "it" if len(held) == 1 else "them"
+        say(f"other machines hold {listed(held, _NAMED)}; both ledgers would do {what}", err=True)
     return click.confirm(f"Leave {hub.name}?", err=True)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from wfledger.run.commit import commit_journal
 from wfledger.run.hub import diary, poking
 from wfledger.run.hub.attending import meet_here
+from wfledger.run.hub.meeting import Met
 from wfledger.run.hub.state import read_state
 from wfledger.run.hub.telling import trouble_of
 from wfledger.run.workspace import Workspace
@@ -23,6 +24,10 @@ class Brought:
     is_confirmed: bool | None
     #: What people are told where it has not, and nobody will bring it by himself; "" else.
     said: str = ""
+
+    def as_json(self) -> dict[str, bool]:
+        """Return what answers of verbs and of the MCP server add to their object."""
+        return {} if self.is_confirmed is None else {"confirmed": self.is_confirmed}
 
 
 def bring_in(workspace: Workspace, *, waits: bool = True) -> Brought:
@@ -39,6 +44,20 @@ def bring_in(workspace: Workspace, *, waits: bool = True) -> Brought:
         poking.poke(workspace)
         return Brought(is_confirmed=False, said=_trouble(workspace))
     met = meet_here(workspace, force=False) if waits else None
+    return _brought(workspace, met)
+
+
+def announce(workspace: Workspace) -> Brought:
+    """Let the others hear of this machine, and it of them, when it has just begun to take part.
+
+    One meeting even where nothing has changed and no push is due; who syncs here has his own.
+    """
+    if not workspace.is_shared or poking.is_synced_here(workspace):
+        return bring_in(workspace)
+    return _brought(workspace, meet_here(workspace, force=True))
+
+
+def _brought(workspace: Workspace, met: Met | None) -> Brought:
     if workspace.ledger.journal.is_empty():
         return Brought(is_confirmed=True)
     said = "goes with the next sync" if met is None or met.is_well else trouble_of(met)
