@@ -6,7 +6,7 @@ from tests.support.ledgers import make_task
 from wfledger.core.documents import Grant, Intent, Task
 from wfledger.core.records import plain
 from wfledger.core.replaying import Seen, Taken, judge
-from wfledger.core.silence import Sight, limit_s, look, window_s
+from wfledger.core.silence import Hearing, limit_s, look, window_s
 from wfledger.core.statuses import Status
 
 Answer = dict[str, Any]
@@ -32,13 +32,13 @@ def replay(when: dict[str, Any]) -> Answer:
 def silence(when: dict[str, Any]) -> Answer:
     """Say for how long each machine has been silent after the last of some fetches."""
     interval, lease = when["interval_s"], when["lease_s"]
-    sight = Sight()
+    hearing = Hearing()
     for fetch in when["fetches"]:
-        sight = look(
-            sight, now=fetch["at"], window=window_s(interval, lease), beats=fetch["beats"],
+        hearing = look(
+            hearing, now=fetch["at"], window=window_s(interval, lease), beats=fetch["beats"],
             wrote=fetch["wrote"], expected=when["holders"],
         )  # fmt: skip
-    silent = {machine: round(seconds, 3) for machine, seconds in sight.silence().items()}
+    silent = {machine: round(seconds, 3) for machine, seconds in hearing.silence().items()}
     limit = limit_s(interval, lease)
     return {"silent": silent, "gone": sorted(m for m, s in silent.items() if s >= limit)}
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from wfledger.core.silence import Sight, limit_s, look, window_s
+from wfledger.core.silence import Hearing, limit_s, look, window_s
 
 WINDOW = 10.0
 
 
-def _looks(*moments: float, beat: str = "b1") -> Sight:
-    seen = Sight()
+def _looks(*moments: float, beat: str = "b1") -> Hearing:
+    seen = Hearing()
     for now in moments:
         seen = look(seen, now=now, window=WINDOW, beats={"m": beat})
     return seen
@@ -46,7 +46,7 @@ def test_a_new_heartbeat_or_a_commit_ends_the_silence() -> None:
 
 @pytest.mark.requirement("WFL-HUB-051")
 def test_who_holds_something_and_never_beat_is_silent_from_where_he_was_missed() -> None:
-    seen = Sight()
+    seen = Hearing()
     for now in (0, 5, 10):
         seen = look(seen, now=now, window=WINDOW, beats={}, expected={"m"})
     assert seen.silence() == {"m": 10.0}

@@ -26,7 +26,7 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Sight:
+class Hearing:
     """What fetch after fetch has come to, by one clock."""
 
     #: When the last fetch that got through began; None: none did.
@@ -49,9 +49,9 @@ def limit_s(interval_s: float, lease_s: float) -> float:
 
 
 def look(
-    before: Sight, *, now: float, window: float, beats: Mapping[str, str],
+    before: Hearing, *, now: float, window: float, beats: Mapping[str, str],
     wrote: Collection[str] = (), expected: Iterable[str] = (),
-) -> Sight:  # fmt: skip
+) -> Hearing:  # fmt: skip
     """Return what is known after a fetch that got through.
 
     *now* is when it began, *beats* is what it found of each machine, *wrote* who has put commits
@@ -66,4 +66,4 @@ def look(
         is_same = known is not None and known.value == value and machine not in wrote
         silent = known.for_s + counts if known and is_same and counts is not None else 0.0
         heard[machine] = Heard(value, silent)
-    return Sight(now, heard)
+    return Hearing(now, heard)

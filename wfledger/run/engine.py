@@ -114,7 +114,7 @@ class Engine:
         self._report = report
         self._heart = Heart(workspace)
         self._slots = Slots(workspace, self.slots, heart=self._heart)
-        self._shut = breakers.Sight(workspace, report)
+        self._shut = breakers.Lookout(workspace, report)
         self._scheduler = Scheduler(workspace)
         self._patience = Patience(workspace.clock)
         self._running: dict[str, _Running] = {}

@@ -11,7 +11,7 @@ from wfledger.core.policy import Policy
 from wfledger.errors import WfledgerError
 from wfledger.run.byhand.editing import adopt_edits
 from wfledger.run.hub import beating, branches, keeping, rewinding, silence, trusting
-from wfledger.run.hub.history import News
+from wfledger.run.hub.history import NewCommits
 from wfledger.run.hub.keeping import KeepUpdate
 from wfledger.run.hub.machines import interval_of
 from wfledger.run.hub.proposals import Sight
@@ -45,8 +45,9 @@ def twin(workspace: Workspace, hub: Hub, refs: Mapping[str, str]) -> rewinding.S
 
 
 def sight(
-    workspace: Workspace, hub: Hub, tip: str, refs: Mapping[str, str], *, news: News, began: float
-) -> Sight:
+    workspace: Workspace, hub: Hub, tip: str, refs: Mapping[str, str], *, news: NewCommits,
+    began: float,
+) -> Sight:  # fmt: skip
     """Return what the last fetch saw, for those who propose."""
     prefix = hub.names.beats
     beats = {ref.removeprefix(prefix): oid for ref, oid in refs.items() if ref.startswith(prefix)}

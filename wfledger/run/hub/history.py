@@ -16,7 +16,7 @@ _MOST: Final = 2000
 
 
 @dataclass
-class News:
+class NewCommits:
     """What the new commits say."""
 
     #: Transitions of other machines, oldest first.
@@ -27,9 +27,9 @@ class News:
     upto: int = 0
 
 
-def news_since(workspace: Workspace, known: str | None, tip: str) -> News:
+def news_since(workspace: Workspace, known: str | None, tip: str) -> NewCommits:
     """Read the commits after *known*, by default after what the local branch has."""
-    news, here = News(), workspace.machine.id
+    news, here = NewCommits(), workspace.machine.id
     since = known or workspace.history.tip()
     if since is None or since == tip:
         return news

@@ -7,7 +7,7 @@ through; once the remote has gone another way it never will.
 from dataclasses import dataclass, replace
 
 from wfledger.run.hub import company
-from wfledger.run.hub.history import News
+from wfledger.run.hub.history import NewCommits
 from wfledger.run.hub.state import Inflight, State, read_state, write_state
 from wfledger.run.workspace import Workspace
 
@@ -33,7 +33,7 @@ class Settled:
             company.came_through(workspace, one)
 
 
-def settle(workspace: Workspace, state: State, tip: str, news: News) -> Settled:
+def settle(workspace: Workspace, state: State, tip: str, news: NewCommits) -> Settled:
     """Look for the pushes of this machine in the history of *tip*."""
     tried = (*state.earlier, *((state.inflight,) if state.inflight is not None else ()))
     repo = workspace.repo

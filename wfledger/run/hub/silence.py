@@ -14,7 +14,7 @@ from typing import Any, Final
 from wfledger.clock import iso, parse_iso
 from wfledger.core.policy import Policy
 from wfledger.core.records import canonical_json
-from wfledger.core.silence import Heard, Sight, look, window_s
+from wfledger.core.silence import Heard, Hearing, look, window_s
 from wfledger.run.hub import beating
 from wfledger.run.hub.state import folder
 from wfledger.run.looks.holding import holding
@@ -37,7 +37,7 @@ def observe(
     here = workspace.machine.id
     others = {machine: oid for machine, oid in beats.items() if machine != here}
     data = _load(workspace)
-    before, window = _sight(data, workspace.machine.boot), window_s(interval_s, lease_s)
+    before, window = _hearing(data, workspace.machine.boot), window_s(interval_s, lease_s)
     seen = look(
         before, now=began, window=window, beats=others, wrote=wrote,
         expected=_expected(workspace) - {here},
@@ -53,7 +53,7 @@ def observe(
 
 def heard(workspace: Workspace) -> dict[str, Heard]:
     """Return what was last heard of each other machine; reads one file."""
-    return dict(_sight(_load(workspace), workspace.machine.boot).heard)
+    return dict(_hearing(_load(workspace), workspace.machine.boot).heard)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _expected(workspace: Workspace) -> set[str]:
 
 
 def _dated(
-    workspace: Workspace, data: Any, seen: Sight, *, is_close: bool
+    workspace: Workspace, data: Any, seen: Hearing, *, is_close: bool
 ) -> dict[str, list[str | float | None]]:
     """Return what is known of each clock; one that is seen to beat tells what it shows.
 
@@ -132,15 +132,15 @@ def _apart(workspace: Workspace, commit: str, now: datetime) -> float | None:
         return None
 
 
-def _sight(data: Mapping[str, Any], boot: str) -> Sight:
+def _hearing(data: Mapping[str, Any], boot: str) -> Hearing:
     if data.get("boot") != boot:
-        return Sight()  # the clock that it was counted by is gone
+        return Hearing()  # the clock that it was counted by is gone
     try:
         known = {name: Heard(str(value), float(for_s))
                  for name, (value, for_s) in data["heard"].items()}  # fmt: skip
-        return Sight(float(data["at"]), known)
+        return Hearing(float(data["at"]), known)
     except (KeyError, TypeError, ValueError, AttributeError):
-        return Sight()
+        return Hearing()
 
 
 def _load(workspace: Workspace) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class Shut:
         }  # fmt: skip
 
 
-class Sight:
+class Lookout:
     """Says each time that nothing more is started on a provider, and when something is again."""
 
     def __init__(self, workspace: Workspace, report: Callable[[str, str], None]) -> None:

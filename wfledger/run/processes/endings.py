@@ -30,7 +30,7 @@ Pause = Callable[[float], None]
 
 
 @dataclass(frozen=True)
-class Sight:
+class Glimpse:
     """What one look at a tree found."""
 
     #: Pids that run.
@@ -58,7 +58,7 @@ class Signs:
 class Tree(Protocol):
     """The processes of one job."""
 
-    def look(self) -> Sight:
+    def look(self) -> Glimpse:
         """Return what there is now; what has ended is reaped on the way."""
 
     def signal(self, number: int) -> None:
@@ -123,10 +123,10 @@ class JobTree:
             is_halted=bool(running) and all(one.is_stopped for one in running),
         )  # fmt: skip
 
-    def look(self) -> Sight:
+    def look(self) -> Glimpse:
         """See `Tree.look`; includes the root while it runs."""
         running, ended = self._look()
-        return Sight(tuple(one.pid for one in running), tuple(one.pid for one in ended))
+        return Glimpse(tuple(one.pid for one in running), tuple(one.pid for one in ended))
 
     def signal(self, number: int) -> None:
         """See `Tree.signal`."""
@@ -194,7 +194,7 @@ class GroupTree:
     def __init__(self, root: "subprocess.Popen[bytes]") -> None:
         self._root = root
 
-    def look(self) -> Sight:
+    def look(self) -> Glimpse:
         """See `Tree.look`; one pid, the group's, stands for all."""
         if self._root.poll() is not None:
             with suppress(ChildProcessError):
@@ -203,10 +203,10 @@ class GroupTree:
         try:
             os.killpg(self._root.pid, 0)
         except PermissionError:  # macOS says so of a group of zombies
-            return Sight((self._root.pid,) if self._root.poll() is None else ())
+            return Glimpse((self._root.pid,) if self._root.poll() is None else ())
         except ProcessLookupError:
-            return Sight(())
-        return Sight((self._root.pid,))
+            return Glimpse(())
+        return Glimpse((self._root.pid,))
 
     def signal(self, number: int) -> None:
         """See `Tree.signal`."""
@@ -238,7 +238,7 @@ def end(tree: Tree, *, grace_s: float, clock: Clock, pause: Pause) -> tuple[int,
 def _kill(tree: Tree, pause: Pause) -> tuple[int, ...]:
     step = 0.001
     clean = 0
-    sight = Sight(())
+    sight = Glimpse(())
     for _ in range(_KILL_LOOKS):
         sight = tree.look()
         clean = clean + 1 if sight.is_quiet else 0

@@ -222,7 +222,7 @@ def run_job(
         tree = _tree(job, process, clock)
         pump.watch(process.pid)
         watch = _Watch(job, pump=pump, tree=tree, clock=clock)
-        sight = endings.Sight((process.pid,))
+        sight = endings.Glimpse((process.pid,))
         left: tuple[int, ...] = ()
         try:
             reason = watch.until_over(stop, on_beat)
