@@ -139,10 +139,13 @@ take() {
 beat() {
   exec 8>&- 9>&-
   count=0
+  : & # from here on $! is no process of anybody else; whoever ends this ends its sleep
+  trap 'kill $! 2>/dev/null; exit 0' TERM
   while ! flock -n "$ALIVE" true; do
     count=$((count + 1))
     printf %s "$count" >"$S/tmp/$$-beat.tmp" && mv "$S/tmp/$$-beat.tmp" "$S/beats/$1"
-    sleep "$BEAT"
+    sleep "$BEAT" &
+    wait $!
   done
 }
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -134,8 +135,20 @@ def test_shell_worker_that_is_interrupted_gives_its_task_back(workspace: Workspa
     until(lambda: (workspace.ledger.layout.log("r1.a", 1)).exists())
     os.kill(worker.pid, signal.SIGTERM)
     worker.wait()
+    until(lambda: _session(worker.pid) == [], within_s=30)
     tick(workspace)
     assert outcomes(workspace, "r1.a") == ["released"]
+
+
+def _session(leader: int) -> list[str]:
+    """Return what runs of a session, as /proc says."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            name, _, rest = place.read_text().rpartition(")")
+            state, _, _, session = rest.split()[:4]
+            found += [name] if session == str(leader) and state != "Z" else []
+    return found
 
 
 @pytest.mark.long
