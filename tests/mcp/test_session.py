@@ -9,8 +9,10 @@ import pytest
 
 from tests.support.clock import FakeClock
 from tests.support.driving import hold, submit_tasks
+from tests.support.sharing import granting, share, synced
 from tests.support.terminal import Terminal, open_terminal
 from tests.support.waiting import until
+from tests.support.workspaces import add_run, add_task
 from wfledger.clock import Clock, SystemClock, iso
 from wfledger.core.documents import ClaimNote
 from wfledger.errors import BusyError, UsageError
@@ -116,6 +118,21 @@ def test_session_that_ends_stops_what_goes_on(terminal: Terminal) -> None:
     assert ask(mine, "wf_complete")["checked"] == "running"
     mine.end()
     assert terminal.status(claim["task"]) == "in-progress"
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-145")
+def test_answers_say_whether_the_remote_has_what_was_done(tmp_path: Path) -> None:
+    (workspace,) = share(tmp_path, 1)
+    add_run(workspace)
+    add_task(workspace, "a")
+    synced(workspace, proposers=[granting])
+    start = Start(workspace.main, workspace.state.parent.parent, "w", {}, lambda _: None)
+    mine = Session(start, clock=SystemClock())
+    assert ask(mine, "wf_claim", worktree=False)["confirmed"] is False  # the next push brings it
+    synced(workspace)
+    ended = ask(mine, "wf_fail", reason="no")
+    assert ended["confirmed"] is workspace.ledger.journal.is_empty()
 
 
 def ask(mine: Session, name: str, **args: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The verb `trust`: what changed while attempts ran is shown, and taken or put back."""
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,8 @@ from wfledger.cli.render import plural, say
 from wfledger.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wfledger.run.guard.trusting import Suspicion
 
 
@@ -50,8 +52,9 @@ def trust(app: App, *, yes: bool, restore: bool, as_json: bool) -> int:
         left = trusting.restore(workspace)
     else:
         trusting.accept(workspace)
-    bring_in(app)
-    _said(found, "restored" if restore else "trusted", as_json=as_json, left=left)
+    brought = bring_in(app)
+    done = "restored" if restore else "trusted"
+    _said(found, done, as_json=as_json, left=left, brought=brought)
     return 1 if left else 0
 
 
@@ -85,10 +88,11 @@ def _agreed(*, restore: bool, everywhere: bool) -> bool:
 
 
 def _said(
-    found: "Suspicion", done: str, *, as_json: bool, left: tuple[str, ...] = ()
-) -> None:
+    found: "Suspicion", done: str, *, as_json: bool, left: tuple[str, ...] = (),
+    brought: "Mapping[str, Any] | None" = None,
+) -> None:  # fmt: skip
     if as_json:
-        emit({"done": done, "left": list(left), **found.as_json()})
+        emit({"done": done, "left": list(left), **found.as_json(), **(brought or {})})
         return
     for name in left:
         say(f"{name} could not be put back; mend it, then: wfledger trust")

@@ -94,12 +94,12 @@ def _leave(session: Session, held: Kept, envelope: bytes) -> dict[str, Any]:
 
 
 def _answer(workspace: Workspace, held: Kept, said: outcomes.Said, *, kept: bool) -> dict[str, Any]:
-    bring_in(workspace)
+    brought = bring_in(workspace)
     status = workspace.ledger.get(held.task).status.value
     return {
         "task": held.task, "status": status, "claim": "kept" if kept else "over",
         # What waits for a person or for the branch is handed in all the same.
         "said": said.sentence.partition("\n")[0], "ok": not kept and said.status not in {1, 5},
-        **said.facts,
+        **said.facts, **brought.as_json(),
         **({"next": "mend the reasons in the worktree and call wf_complete again"} if kept else {}),
     }  # fmt: skip

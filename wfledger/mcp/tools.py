@@ -92,11 +92,11 @@ def wf_claim(call: Call) -> Answer:
     if call.args.get("worktree", True):
         give_worktree(workspace, claimed)
     call.session.keep(claimed.task, claimed.token)
-    bring_in(workspace, waits=False)
+    brought = bring_in(workspace, waits=False)
     holding = Holding(claimed.task.id, claimed.token)
     return {
         **_claim(workspace, claimed.task), "token": claimed.token,
-        "brief": brief(workspace, holding=holding, door="mcp").text,
+        "brief": brief(workspace, holding=holding, door="mcp").text, **brought.as_json(),
     }  # fmt: skip
 
 
@@ -149,8 +149,7 @@ def wf_expand(call: Call) -> Answer:
     """Add tasks below the one that is held."""
     held = call.session.held(call.workspace, call.args.get("task"), call.args.get("token"))
     done = expand(call.workspace, held.task, held.token, call.args["tasks"])
-    bring_in(call.workspace)
-    return done.as_json()
+    return {**done.as_json(), **bring_in(call.workspace).as_json()}
 
 
 def wf_status(call: Call) -> Answer:
