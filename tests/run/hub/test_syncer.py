@@ -154,3 +154,16 @@ def test_prompt_waits_for_no_push_before_its_time_nor_for_a_remote_that_was_away
     assert meet_here(workspace, force=False, meeting=meetings) is None
     assert meet_here(workspace, force=True, meeting=meetings) is not None
     assert len(meetings.began) == 2
+
+
+def test_defect_in_a_meeting_is_one_line_and_a_file_that_has_the_rest(tmp_path: Path) -> None:
+    workspace = make_shared(tmp_path)
+
+    def broken(workspace: Workspace, within_s: float) -> Met:
+        raise LookupError("no\nsuch thing")
+
+    met = meet_here(workspace, force=True, meeting=broken)
+    assert met is not None
+    path = workspace.ledger.layout.local / "hub/failed.log"
+    assert met.said == f"a defect of wfledger: LookupError: no such thing; the rest is in {path}"
+    assert "in broken" in path.read_text()

@@ -11,6 +11,7 @@ from typing import Final
 
 from wfledger.clock import iso, parse_iso
 from wfledger.core.pacing import LONGEST_S, Pace, away_s, overtaken_s, turns_s
+from wfledger.core.text import clean_line
 from wfledger.errors import BusyError, LedgerDamagedError, WfledgerError
 from wfledger.run.hub import diary, poking
 from wfledger.run.hub.machines import interval_of, live
@@ -25,6 +26,8 @@ from wfledger.store.locks import LiveLock
 #: Longest meeting, and longest one that somebody at a prompt waits for.
 MEETING_S: Final = 60.0
 PROMPT_S: Final = 10.0
+#: Characters of what a defect says.
+_LINE: Final = 200
 #: Rounds of which the quickest tells how long one takes that nobody comes into.
 _ROUNDS: Final = 5
 
@@ -103,7 +106,7 @@ class Attending:
         except (WfledgerError, OSError) as error:
             return Met("failed", str(error), getattr(error, "hint", None))
         except Exception as error:  # noqa: BLE001 - a thread that ends here would sync no more
-            return Met("failed", describe(error))
+            return Met("failed", _unexpected(self._workspace, error))
 
     def _keep_pace(self, met: Met, began: float) -> None:
         if met.round_s is not None:
@@ -166,6 +169,13 @@ def meet_here(
         return attending.meet(within_s=PROMPT_S)
     finally:
         lock.release()
+
+
+def _unexpected(workspace: Workspace, error: Exception) -> str:
+    """Return one line about a defect, with the file that has where it came from."""
+    path = diary.note_failure(workspace, describe(error))
+    said = clean_line(f"{type(error).__name__}: {error}", _LINE)
+    return f"a defect of wfledger: {said}; the rest is in {path}"
 
 
 def _was_away(workspace: Workspace) -> bool:

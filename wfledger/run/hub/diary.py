@@ -1,7 +1,8 @@
 """What meetings came to, for people: the last one, and those that changed anything.
 
-`hub/met.json` is written after each meeting, `hub/news.jsonl` gets a line for each that was news.
-Nothing is decided by either; both may be lost.
+`hub/met.json` is written after each meeting, `hub/news.jsonl` gets a line for each that was news,
+`hub/failed.log` what one failed with that nobody expected. Nothing is decided by any of them; all
+may be lost.
 """
 
 import json
@@ -12,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from wfledger.clock import iso
 from wfledger.run.hub.meeting import Lost, Met, Moved, Outcome
 from wfledger.run.hub.state import folder
 from wfledger.run.workspace import Workspace
@@ -20,7 +22,8 @@ from wfledger.store import atomic
 _MET: Final = "met.json"
 _NEWS: Final = "news.jsonl"
 _TOLD: Final = "told.json"
-#: Bytes of news; of more, the older half goes.
+_FAILED: Final = "failed.log"
+#: Bytes of news, and of what failed; of more, the older half goes.
 _BYTES: Final = 2**20
 #: Transitions of one kind that are remembered of a meeting; of more, only the number.
 _KEPT: Final = 100
@@ -95,6 +98,15 @@ def note(workspace: Workspace, record: Record, met: Met) -> None:
         _append(place / _NEWS, line, tmp=layout.tmp)
     raw = json.dumps(asdict(record), ensure_ascii=True).encode()
     atomic.replace(place / _MET, raw, tmp=layout.tmp)
+
+
+def note_failure(workspace: Workspace, text: str) -> Path:
+    """Keep what a meeting failed with that nobody expected; returns the file, which may be full."""
+    layout = workspace.ledger.layout
+    path = folder(layout.local) / _FAILED
+    with suppress(OSError):
+        _append(path, f"{iso(workspace.clock.now())} {text}\n\n".encode(), tmp=layout.tmp)
+    return path
 
 
 def last(workspace: Workspace) -> Record | None:
