@@ -41,8 +41,11 @@ def complete_remote(
 
 
 def pacing_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
-    """Give a command the options that change how often machines meet at the remote."""
+    """Give a command the options that change how machines meet at the remote."""
     for option in (
+        click.option("--offline", type=click.Choice(["finish", "stop"]),
+                     help="What becomes of running attempts whose machine has not reached the "
+                     "remote for half a lease: they go on to their end, or are stopped."),
         click.option("--lease", type=click.FloatRange(1, 30 * 86_400), metavar="SECONDS",
                      help="Silence after which a machine's work is taken over."),
         click.option("--interval", type=click.FloatRange(1, 86_400), metavar="SECONDS",
@@ -55,10 +58,14 @@ def pacing_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
 
 
 def changed_policy(
-    lease: float | None, interval: float | None, pushes_per_minute: float | None
-) -> dict[str, float]:
+    lease: float | None, interval: float | None, pushes_per_minute: float | None,
+    offline: str | None,
+) -> dict[str, float | str]:  # fmt: skip
     """Return the settings that the options of `pacing_options` change."""
-    given = {"lease_s": lease, "interval_s": interval, "pushes_per_minute": pushes_per_minute}
+    given = {
+        "lease_s": lease, "interval_s": interval, "pushes_per_minute": pushes_per_minute,
+        "offline": offline,
+    }  # fmt: skip
     return {key: value for key, value in given.items() if value is not None}
 
 

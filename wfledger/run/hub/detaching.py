@@ -71,12 +71,13 @@ def detach(workspace: Workspace) -> Detached | None:
 
 def _detach(workspace: Workspace, hub: Hub) -> Detached:
     local = workspace.ledger.layout.local
+    unconfirmed = sum(1 for _ in workspace.ledger.journal.records())
     with workspace.ledger.transaction("person") as changes:
         leave(local)
         faults.point("detaching.left")
         taken_back = _take_back(workspace, changes)
     faults.point("detaching.cleared")
-    unconfirmed = commit_journal(workspace)
+    commit_journal(workspace)
     faults.point("detaching.committed")
     trusting.forget(workspace)
     found = refs_under(workspace.repo, HUB)
