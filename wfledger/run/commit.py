@@ -21,7 +21,7 @@ from wfledger.run.workspace import Workspace
 from wfledger.store import journal
 from wfledger.store.layout import Layout
 
-faults.register("commit.rotated", "commit.committed", "commit.dropped")
+faults.register("commit.rotated", "commit.composed", "commit.committed", "commit.dropped")
 
 #: Transitions in one commit.
 GROUP: Final = 500
@@ -80,12 +80,11 @@ def _commit_once(workspace: Workspace) -> int:
     count = 0
     for segment in ledger.journal.segments():
         records, _ = journal.read(segment.path)
-        for start in range(0, len(records), GROUP):
-            group = records[start : start + GROUP]
-            changes = tree_changes(workspace, group)
-            workspace.history.commit(
-                changes, message=message_of(group), when=workspace.clock.now()
-            )
+        if len(records) > GROUP:
+            _commit_groups(workspace, records)
+        elif records:
+            changes, message = tree_changes(workspace, records), message_of(records)
+            workspace.history.commit(changes, message=message, when=workspace.clock.now())
         faults.point("commit.committed")
         note_failures(workspace, records)
         ledger.journal.drop(segment)
@@ -93,6 +92,24 @@ def _commit_once(workspace: Workspace) -> int:
         count += len(records)
     workspace.history.refresh_index(ledger.layout.root)
     return count
+
+
+def _commit_groups(workspace: Workspace, records: list[dict[str, Any]]) -> None:
+    """Commit what is too much for one commit: all of it comes into the history at once, or none.
+
+    Whoever died before the segment was dropped has the whole of it there, so that doing it again
+    changes nothing. The first group alone would take the ledger back to what it was in between.
+    """
+    history, now = workspace.history, workspace.clock.now()
+    tip = parent = history.require_tip()
+    if history.compose(tip, tree_changes(workspace, records), message="", when=now) == tip:
+        return
+    for start in range(0, len(records), GROUP):
+        group = records[start : start + GROUP]
+        changes = tree_changes(workspace, group, at=parent)
+        parent = history.compose(parent, changes, message=message_of(group), when=now)
+        faults.point("commit.composed")
+    history.advance(parent, reason=f"{len(records)} records")
 
 
 def tree_changes(

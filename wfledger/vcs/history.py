@@ -61,6 +61,17 @@ class History:
         """
         return self._newest(self.repo.tip(self.branch), self.repo.tip(self.pin))
 
+    def require_tip(self) -> str:
+        """Return the newest commit; raises `LedgerDamagedError` also where there is none."""
+        return self._require(self.tip())
+
+    def _require(self, tip: str | None) -> str:
+        if tip is None:
+            raise LedgerDamagedError(
+                f"the ledger's history is gone: there is no {self.branch}", kind="no_history"
+            )
+        return tip
+
     def create(self, files: Mapping[str, bytes], *, message: str, when: datetime) -> str:
         """Begin the history with *files*; raises `GitError` (kind `exists`) where there is one."""
         root = self._write(None, {".gitattributes": ATTRIBUTES, **files}, message, when)
@@ -77,11 +88,7 @@ class History:
         """
         for _ in range(_ROUNDS):
             seen = (self.repo.tip(self.branch), self.repo.tip(self.pin))
-            tip = self._newest(*seen)
-            if tip is None:
-                raise LedgerDamagedError(
-                    f"the ledger's history is gone: there is no {self.branch}", kind="no_history"
-                )
+            tip = self._require(self._newest(*seen))
             new = self._write(tip, changes, message, when)
             faults.point("history.commit.objects")
             if self._move(seen, new, message):
@@ -98,7 +105,7 @@ class History:
         return self._write(parent, changes, message, when)
 
     def advance(self, new: str, *, reason: str) -> None:
-        """Bring branch and pin forward to *new*, which the remote has confirmed.
+        """Bring branch and pin forward to *new*, whose commits are written.
 
         Raises `LedgerDamagedError` where it does not follow from what they are.
         """
@@ -107,7 +114,7 @@ class History:
             tip = self._newest(*seen)
             if tip is not None and not self.repo.is_ancestor(tip, new):
                 raise LedgerDamagedError(
-                    f"{self.branch} is at {tip}, which the remote's {new} does not follow from",
+                    f"{self.branch} is at {tip}, which {new} does not follow from",
                     hint="run: wfledger doctor", kind="history_forked", branch=tip,
                 )
             if self._move(seen, new, reason):
