@@ -19,7 +19,7 @@ from wfledger.errors import BusyError
 from wfledger.run.looks.tally import note_failures
 from wfledger.run.workspace import Workspace
 from wfledger.store import journal
-from wfledger.store.layout import Layout
+from wfledger.vcs.standing import Standing
 
 faults.register("commit.rotated", "commit.composed", "commit.committed", "commit.dropped")
 
@@ -121,36 +121,39 @@ def tree_changes(
     """
     changes: dict[str, bytes | None] = {}
     layout = workspace.ledger.layout
+    revision = at or workspace.history.tip()
+    before = Standing(workspace.repo, revision) if revision is not None else None
     for record in records:
         if record["kind"] == "file":
             changes[record["path"]] = journal.file_bytes(record)
             continue
-        task_id, target = record["task"], Status(record["to"])
+        places = {status: layout.relative(status, record["task"]) for status in Status}
         if record.get("content") is not None:
             content: bytes | None = canonical_json(record["content"])
         else:
-            content = _present(workspace, changes, task_id, at=at)
-        for path in _places(layout, task_id):
-            changes[path] = None
+            content = _present(changes, before, record, places)
+        changes |= dict.fromkeys(places.values())
         if content is not None:
-            changes[layout.relative(target, task_id)] = content
+            changes[places[Status(record["to"])]] = content
     return changes
 
 
-def _places(layout: Layout, task_id: str) -> list[str]:
-    return [layout.relative(status, task_id) for status in Status]
-
-
 def _present(
-    workspace: Workspace, changes: dict[str, bytes | None], task_id: str, *, at: str | None
-) -> bytes | None:
+    changes: dict[str, bytes | None], before: Standing | None, record: dict[str, Any],
+    places: dict[Status, str],
+) -> bytes | None:  # fmt: skip
     """Return a task's content as of the records before this one; a claim carries none."""
-    places = _places(workspace.ledger.layout, task_id)
-    known = [changes[path] for path in places if path in changes]
+    known = [changes[path] for path in places.values() if path in changes]
     if known:
         return next((raw for raw in known if raw is not None), None)
-    history = workspace.history
-    return next((raw for path in places if (raw := history.read(path, at)) is not None), None)
+    if before is None:
+        return None
+    likely = places.get(Status(record["from"])) if record.get("from") else None
+    found = (
+        before.read(path, limit=bounds.RUN_BYTES)
+        for path in (*([likely] if likely else ()), *places.values())
+    )
+    return next((raw for raw in found if isinstance(raw, bytes)), None)
 
 
 def message_of(records: Sequence[dict[str, Any]]) -> str:
