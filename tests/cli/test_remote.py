@@ -1,6 +1,7 @@
 """Somebody shares a ledger, joins one, looks, and leaves, by typing it."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -160,6 +161,25 @@ def test_a_server_that_takes_no_branches_of_runs_or_nothing_at_all_is_refused(
         assert ("no pushes here" in done.err) or ("takes no branches like wf/RUN" in done.err)
         assert not open_workspace(root).is_shared
         assert all("wfledger" not in ref for ref in hub.refs())
+
+
+@pytest.mark.long
+def test_a_folder_may_be_called_anything_and_is_named_so_that_it_can_be_pasted(hubs: Hubs) -> None:
+    hub = hubs.bare("it's my #1 50% hüb.git")
+    one, other = hubs.clones(hub, 2)
+    (one / "deep").mkdir()
+    told = wf(one / "deep", "init")
+    assert told.status == 0, told.err
+    told = wf(one / "deep", "remote", "set", os.path.relpath(hub.url, one / "deep"))
+    assert told.status == 0, told.err
+    line = next(line for line in told.out.splitlines() if "git clone" in line)
+    assert shlex.split(line.partition(": ")[2].partition(", and")[0])[2] == hub.url
+    wf(one, "add", "look")
+    assert wf(one, "sync", "--wait").status == 0
+    refused = wf(other, "join", hub.url)
+    hint = refused.err.splitlines()[-1].removeprefix("hint: ")
+    assert call(*shlex.split(hint)[1:], cwd=other).status == 0
+    assert len(wf_json(other, "list")["tasks"]) == 1
 
 
 @pytest.mark.long

@@ -14,7 +14,9 @@ from wfledger.vcs.repo import Repository
     "url",
     ["ssh://git@host:22/x.git", "git@host:x/y.git", "host:x.git", "https://host/x", "http://h/x",
      "https://name@host/x", "git://host/x.git", "file:///srv/x.git", "/srv/x.git",
-     "git@[::1]:x.git"],
+     "git@[::1]:x.git", "/srv/a b/x.git", "/srv/it's \"50%\" #1 ü?.git", "/srv/a:b\\c.git", "/srv/x://y",
+     "host:a b.git", "ssh://host/a b#c", "file:///srv/a b.git", "file:///srv/a%20b#c.git",
+     "file://localhost/srv/x.git", "/srv/x.git/"],
 )  # fmt: skip
 def test_addresses_of_servers_are_used(url: str) -> None:
     assert checked(url) == url
@@ -26,7 +28,7 @@ def test_addresses_of_servers_are_used(url: str) -> None:
     ["", "ext::sh -c true", "ext::true", "fd::17", "foo::bar", "-oProxyCommand=x", "--upload-pack=x",
      "ssh://-oProxyCommand=x/y", "-oProxyCommand=x:y", "git@-oProxyCommand=x:y", "host:-x", "x\ny:z",
      "https://host/a b", "ftp://host/x", "relative/path", "../x", "/srv/../x", ":x", "ssh:///x",
-     "file://host/x", "a\\b:c", "ssh://host/-x", "\x1b[2J:x"],
+     "file://host/x", "a\\b:c", "a b:c", "ssh://a b/x", "/srv/a\tb", "/srv/" + 2000 * "x", "ssh://host/-x", "\x1b[2J:x"],
 )  # fmt: skip
 def test_addresses_that_are_odd_are_refused(url: str) -> None:
     with pytest.raises(RepositoryError) as caught:
@@ -69,6 +71,21 @@ def test_a_relative_path_is_taken_from_the_checkout(repo: Path, tmp_path: Path) 
     assert url_of(here, "origin") == str(tmp_path / "hub.git")
     assert path_of(url_of(here, "origin")) == tmp_path / "hub.git"
     assert path_of("https://host/x") is None
+
+
+def test_a_path_of_a_url_is_what_git_takes_it_for(repo: Path) -> None:
+    assert path_of("file:///srv/a%20b#c?d.git") == Path("/srv/a b#c?d.git")
+    assert path_of("/srv/a%20b") == Path("/srv/a%20b")
+    here = Repository.open(repo / ".git")
+    with pytest.raises(RepositoryError) as caught:
+        resolved(here, "~nobody-of-that-name/x.git")
+    assert "there is no user of that name" in caught.value.message
+    with pytest.raises(RepositoryError) as caught:
+        checked("https://host/a b")
+    assert "%20 is one" in caught.value.message
+    with pytest.raises(RepositoryError) as caught:
+        resolved(here, f"file://{str(repo).replace('m', '%6D')}")
+    assert "this very repository" in caught.value.message
 
 
 def test_a_repository_is_not_its_own_remote(repo: Path) -> None:

@@ -87,7 +87,7 @@ def _refuse_second(app: App, remote: str | None) -> None:
 
     repo = Repository.discover(app.start)
     joining.refuse_kind(repo)
-    joining.refuse_second(repo, remote)
+    joining.refuse_second(repo, remote, start=app.start)
 
 
 def _refuse_second_here(app: App) -> None:

@@ -1,6 +1,7 @@
 """The verb `join`: take part in a ledger that another machine has put on the remote."""
 
 import sys
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -43,7 +44,7 @@ def join(app: App, *, remote: str | None, trust: bool, as_json: bool) -> int:
         _say_joined(app, already, {}, as_json=as_json)
         return 0
     joining.refuse_kind(repo)
-    found = reaching.look(repo, reaching.address(repo, remote))
+    found = reaching.look(repo, reaching.address(repo, remote, start=app.start))
     fetched = reaching.fetch(repo, found, depth=reaching.DEPTH)
     shown = review(fetched.files, where=found.address.name)
     _refuse_lease(found, fetched.config.policy)
@@ -79,7 +80,7 @@ def _agreed(found: "Found") -> bool:
         name = found.address.name
         raise UsageError(
             "there is no terminal to ask on; nothing was changed",
-            hint=f"wfledger join {name} --trust",
+            hint=f"wfledger join {quote(name)} --trust",
         )
     return click.confirm("Let this run here?", err=True)
 

@@ -1,6 +1,7 @@
 """The verb `remote`: which git remote the ledger is shared through, and what is known of it."""
 
 import sys
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -132,7 +133,8 @@ def _say_attached(done: "Attached", *, err: bool) -> None:
         say(f"the ledger is on {name} now", err=err)
     else:
         say(f"the ledger was on {name} already; this machine takes part", err=err)
-    say(f"on each other machine: git clone {done.hub.url}, and there: wfledger join", err=err)
+    clone = f"git clone {quote(done.hub.url)}"
+    say(f"on each other machine: {clone}, and there: wfledger join", err=err)
     say("then on every machine: wfledger daemon", err=err)
 
 

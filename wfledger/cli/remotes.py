@@ -76,7 +76,7 @@ def reach(
     from wfledger.run.hub import joining, probing, reaching
 
     joining.refuse_kind(repo)
-    found = reaching.look(repo, reaching.address(repo, wanted))
+    found = reaching.look(repo, reaching.address(repo, wanted, start=app.start))
     means = probing.probe(repo, found.address, clock=app.clock, prefer=found.space)
     return found, means
 

@@ -4,6 +4,7 @@ No network is asked: what the last meeting ran into is on record.
 """
 
 from collections.abc import Iterator
+from shlex import quote
 
 from wfledger.core.hub import interval_s, least_lease_s
 from wfledger.errors import WfledgerError
@@ -60,5 +61,6 @@ def _lease(workspace: Workspace, hub: Hub) -> Iterator[Trouble]:
         yield error(
             "lease-short", hub.name,
             f"{count} machines push there once in {interval:g} s each; a lease of "
-            f"{policy.lease_s:g} s is too short: wfledger remote set {hub.name} --lease {least:g}",
+            f"{policy.lease_s:g} s is too short: "
+            f"wfledger remote set {quote(hub.name)} --lease {least:g}",
         )  # fmt: skip

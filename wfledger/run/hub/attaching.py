@@ -8,6 +8,7 @@ doing it again finds its own history there and goes on.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from shlex import quote
 from typing import Final
 
 from wfledger import faults
@@ -204,14 +205,14 @@ def _require_same(workspace: Workspace, found: Found) -> None:
         raise RemoteError(
             f"{name} has another ledger ({there.config.id}, begun {there.config.created}); "
             f"this one is {ours}",
-            kind="other_ledger", hint=_HINT.format(found.address.url), theirs=there.config.id,
-            ours=ours,
+            kind="other_ledger", hint=_HINT.format(quote(found.address.url)),
+            theirs=there.config.id, ours=ours,
         )  # fmt: skip
     tip, repo = _tip(workspace), there.repo
     if not (repo.is_ancestor(tip, there.tip) or repo.is_ancestor(there.tip, tip)):
         raise RemoteError(
             f"the ledger at {name} and this one have gone different ways since they were one",
-            kind="forked", hint=_HINT.format(found.address.url),
+            kind="forked", hint=_HINT.format(quote(found.address.url)),
         )  # fmt: skip
 
 
@@ -240,7 +241,7 @@ def _branches(workspace: Workspace, found: Found) -> Iterator[RemoteUpdate]:
         if there is not None and not _is_before(workspace, there, tip):
             raise RemoteError(
                 f"{found.address.name} has another {run.branch}, which is the run's here",
-                kind="moved", hint=f"if nobody needs it: git push {found.address.url} "
+                kind="moved", hint=f"if nobody needs it: git push {quote(found.address.url)} "
                 f":{run.branch}", ref=run.branch,
             )  # fmt: skip
         yield RemoteUpdate(run.branch, tip, there)
@@ -274,5 +275,5 @@ def _push(workspace: Workspace, found: Found, updates: list[RemoteUpdate]) -> No
         raise reaching.failure(at, done.trouble)
     raise RemoteError(
         f"{at.name} did not take the ledger: {done.said[:400]}", kind="refused",
-        hint=f"wfledger remote probe {at.name}",
+        hint=f"wfledger remote probe {quote(at.name)}",
     )

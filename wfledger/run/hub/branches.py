@@ -8,6 +8,7 @@ the work that it depends on (WFL-HUB-071).
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from urllib.parse import unquote
 
 from wfledger import faults
@@ -144,7 +145,7 @@ def _trouble(workspace: Workspace, run: Run, here: str | None, there: str) -> st
         hub = workspace.hub
         return (
             f"{name} has lost {last[:12]} on the remote, which had landed there; nothing lands on "
-            f"it until it is back: git push {hub.name if hub else 'origin'} {last}:{branch}"
+            f"it until it is back: git push {quote(hub.name if hub else 'origin')} {last}:{branch}"
         )
     if here is None or repo.is_ancestor(there, here):
         return None

@@ -5,6 +5,7 @@ by nobody else, with a lease on what was seen there, and never forced.
 """
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import Final
 
 from wfledger import faults
@@ -104,7 +105,7 @@ def deliver(workspace: Workspace, run: Run, beyond: Beyond) -> bool:
     if done.outcome == "lost":
         raise StaleError(
             f"{name} has moved on {where} meanwhile; {run.id} is on {name} here, and not there",
-            hint=f"git pull {where} {name} && wfledger land {run.id} --push", run=run.id,
+            hint=f"git pull {quote(where)} {name} && wfledger land {run.id} --push", run=run.id,
         )
     if done.outcome == "unknown":
         raise BusyError(

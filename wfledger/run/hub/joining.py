@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from shlex import quote
 from typing import Final
 
 from wfledger import faults
@@ -85,16 +86,17 @@ def taking_part(repo: Repository) -> Joined | None:
 
 
 def refuse_second(
-    repo: Repository, remote: str | None, *, timeout: float = reaching.CALL_S
-) -> None:
+    repo: Repository, remote: str | None, *, start: Path | None = None,
+    timeout: float = reaching.CALL_S,
+) -> None:  # fmt: skip
     """Raise `RemoteError` where a remote has a ledger and this clone has none: it is to join."""
     if (_layout(repo).local / POINTER).exists():
         return
-    found = reaching.look(repo, reaching.address(repo, remote), timeout=timeout)
+    found = reaching.look(repo, reaching.address(repo, remote, start=start), timeout=timeout)
     if found.tip is not None:
         name = found.address.name
         raise RemoteError(f"{name} has a ledger already", kind="has_ledger",
-                          hint=f"wfledger join {name}")  # fmt: skip
+                          hint=f"wfledger join {quote(name)}")  # fmt: skip
 
 
 def refuse_kind(repo: Repository) -> None:

@@ -6,6 +6,7 @@ Nothing here changes anything, on either side, but the scratch ref that `probe` 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 from wfledger.core import hub as rules
@@ -101,9 +102,11 @@ def remotes(repo: Repository) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def address(repo: Repository, wanted: str | None) -> Address:
+def address(repo: Repository, wanted: str | None, *, start: Path | None = None) -> Address:
     """Return what a person means: a remote's name, an address, or with None the one there is.
 
+    A path that was typed is meant from *start*, where the person is; in what git has written down
+    it is meant from the main checkout.
     Raises `UsageError` for what is neither, `RepositoryError` for addresses that are not used.
     """
     known = remotes(repo)
@@ -111,9 +114,11 @@ def address(repo: Repository, wanted: str | None) -> Address:
         wanted = known[0] if len(known) == 1 else _DEFAULT
     if wanted in known:
         return Address(wanted, addresses.url_of(repo, wanted))
-    is_path = "/" in wanted and Path(wanted).expanduser().is_dir()
+    place = addresses.folder(wanted)
+    typed = None if place is None else ((start or Path()) / place).absolute()
+    is_path = typed is not None and "/" in wanted and typed.is_dir()
     if is_path or ":" in wanted:
-        found = addresses.resolved(repo, wanted)
+        found = addresses.resolved(repo, str(typed) if is_path else wanted)
         return Address(found, found)
     names = ", ".join(known) or "none"
     raise UsageError(
@@ -198,7 +203,7 @@ def refuse_short_lease(
     raise UsageError(
         f"with {whose} that push to {where} once in {found.interval_s:g} s each, a lease of "
         f"{policy.lease_s:g} s is too short: a slow machine could not be told from a dead one",
-        hint=f"wfledger remote set {where}{options} --lease {found.least_lease_s:g}",
+        hint=f"wfledger remote set {quote(where)}{options} --lease {found.least_lease_s:g}",
         lease_s=policy.lease_s, least_lease_s=found.least_lease_s, machines=machines,
         interval_s=found.interval_s,
     )  # fmt: skip
@@ -213,8 +218,8 @@ def no_ledger(at: Address) -> RemoteError:
     """Return what to say where there is nothing to join."""
     return RemoteError(
         f"{at.name} has no ledger", kind="no_ledger",
-        hint=f"on the machine that has it: wfledger remote set {at.name}; "
-             f"or begin a new one here: wfledger init --remote {at.name}",
+        hint=f"on the machine that has it: wfledger remote set {quote(at.name)}; "
+             f"or begin a new one here: wfledger init --remote {quote(at.name)}",
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from wfledger.clock import iso
@@ -195,7 +196,7 @@ def refuse_other_address(workspace: Workspace, hub: Hub) -> None:
     if record is not None and record.url != hub.url:
         raise EnvironmentFailedError(
             f"the remote was {record.url}, and somebody wrote down {hub.url} instead",
-            hint=f"wfledger remote set {record.url}",
+            hint=f"wfledger remote set {quote(record.url)}",
         )
 
 
