@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.sharing import granting, share, synced
 from tests.support.workspaces import add_run, add_task, hand_in, make_workspace, start
 from wfledger.core.documents import Failure
 from wfledger.core.statuses import Actor, Status
+from wfledger.run.attempts.claims import claim
 from wfledger.run.commit import commit_journal
 from wfledger.run.looks.tally import failures, note_failures
 from wfledger.run.workspace import Workspace
@@ -16,7 +18,8 @@ _AGAIN = {"on": ("transport",), "backoff_s": 0.01, "backoff_max_s": 0.01}
 
 def fails(workspace: Workspace, task_id: str, kind: str, source: str) -> None:
     """Let the next attempt of a task fail."""
-    task = start(workspace, task_id)
+    is_offered = task_id in workspace.ledger.names(Status.PENDING)
+    task = claim(workspace, worker="worker").task if is_offered else start(workspace, task_id)
     base = workspace.ledger.run(task.run).base
     failed = Failure(failure_class=kind, source=source)
     hand_in(workspace, task, {}, base=base, status="failed", failure=failed)
@@ -77,3 +80,23 @@ def test_record_that_is_noted_twice_counts_once(workspace: Workspace) -> None:
     note_failures(workspace, [record])
     note_failures(workspace, [record])
     assert failures(workspace, ())["r1"]["merge"] == 1
+
+
+@pytest.mark.requirement("WFL-HUB-161")
+@pytest.mark.long
+def test_failures_of_tasks_that_other_machines_have_done_count_here(tmp_path: Path) -> None:
+    one, other, newcomer = share(tmp_path, 3)
+    add_run(one)
+    add_task(one, "a", retry=_AGAIN)
+    for ends in (False, True):
+        synced(one, other, proposers=[granting])
+        if ends:
+            hand_in(one, claim(one, worker="worker").task, {}, base=one.ledger.run("r1").base)
+        else:
+            fails(one, "r1.a", "transport", "transport")
+    with one.ledger.transaction("test") as changes:
+        changes.move("r1.a", Status.DONE, actor=Actor.MERGER, why="landed")
+    synced(one, other, newcomer)
+    assert [failures(machine, ()) for machine in (one, other, newcomer)] == [
+        {"r1": {"transport": 1}}
+    ] * 3

@@ -22,6 +22,7 @@ from wfledger.run.hub import losses
 from wfledger.run.hub.proposals import Proposal
 from wfledger.run.hub.replaying import Record, Replayed, Replayer, Tip, task_of
 from wfledger.run.hub.state import distrusted, read_state, trust, write_state
+from wfledger.run.looks.tally import note_shown
 from wfledger.run.workspace import Workspace
 from wfledger.store import journal
 from wfledger.store.evidence import shape_of
@@ -53,8 +54,9 @@ class Arrived:
     records: list[Record] = field(default_factory=list)
     upto: int = 0
     lost: tuple[losses.Lost, ...] = ()
-    #: Tasks whose files have changed here.
+    #: Tasks whose files have changed here, and documents that have come, by their paths.
     shown: list[str] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
 
 
 class Arrival:
@@ -203,6 +205,8 @@ class Arrival:
             return
         known = {*_contents(self._known.get(path, ())), self._base.file(path)}
         show_file(changes, path, raw, known=known)
+        if raw is not None:
+            self._done.files[path] = raw
 
     def _finish(self, replayed: Replayed) -> None:
         """Leave in the journal what survived, and say that the tip is shown."""
@@ -223,6 +227,9 @@ class Arrival:
         if state.applied != self._tip.commit:
             write_state(self._layout.local, replace(state, applied=self._tip.commit))
         trust(self._layout.local, self._distrusted)
+        seen = (self._tip.task(task_id) for task_id in done.shown)
+        ended = [one.task for one in seen if one is not None and one.status is Status.DONE]
+        note_shown(self._workspace, ended, done.files)
         faults.point("apply.applied")
 
 

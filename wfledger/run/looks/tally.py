@@ -3,11 +3,11 @@
 Documents of tasks that are not done are read anyway. Of done ones there may be ten thousand, so
 whoever commits the journal notes from its records which tasks have failed attempts. The index is
 this machine's own, holds only such tasks of open runs, and is made anew where it is missing; after
-a power loss it may count too few.
+a power loss it may count too few. What other machines have done is noted when it is shown here.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from wfledger.core.documents import Attempt, Task
@@ -40,11 +40,34 @@ def note_failures(workspace: Workspace, records: Sequence[Mapping[str, Any]]) ->
 
     Raises nothing that is not a defect: trouble with the index stops no commit.
     """
+    def take(known: Counts) -> None:
+        for record in records:
+            _take(known, record)
+
+    _note(workspace, take)
+
+
+def note_shown(
+    workspace: Workspace, done: Iterable[Task], files: Mapping[str, bytes]
+) -> None:
+    """Take in what came from other machines: tasks that are *done*, and documents by their paths.
+
+    Raises nothing that is not a defect: trouble with the index keeps nothing back.
+    """
+    def take(known: Counts) -> None:
+        for task in done:
+            _count(known, task.id, failures_of(task.attempts))
+        for path, raw in files.items():
+            _forget_landed(known, path, raw)
+
+    _note(workspace, take)
+
+
+def _note(workspace: Workspace, take: Callable[[Counts], None]) -> None:
     try:
         before = _read(workspace)
         known = _scan(workspace) if before is None else dict(before)
-        for record in records:
-            _take(known, record)
+        take(known)
         if known != before:
             layout = workspace.ledger.layout
             atomic.replace(layout.local / "index" / _INDEX, canonical_json(known), tmp=layout.tmp)
@@ -59,16 +82,21 @@ def _take(known: Counts, record: Mapping[str, Any]) -> None:
         return
     if content is None:  # a claim
         return
-    counts = failures_of(Attempt.model_construct(**one) for one in content.get("attempts", ()))
+    attempts = content.get("attempts", ())
+    counts = failures_of(Attempt.model_construct(**one) for one in attempts)
+    _count(known, record["task"], counts)
+
+
+def _count(known: Counts, task_id: str, counts: dict[str, int]) -> None:
     if counts:
-        known[record["task"]] = counts
+        known[task_id] = counts
     else:
-        known.pop(record["task"], None)
+        known.pop(task_id, None)
 
 
 def _forget_landed(known: Counts, path: str, content: object) -> None:
     """Drop what is known of a run whose document says that it has landed."""
-    if not path.startswith("runs/") or not isinstance(content, str):
+    if not path.startswith("runs/") or not isinstance(content, str | bytes):
         return
     try:
         run = json.loads(content)
