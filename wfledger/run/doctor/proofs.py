@@ -176,6 +176,8 @@ class Proofs:
 
     def _of_merged(self, task: Task, landed: Landed, commit: str) -> Iterator[Trouble]:
         run = self._runs.get(task.run)
+        if run is not None and self._is_retired(run):
+            return
         base = run.base if run else commit
         places = [landed.target or "", *((run.branch, run.target) if run else ())]
         if run is not None and run.landed is not None and run.landed.target:
@@ -195,6 +197,15 @@ class Proofs:
                 repair="make the ref",
                 mend=partial(swap, self.workspace.repo, [update], reason="wfledger: proof"),
             )
+
+    def _is_retired(self, run: Run) -> bool:
+        """Whether a branch has gone by the rules: the remote's target had all of it (WFL-HUB-170).
+
+        Here the user's own branch may be older, and who joined since never saw the run's.
+        """
+        is_over = self._is_shared and run.state == "landed" and run.plan is not None
+        here = self.workspace.repo.tip(run.branch)
+        return is_over and here is None and seen_ref(run.branch) not in self._refs
 
     def _lost(self, task: Task, landed: Landed, run: Run | None) -> Iterator[Trouble]:
         commit = (landed.commit or "")[:12]

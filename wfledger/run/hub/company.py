@@ -10,7 +10,7 @@ from wfledger.core.hub import INTERVALS_PER_LEASE
 from wfledger.core.policy import Policy
 from wfledger.errors import WfledgerError
 from wfledger.run.byhand.editing import adopt_edits
-from wfledger.run.hub import beating, branches, keeping, rewinding, silence, trusting
+from wfledger.run.hub import beating, branches, keeping, retiring, rewinding, silence, trusting
 from wfledger.run.hub.history import NewCommits
 from wfledger.run.hub.keeping import KeepUpdate
 from wfledger.run.hub.machines import interval_of
@@ -31,10 +31,11 @@ class Extra:
 
 
 def prepare(workspace: Workspace, *, timeout: float) -> None:
-    """Fetch what somebody asked for; over the network, without any lock."""
+    """Fetch what somebody asked for, and what decides what may go; over the network, no lock."""
     hub = workspace.hub
     if hub is not None:
         trusting.refuse_other_address(workspace, hub)
+        retiring.look(workspace, hub, timeout=timeout)
     keeping.fetch_wanted(workspace, timeout=timeout)
 
 
@@ -53,7 +54,7 @@ def sight(
     beats = {ref.removeprefix(prefix): oid for ref, oid in refs.items() if ref.startswith(prefix)}
     silent = silence.observe(
         workspace, beats, news.wrote, began=began, interval_s=interval_of(workspace),
-        lease_s=_lease_s(workspace),
+        lease_s=lease_s(workspace),
     )
     facts = {machine: beating.read(workspace, oid) for machine, oid in beats.items()}
     return Sight(tip, refs, silent, facts)
@@ -92,12 +93,13 @@ def extras(
     """Return what goes with a push, but for refs that were *denied*; nothing without a reason."""
     made = [one for one in branches.to_create(workspace, seen.refs) if one.ref not in denied]
     kept = [one for one in kept if one.ref not in denied]
-    is_due = beating.due(workspace, lease_s=_lease_s(workspace))
+    is_due = beating.due(workspace, lease_s=lease_s(workspace))
     # What may go from there goes along with something else.
     if not (has_news or made or is_due or any(one.commit is not None for one in kept)):
         return Extra()
     found = [RemoteUpdate(one.ref, one.new, one.old) for one in made]
     found += [RemoteUpdate(one.ref, one.commit, ANY) for one in kept]
+    found += retiring.updates(workspace, seen.refs, denied=denied)
     ref = hub.names.beat(workspace.machine.id)
     if ref in denied:
         return Extra(tuple(found), None, tuple(kept))
@@ -123,7 +125,7 @@ def call_out(workspace: Workspace, hub: Hub, seen: Sight, count: int, *, timeout
 
 def longest_s(workspace: Workspace) -> float:
     """Return how long a meeting lasts at most: a heartbeat is due well before the lease ends."""
-    return _lease_s(workspace) / INTERVALS_PER_LEASE
+    return lease_s(workspace) / INTERVALS_PER_LEASE
 
 
 def sent(workspace: Workspace, extra: Extra, pushed: Pushed, *, began: float) -> None:
@@ -132,6 +134,8 @@ def sent(workspace: Workspace, extra: Extra, pushed: Pushed, *, began: float) ->
     here = workspace.hub.names.beat(workspace.machine.id) if workspace.hub else ""
     beating.confirmed(workspace, extra.beat if here in there else None, began)
     keeping.sent(workspace, [one for one in extra.kept if one.ref in there])
+    ended = {ref for ref, (status, _) in pushed.per_ref.items() if status in {"ok", "refused"}}
+    retiring.forget(workspace, {one.ref for one in extra.updates if one.new is None} & ended)
 
 
 def came_through(workspace: Workspace, inflight: Inflight) -> None:
@@ -140,7 +144,8 @@ def came_through(workspace: Workspace, inflight: Inflight) -> None:
         beating.confirmed(workspace, inflight.beat, inflight.began)
 
 
-def _lease_s(workspace: Workspace) -> float:
+def lease_s(workspace: Workspace) -> float:
+    """Return the lease, as far as it can be read just now."""
     return _policy(workspace).lease_s
 
 

@@ -54,7 +54,7 @@ def look(workspace: Workspace, run: Run) -> Beyond | None:
     hub = workspace.hub
     if hub is None:
         return None
-    there, ours = _seen(run.target), f"{HUB}/land/{safe_name(run.branch)}"
+    there, ours = seen_target(run.target), f"{HUB}/land/{safe_name(run.branch)}"
     wanted = [f"+{run.branch}:{ours}", f"+{run.target}:{there}"]
     came = fetch(workspace.repo, hub.url, wanted, timeout=_CALL_S)
     if isinstance(came, Trouble):
@@ -68,7 +68,8 @@ def look(workspace: Workspace, run: Run) -> Beyond | None:
     return Beyond(hub, run.target, commit, ahead)
 
 
-def _seen(target: str) -> str:
+def seen_target(target: str) -> str:
+    """Return the ref that says where a run's target was on the remote when it was looked at."""
     return f"{HUB}/target/{safe_name(target)}"
 
 

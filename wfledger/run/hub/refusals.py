@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
+from wfledger.errors import WfledgerError
 from wfledger.run.hub.names import Names
-from wfledger.run.refnames import HEADS, RUNS
+from wfledger.run.refnames import HEADS, RUNS, seen_ref
 from wfledger.run.workspace import Workspace
 
 if TYPE_CHECKING:  # reading verbs open no git
@@ -41,18 +42,48 @@ def still(
 ) -> dict[str, str]:
     """Return what the server does not take, after a meeting in which it refused *now*.
 
-    What was not asked for again stays while a result waits to land there: landings are put off.
+    What was not asked for again stays while a result waits to land there, for landings are put off,
+    and while a branch is there that was to go.
     """
     waiting: set[str] = set()
     if before.keys() - now.keys():
         waiting = {RUNS + task.run for task in workspace.ledger.tasks(Status.MERGING)}
-    kept = {ref: words for ref, words in before.items() if ref in waiting and ref not in taken}
+    kept = {
+        ref: words for ref, words in before.items()
+        if ref not in taken and (ref in waiting or _stays(workspace, ref))
+    }  # fmt: skip
     return kept | {ref: words for ref, words in now.items() if ref not in taken}
 
 
-def sentences(names: Names, name: str, refuses: Mapping[str, str], *, here: str) -> list[str]:
-    """Say to people what the remote called *name* refuses, those with the same words together."""
+def has_landed(workspace: Workspace, branch: str) -> bool:
+    """Whether *branch* is that of a run that is over because it has landed."""
+    if not branch.startswith(RUNS):
+        return False
+    try:
+        run = workspace.ledger.run(branch.removeprefix(RUNS))
+    except WfledgerError:
+        return False
+    return run.branch == branch and run.state == "landed"
+
+
+def _stays(workspace: Workspace, ref: str) -> bool:
+    """Whether the remote has a branch that it did not let go of."""
+    return has_landed(workspace, ref) and workspace.repo.tip(seen_ref(ref)) is not None
+
+
+def sentences(
+    names: Names, name: str, refuses: Mapping[str, str], *, here: str, over: Collection[str] = ()
+) -> list[str]:
+    """Say to people what the remote called *name* refuses, those with the same words together.
+
+    Of *over*, the branches of runs that have landed, it is that they are deleted.
+    """
     said = []
+    for words in sorted({refuses[ref] for ref in over}):
+        count = sum(refuses[ref] == words for ref in over)
+        what = "a branch whose run has" if count == 1 else f"{count} branches whose runs have"
+        said.append(f"{name} does not let go of {what} landed: {words}")
+    refuses = {ref: words for ref, words in refuses.items() if ref not in over}
     for ref, words in refuses.items():
         if ref == names.beat(here):
             said.append(f"{name} refuses this machine's heartbeat, so others may take its work "

@@ -101,9 +101,10 @@ def remote_view(workspace: Workspace) -> RemoteView | None:
         from wfledger.run.hub import rewinding  # opens git
 
         trouble, hint = state.reason, rewinding.hint(state.stopped)
+    over = [ref for ref in state.refuses if refusals.has_landed(workspace, ref)]
     notes = refusals.sentences(
-        hub.names, hub.name, state.refuses, here=workspace.machine.id
-    )  # fmt: skip
+        hub.names, hub.name, state.refuses, here=workspace.machine.id, over=over
+    )
     if well and state.trouble and state.stopped is None:
         notes.append(state.trouble)
     synced = poking.is_synced_here(workspace)

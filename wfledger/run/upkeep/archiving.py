@@ -12,6 +12,7 @@ from typing import Final
 
 from wfledger import faults
 from wfledger.clock import parse_iso
+from wfledger.core.documents import Run
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
 from wfledger.run.refnames import ARCHIVE, FENCE, HEADS, KEEP, LANDED
@@ -85,13 +86,18 @@ def _of_runs(workspace: Workspace, before: datetime) -> Iterator[Ref]:
     """Yield the branches of runs that have landed; a standing run goes on for ever."""
     repo = workspace.repo
     for run in workspace.ledger.runs():
-        if run.state != "landed" or run.landed is None or run.plan is None:
+        if not has_landed_before(run, before):
             continue
         tip = repo.tip(run.branch)
-        if tip is None or parse_iso(run.landed.at) >= before:
-            continue
-        if checkout_of(repo, run.branch) is None:
+        if tip is not None and checkout_of(repo, run.branch) is None:
             yield run.branch, tip
+
+
+def has_landed_before(run: Run, before: datetime) -> bool:
+    """Whether a run landed and was over *before* that moment; a standing run never is."""
+    if run.state != "landed" or run.landed is None or run.plan is None:
+        return False
+    return parse_iso(run.landed.at) < before
 
 
 def _fold(workspace: Workspace, refs: Sequence[Ref]) -> int:
