@@ -38,11 +38,6 @@ def least_lease_s(interval: float) -> float:
     return INTERVALS_PER_LEASE * interval
 
 
-def goes_first(one: tuple[int, str], other: tuple[int, str]) -> bool:
-    """Whether *other* leaves *one* a turn: how often others came first, and which machine it is."""
-    return one[0] > 0 and one > other and one[1] != other[1]
-
-
 def shown(task: Task, status: Status, here: str) -> Status:
     """Return in which folder the machine *here* has a task that is *status* on the remote.
 

@@ -3,6 +3,7 @@
 Pure. All moments are seconds on one clock that never jumps (`Clock.elapsed`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -15,7 +16,7 @@ _SHORTEST_S: Final = 0.2
 #: Who has been waiting for so many seconds pauses half as long.
 _PATIENCE_S: Final = 10.0
 #: Rounds that there is room for, for each machine's one.
-_ROOM: Final = 1.25
+_ROOM: Final = 1.5
 #: Longest interval for the sake of turns, as a part of the lease.
 _OF_LEASE: Final = 1 / 12
 _NEVER: Final = float("-inf")
@@ -63,17 +64,17 @@ def away_s(failures: int, interval_s: float, *, chance: float) -> float:
     return min(grown, max(LONGEST_S, interval_s)) * (0.75 + chance / 2)
 
 
-def turns_s(machines: int, round_s: float, *, interval_s: float, lease_s: float) -> float:
-    """Return the interval at which *machines* hardly ever meet in each other's rounds.
+def turns_s(rounds: Sequence[float], *, interval_s: float, lease_s: float) -> float:
+    """Return the interval at which machines hardly ever meet in each other's rounds.
 
-    Of those who look while another is between its look and its push all but one do their work in
-    vain. Who comes at a period that has room for a round of each finds the gap that it had before,
-    so nobody has to be told whose turn it is (WFL-HUB-116). At most a small part of *lease_s*.
+    *rounds* says how many seconds one takes, for each machine. Of those who look while another is
+    between its look and its push all but one do their work in vain. Who comes at a period that has
+    room for a round of each finds the gap that it had before, so nobody has to be told whose turn
+    it is (WFL-HUB-116). At most a small part of *lease_s*.
     """
-    if machines == 1:
+    if len(rounds) < 2:
         return interval_s
-    wanted = min(_ROOM * machines * round_s, _OF_LEASE * lease_s)
-    return max(interval_s, wanted)
+    return max(interval_s, min(_ROOM * sum(rounds), _OF_LEASE * lease_s))
 
 
 def overtaken_s(failures: int, interval_s: float, *, age_s: float, chance: float) -> float:

@@ -4,7 +4,6 @@ To be used by whoever holds `live/sync`. A meeting that fails is tried again aft
 what it was to bring is in the journal meanwhile.
 """
 
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -14,7 +13,7 @@ from wfledger.core.pacing import LONGEST_S, Pace, away_s, overtaken_s, turns_s
 from wfledger.core.text import clean_line
 from wfledger.errors import BusyError, LedgerDamagedError, WfledgerError
 from wfledger.run.hub import diary, poking
-from wfledger.run.hub.machines import interval_of, live
+from wfledger.run.hub.machines import interval_of, rounds
 from wfledger.run.hub.meeting import Met
 from wfledger.run.hub.poking import Pokes
 from wfledger.run.hub.proposing import proposers
@@ -28,8 +27,6 @@ MEETING_S: Final = 60.0
 PROMPT_S: Final = 10.0
 #: Characters of what a defect says.
 _LINE: Final = 200
-#: Rounds of which the quickest tells how long one takes that nobody comes into.
-_ROUNDS: Final = 5
 
 #: One meeting, within so many seconds.
 Meeting = Callable[[Workspace, float], Met]
@@ -53,8 +50,6 @@ class Attending:
         #: Since when something of ours has been waiting.
         self._waiting: float | None = None
         self._away: str | None = None
-        #: How long rounds took that pushed, lately.
-        self._rounds: deque[float] = deque(maxlen=_ROUNDS)
         elapsed = workspace.clock.elapsed()
         ago = _ago(workspace, read_state(workspace.ledger.layout.local).pushed)
         pushed = float("-inf") if ago is None else elapsed - ago
@@ -110,7 +105,6 @@ class Attending:
 
     def _keep_pace(self, met: Met, began: float) -> None:
         if met.round_s is not None:
-            self._rounds.append(met.round_s)
             # The winning round came last, and others will leave its place in the period free.
             began = self._workspace.clock.elapsed() - met.round_s if met.is_well else began
         interval = interval_of(self._workspace, before=self._pace.interval_s)
@@ -130,11 +124,9 @@ class Attending:
         self._pace = pace.troubled(began, pause, pushed=met.pushed)
 
     def _stretched(self, interval: float) -> float:
-        quickest = min(self._rounds, default=0.0)
         try:
-            lease_s = self._workspace.policy().lease_s
-            machines = live(self._workspace)
-            return turns_s(machines, quickest, interval_s=interval, lease_s=lease_s)
+            lease_s, taken = self._workspace.policy().lease_s, rounds(self._workspace)
+            return turns_s(taken, interval_s=interval, lease_s=lease_s)
         except (WfledgerError, OSError):
             return interval
 

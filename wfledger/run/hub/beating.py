@@ -58,6 +58,8 @@ class Beat(Record):
     #: In how many rounds in a row others came first, and landed first: they leave it a turn.
     overtaken: int = 0
     broken: int = 0
+    #: How long a round takes it, from the look to the end of the push.
+    round_s: Seconds | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ def compose(
     beat = Beat(
         machine=workspace.machine.id, name=own_name(workspace), number=number,
         since=since, at=now, version=__version__, interval_s=interval_s,
-        overtaken=overtaken, broken=turns.broken(workspace), **_facts(workspace),
+        overtaken=overtaken, broken=turns.broken(workspace),
+        round_s=turns.round_s(workspace) or None, **_facts(workspace),
     )  # fmt: skip
     files, text, when = {FILE: canonical(beat)}, f"beat {number}\n", workspace.clock.now()
     if hub.space == "branches" and seen is not None:

@@ -11,6 +11,7 @@ from typing import Final
 
 from wfledger import faults
 from wfledger.clock import iso
+from wfledger.core.turns import Caller, pause_s
 from wfledger.run.hub import applying, company, refusals, rewinding, turns
 from wfledger.run.hub.applying import Arrival, Arrived
 from wfledger.run.hub.composing import compose
@@ -33,10 +34,7 @@ faults.register(
 )
 
 #: Rounds of one meeting in which others come first or are left a turn.
-_ROUNDS: Final = 12
-_PAUSE_S: Final = 0.05
-#: A whole round takes so many times as long as its look.
-_LOOKS: Final = 3
+_ROUNDS: Final = 30
 #: A call over the network gets no less than this, and no more than that.
 _CALL_S: Final = (5.0, 60.0)
 
@@ -84,8 +82,8 @@ class _Meeting:
     _rounds: list[float] = field(default_factory=list)
     #: What a round saw in which others came first.
     _beaten: Sight | None = None
-    #: Whether a round was left to another machine.
-    _left: bool = False
+    #: The machines to which a round was left.
+    _ahead: list[Caller] = field(default_factory=list)
     #: Refs that the server does not want, with its words; the rest goes without them.
     _denied: dict[str, str] = field(default_factory=dict)
     #: Refs that it has taken.
@@ -96,30 +94,34 @@ class _Meeting:
         clock = self.workspace.clock
         self._until = clock.elapsed() + min(self.timeout_s, company.longest_s(self.workspace))
         for _ in range(_ROUNDS):
-            began, self._beaten, self._left = clock.elapsed(), None, False
-            met, took = self._round(), clock.elapsed() - began
-            if not self._left:
-                self._rounds.append(took)
+            began, self._beaten, self._ahead = clock.elapsed(), None, []
+            met = self._round()
+            if not self._ahead:
+                self._rounds.append(clock.elapsed() - began)
             if met is not None:
-                return replace(met, round_s=min(self._rounds) if self.pushed else None)
-            pause = 0.0
+                return self._over(met)
             if self._beaten is not None:
                 self._call_out(self._beaten)  # from now on the others wait for us
-            else:
-                # It is the turn of another: who looks while that one is between its look and its
-                # push loses for certain, so pauses are counted in rounds.
-                chance = int(clock.token()[:4], 16) / 0xFFFF
-                pause = max(_PAUSE_S, min(self._rounds, default=_LOOKS * took)) * (0.5 + chance)
+            # Who looks while another is between its look and its push does its work in vain.
+            chance = int(clock.token()[:4], 16) / 0xFFFF
+            pause = pause_s(self._ahead, chance=chance) if self._ahead else 0.0
             if clock.elapsed() + pause >= self._until:
                 break
             clock.wait(pause)
-        met = self._met("lost", "other machines came first, again and again")
-        return replace(met, round_s=min(self._rounds) if self.pushed else None)
+        return self._over(self._met("lost", "other machines came first, again and again"))
+
+    def _over(self, met: Met) -> Met:
+        """Say of a meeting, and remember, how long a round of it took."""
+        if not self.pushed:
+            return met
+        took = min(self._rounds)
+        turns.note(self.workspace, took_s=took)
+        return replace(met, round_s=took)
 
     def _call_out(self, sight: Sight) -> None:
         """Count a round in which others came first, and tell them."""
         count = turns.overtaken(self.workspace) + 1
-        turns.note(self.workspace, overtaken=count)
+        turns.note(self.workspace, overtaken=count, took_s=min(self._rounds))
         company.call_out(self.workspace, self.hub, sight, count, timeout=self._call_s())
 
     def _round(self) -> Met | None:
@@ -144,8 +146,9 @@ class _Meeting:
         news = news_since(self.workspace, state.applied, tip)
         settled = settle(self.workspace, state, tip, news)
         sight = company.sight(self.workspace, self.hub, tip, seen.refs, news=news, began=began)
-        self._left = turns.leaves(self.workspace, self.hub, sight)
-        if self._left:
+        lease_s = company.lease_s(self.workspace)
+        self._ahead = turns.ahead(self.workspace, self.hub, sight, lease_s=lease_s)
+        if self._ahead:
             return None
         self.came += news.came
         with self.workspace.ledger.locks.hold("meeting"):

@@ -6,7 +6,7 @@ from typing import Final
 from wfledger.core.hub import LEAST_INTERVAL_S, interval_s
 from wfledger.core.silence import limit_s
 from wfledger.errors import WfledgerError
-from wfledger.run.hub import beating, silence
+from wfledger.run.hub import beating, silence, turns
 from wfledger.run.hub.beating import Beat
 from wfledger.run.hub.state import Hub
 from wfledger.run.workspace import Workspace
@@ -83,4 +83,15 @@ def interval_of(workspace: Workspace, *, before: float = LEAST_INTERVAL_S) -> fl
 
 def live(workspace: Workspace) -> int:
     """Return how many machines share the ledger that are not taken for gone."""
-    return sum(not one.is_gone for one in machines(workspace))
+    return len(_live(workspace))
+
+
+def rounds(workspace: Workspace) -> list[float]:
+    """Return how many seconds a round takes, for each of these; as ours does where it is unsaid."""
+    own = turns.round_s(workspace)
+    said = [one.beat.round_s if one.beat and not one.is_here else None for one in _live(workspace)]
+    return [own if one is None else one for one in said]
+
+
+def _live(workspace: Workspace) -> list[Peer]:
+    return [one for one in machines(workspace) if not one.is_gone]

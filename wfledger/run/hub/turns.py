@@ -1,9 +1,9 @@
-"""Who was overtaken again and again goes first: it says so, and the others leave it a turn.
+"""Who was overtaken goes first: it says so, and the others wait for it.
 
 It is said in the machine's heartbeat, whose ref nobody else pushes to: `overtaken` of rounds, and
-`broken` of landings, which had to be made anew since others landed first. For each such heartbeat
-another machine leaves one turn and no more, so one that dies holds nobody up (WFL-HUB-117).
-`hub/turns.json` is written by whoever holds the lock of the sync; losing it costs one turn.
+`broken` of landings, which had to be made anew since others landed first. One that dies when it has
+said so holds nobody up for long (WFL-HUB-117). `hub/turns.json` is written by whoever holds the
+lock of the sync; losing it costs one turn.
 """
 
 import json
@@ -12,14 +12,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from wfledger.core.hub import goes_first
 from wfledger.core.records import canonical_json
+from wfledger.core.turns import Caller, before, patience_s
 from wfledger.run.hub.proposals import Sight
 from wfledger.run.hub.state import Hub, folder
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 
 _FILE: Final = "turns.json"
+#: Meetings of which the quickest round tells how long one takes that nobody comes into.
+_ROUNDS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,11 @@ class _Turns:
     broken: int = 0
     #: What is said, and the machine -> its last heartbeat for which a turn was left.
     left: Mapping[str, str] = field(default_factory=dict)
+    #: Whose turn it is, by `Caller.name`, and since when by `Clock.elapsed`.
+    first: str = ""
+    since: float = 0.0
+    #: Seconds that a round took in the last meetings.
+    rounds: tuple[float, ...] = ()
 
 
 def overtaken(workspace: Workspace) -> int:
@@ -42,43 +49,68 @@ def broken(workspace: Workspace) -> int:
     return _read(workspace).broken
 
 
-def note(workspace: Workspace, *, overtaken: int | None = None, broken: int | None = None) -> None:
-    """Remember either."""
+def round_s(workspace: Workspace) -> float:
+    """Return how many seconds a round takes here, at its quickest lately; 0.0: it is not known."""
+    return min(_read(workspace).rounds, default=0.0)
+
+
+def note(
+    workspace: Workspace, *, overtaken: int | None = None, broken: int | None = None,
+    took_s: float | None = None,
+) -> None:  # fmt: skip
+    """Remember any of them; *took_s* is what a round of this meeting took."""
     known = _read(workspace)
     found = replace(
         known, overtaken=known.overtaken if overtaken is None else overtaken,
         broken=known.broken if broken is None else broken,
+        rounds=known.rounds if took_s is None else (*known.rounds, round(took_s, 3))[-_ROUNDS:],
     )  # fmt: skip
     if found != known:
         _write(workspace, found)
 
 
-def leaves(workspace: Workspace, hub: Hub, sight: Sight) -> bool:
-    """Whether to leave this round to another machine; remembers that it was left."""
-    return _leaves(workspace, hub, sight, "overtaken", own=overtaken(workspace))
+def ahead(workspace: Workspace, hub: Hub, sight: Sight, *, lease_s: float) -> list[Caller]:
+    """Return the machines that push before this one; none: it is our turn."""
+    known, now = _read(workspace), workspace.clock.elapsed()
+    own = Caller(known.overtaken, workspace.machine.id)
+    found = before(_callers(hub, sight, "overtaken"), own)
+    left, first, since = dict(known.left), known.first, known.since
+    while found:
+        one = found[0]
+        if left.get(one.machine) != one.name:
+            if first != one.name or since > now:
+                first, since = one.name, now
+            if now - since < patience_s(one, lease_s):
+                break
+            left[one.machine] = one.name  # it has had the time
+        found.pop(0)
+    changed = replace(known, left=left, first=first if found else "", since=since if found else 0.0)
+    if changed != known:
+        _write(workspace, changed)
+    return found
 
 
 def leaves_landing(workspace: Workspace, hub: Hub, sight: Sight) -> bool:
     """Whether to leave it to another machine to land first; remembers that it was left."""
-    return _leaves(workspace, hub, sight, "broken", own=broken(workspace))
-
-
-def _leaves(workspace: Workspace, hub: Hub, sight: Sight, what: str, *, own: int) -> bool:
-    """Leave a turn to who goes first of all; to the next one when that one had it."""
-    known, here = _read(workspace), workspace.machine.id
-    said = [
-        (getattr(fact, what, 0), machine, sight.refs.get(hub.names.beat(machine), ""))
-        for machine, fact in sight.facts.items()
-    ]
+    known = _read(workspace)
+    own = Caller(known.broken, workspace.machine.id)
     first = [
-        (count, machine, beat) for count, machine, beat in said
-        if goes_first((count, machine), (own, here)) and known.left.get(f"{what} {machine}") != beat
+        one for one in before(_callers(hub, sight, "broken"), own)
+        if known.left.get(f"broken {one.machine}") != one.name
     ]  # fmt: skip
     if not first:
         return False
-    _, machine, beat = max(first)
-    _write(workspace, replace(known, left={**known.left, f"{what} {machine}": beat}))
+    left = {**known.left, f"broken {first[0].machine}": first[0].name}
+    _write(workspace, replace(known, left=left))
     return True
+
+
+def _callers(hub: Hub, sight: Sight, what: str) -> list[Caller]:
+    return [
+        Caller(getattr(fact, what, 0), machine, sight.refs.get(hub.names.beat(machine), ""),
+               getattr(fact, "round_s", None) or 0.0)
+        for machine, fact in sight.facts.items()
+    ]  # fmt: skip
 
 
 def _path(workspace: Workspace) -> Path:
@@ -88,7 +120,8 @@ def _path(workspace: Workspace) -> Path:
 def _read(workspace: Workspace) -> _Turns:
     try:
         facts = json.loads(_path(workspace).read_bytes())
-        return _Turns(int(facts["overtaken"]), int(facts["broken"]), dict(facts["left"]))
+        known = {**facts, "left": dict(facts["left"]), "rounds": tuple(map(float, facts["rounds"]))}
+        return _Turns(**known)
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return _Turns()
 
