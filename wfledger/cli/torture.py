@@ -1,6 +1,7 @@
 """`torture`: faults for a while, and whether the ledger holds what it promises."""
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -8,7 +9,7 @@ import click
 from wfledger.cli.common import App, emit, json_option, pass_app
 from wfledger.cli.render import plural, say
 from wfledger.cli.signals import ended_by_signals
-from wfledger.errors import UsageError
+from wfledger.errors import EnvironmentFailedError, UsageError
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -45,12 +46,16 @@ def _seconds(text: str) -> float:
               help="Torture N machines that share a ledger by a remote instead.")  # fmt: skip
 @click.option("--server", type=click.Choice(["path", "git", "http", "ssh"]), default="git",
               show_default=True, help="What serves the remote of --clones.")  # fmt: skip
+@click.option("--partitions", type=click.Choice(["auto", "netns", "proxy"]), default="auto",
+              show_default=True,
+              help="What cuts machines of --clones off: network namespaces, where packets vanish, "
+              "or TCP proxies; auto: namespaces where they are allowed.")  # fmt: skip
 @click.option("--keep", is_flag=True, help="Keep the scratch folder also when all is well.")
 @json_option
 @pass_app
 def torture(
     app: App, *, length: str, workers: int, tasks: int, seed: int | None, clones: int,
-    server: "Kind", keep: bool, as_json: bool,
+    server: "Kind", partitions: str, keep: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Torture a fleet in a scratch repository, and check what must hold.
 
@@ -63,7 +68,9 @@ def torture(
     With --clones the fleet is that of several machines with daemons of their own, clocks that are
     wrong by up to a day, and a real server: pushes are killed, replies are lost, machines are cut
     off or stopped for longer than their lease, the server refuses, is away, and comes back with an
-    old history. In the end all must agree, and each task be done exactly once.
+    old history. In the end all must agree, and each task be done exactly once. Where the system
+    allows it, each machine is in a network namespace of its own, so that packets vanish while it is
+    cut off; else, as is said, a TCP proxy holds them back.
 
     Exit status 0: everything held. 1: something did not; it is listed, and all is kept.
     """
@@ -71,14 +78,19 @@ def torture(
     from wfledger.run.chaos.ordeal import Order
     from wfledger.run.chaos.torture import Torture
 
+    length_s = _seconds(length)
+    if clones and server != "path" and partitions != "proxy":
+        _enter_network(server, must=partitions == "netns")
     drawn = seed if seed is not None else int.from_bytes(os.urandom(4), "big")
     order = Order(
-        _seconds(length), workers, tasks, drawn, verbs=_supervisors(), keep=keep, clones=clones,
+        length_s, workers, tasks, drawn, verbs=_supervisors(), keep=keep, clones=clones,
         server=server,
     )  # fmt: skip
     kind = Machines if clones else Torture
     made = kind(order, clock=app.clock, say=lambda text: say(text, err=True))
     say(f"seed {drawn}, in {made.folder}", err=True)
+    if isinstance(made, Machines):
+        say(f"machines are cut off by {made.partitions}", err=True)
     with ended_by_signals():
         report = made.carry_out()
     if as_json:
@@ -86,6 +98,22 @@ def torture(
     else:
         _say_report(report)
     return 1 if report.violations else 0
+
+
+def _enter_network(server: "Kind", *, must: bool) -> None:
+    """Begin again in a network of one's own, where that is allowed; returns in it, or without."""
+    from wfledger.run.chaos.links import is_inside, own_network
+
+    if is_inside():
+        return
+    reason = "sshd does not run there without root"
+    if server != "ssh" or os.geteuid() == 0:
+        reason = own_network([sys.executable, "-m", "wfledger", *sys.argv[1:]])
+    if must:
+        raise EnvironmentFailedError(
+            f"no network namespaces: {reason}", hint="wfledger torture --partitions proxy"
+        )
+    say(f"no network namespaces: {reason}", err=True)
 
 
 def _supervisors() -> tuple[str, ...]:

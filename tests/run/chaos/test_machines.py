@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hubs import needs_git
-from tests.support.processes import run_cli
+from tests.support.hubs import Hubs, needs_git
+from tests.support.processes import run, run_cli
 from tests.support.repos import git, make_repo
 from wfledger.cli.common import App
 from wfledger.clock import SKEW
 from wfledger.run.chaos.hubs import Hub
+from wfledger.run.chaos.links import why_not
 
 #: What a push says where the hub's hook or its door refuses it.
 REFUSALS: dict[str, tuple[Callable[[Hub], None], str]] = {
@@ -70,19 +71,42 @@ def test_wall_clock_is_wrong_by_as_much_as_the_torture_says_and_no_other_clock_i
     assert abs(right.elapsed() - wrong.elapsed()) < 10
 
 
+@pytest.mark.parametrize("kind", ["git", "http", "ssh"])
+def test_door_is_closed_to_everybody_and_opened_again(
+    hubs: Hubs, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    server = hubs.daemon() if kind == "git" else hubs.http() if kind == "http" else None
+    server = server or hubs.ssh(monkeypatch)
+    ask = ["git", "ls-remote", server.url(hubs.bare().path)]
+    for everybody, expected in ((True, 128), (False, 0)):
+        server.forbid(everybody=everybody)
+        asked = run(*ask, cwd=hubs.root, env={"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true"})
+        assert asked.status == expected, asked
+
+
 @pytest.mark.long
-@pytest.mark.timeout(400)
-@pytest.mark.requirement("WFL-HUB-130")
-def test_four_machines_survive_a_short_torture_and_agree(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.timeout(500)
+@pytest.mark.parametrize("partitions", ["netns", "proxy"])
+@pytest.mark.requirement("WFL-HUB-130", "WFL-HUB-053", "WFL-HUB-056")
+def test_machines_survive_a_short_torture_take_over_and_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, partitions: str
 ) -> None:
     needs_git("daemon")
+    if partitions == "netns" and why_not():
+        pytest.skip(f"needs network namespaces: {why_not()}")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    options = ["--clones", "4", "--tasks", "14", "--time", "5s", "--workers", "4", "--seed", "5"]
-    done = run_cli("torture", *options, "--server", "git", "--json", cwd=tmp_path, timeout=380)
+    options = ["--clones", "3", "--tasks", "16", "--time", "12s", "--workers", "6", "--seed", "5"]
+    options += ["--server", "git", "--partitions", partitions]
+    done = run_cli("torture", *options, "--json", cwd=tmp_path, timeout=480)
     assert done.status == 0, done
     found = json.loads(done.out)
+    figures = found["figures"]
     assert (found["ok"], found["violations"]) == (True, [])
-    assert found["figures"]["executions"] >= found["done"] >= 12
+    assert figures["executions"] >= found["done"] >= 14
     assert sum(found["faults"].values()) > 0
+    assert found["faults"]["away beyond a lease: asleep"] > 0
+    assert figures["attempts taken over"] > 0
+    assert figures["results that came too late"] > 0
+    spoken = {"netns": "network namespaces", "proxy": "TCP proxies"}
+    assert figures["partitions by"] == spoken[partitions]
     assert list(tmp_path.glob("wfledger-torture-*")) == []

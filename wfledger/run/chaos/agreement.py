@@ -7,6 +7,7 @@ ever taken for confirmed, against what the workers wrote down, and against each 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import Final
 
 from wfledger.core.linear import Fault, Lost, Told
 from wfledger.core.statuses import Status
@@ -18,6 +19,9 @@ from wfledger.run.chaos.weather import LEDGER, confirmed
 from wfledger.run.histories import STATUSES, Checked, Reading, check
 from wfledger.run.hub import losses
 from wfledger.run.workspace import Workspace
+
+#: Where a task goes whose machine is silent.
+_TAKEN: Final = frozenset({Status.WAITING, Status.BLOCKED, Status.DONE})
 
 
 def checked(world: World) -> Checked:
@@ -50,7 +54,7 @@ def executions(world: World) -> "Counter[tuple[str, int]]":
 
 
 def _ran(world: World) -> Iterator[tuple[str, int, str]]:
-    for line in (world.notes / "ran").read_text().splitlines():
+    for line in _lines(world, "ran"):
         task, attempt, machine, _ = line.split()
         yield task, int(attempt), machine
 
@@ -118,7 +122,7 @@ def _of_work(world: World, first: Workspace) -> Iterator[Violation]:
     for (task, attempt), count in sorted(executions(world).items()):
         if count > 1:
             yield Violation("doubled", task, f"attempt {attempt} was worked on {count} times")
-    for line in (world.notes / "not-alone").read_text().splitlines():
+    for line in _lines(world, "not-alone"):
         yield Violation("orphan", line, "an earlier attempt still ran beside it on its machine")
     ids = {clone.name: clone.workspace().machine.id for clone in world.clones}
     granted = _granted(first)
@@ -127,6 +131,35 @@ def _of_work(world: World, first: Workspace) -> Iterator[Violation]:
         if owner != ids[machine]:
             message = f"attempt {attempt} was worked on by {ids[machine]}, granted to {owner}"
             yield Violation("doubled", task, message)
+
+
+def taken_over(world: World) -> dict[str, int]:
+    """Count what went on with others since its machine was silent, and the work that came too late.
+
+    Late is a result that its worker had finished, and that counts for nothing.
+    """
+    first = world.clones[0].workspace()
+    tip = first.history.tip()
+    granted = _granted(first)
+    over: dict[Status, set[tuple[str, int]]] = {status: set() for status in Status}
+    for one in Reading(first, tip).steps() if tip else ():
+        if isinstance(one, Fault) or one.source is None or not one.source.holds_scope:
+            continue
+        owner = granted.get((one.task, one.attempt))
+        if one.machine not in {None, owner} and one.target in _TAKEN:
+            over[one.source].add((one.task, one.attempt))
+    finished = {tuple(line.split()[:2]) for line in _lines(world, "finished")}
+    late = {(task, n) for task, n in over[Status.IN_PROGRESS] if (task, str(n)) in finished}
+    return {
+        "offers taken back from silent machines": len(over[Status.PENDING]),
+        "attempts taken over": len(over[Status.IN_PROGRESS]),
+        "landings taken over": len(over[Status.MERGING]),
+        "results that came too late": len(late),
+    }
+
+
+def _lines(world: World, name: str) -> list[str]:
+    return (world.notes / name).read_text().splitlines()
 
 
 def _granted(first: Workspace) -> dict[tuple[str, int], str | None]:

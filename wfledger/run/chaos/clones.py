@@ -15,8 +15,10 @@ from wfledger.core.policy import Policy, RemotePolicy
 from wfledger.errors import EnvironmentFailedError
 from wfledger.run.chaos.chance import Chance
 from wfledger.run.chaos.hubs import Hub, Kind
+from wfledger.run.chaos.links import Link, is_inside
 from wfledger.run.chaos.proxy import Proxy
 from wfledger.run.chaos.scene import Job, Scene, furnish_notes, plan, start_repository, submit
+from wfledger.run.chaos.servers import HERE
 from wfledger.run.setup import initialise
 
 #: As often as a server of one's own may be asked, and the lease that leaves room for turns.
@@ -24,6 +26,8 @@ _INTERVAL_S: Final = 1.0
 _LEASE_S: Final = 3.0
 _SHORTEST_S: Final = 10.0
 _DAY_S: Final = 86_400
+#: One machine of so many may be gone for good.
+_ALONE: Final = 4
 
 
 @dataclass
@@ -37,6 +41,12 @@ class Clone(Scene):
     skew_s: int = 0
     #: What stands between it and the hub; None where the hub is a path.
     proxy: Proxy | None = None
+    #: How it is joined to the hub where it is in a network of its own.
+    link: Link | None = None
+    #: Whether it sleeps.
+    is_asleep: bool = False
+    #: Whether people work at other machines only: it may be gone for good one day.
+    is_alone: bool = False
     #: What its git needs to know of the server.
     client: dict[str, str] = field(default_factory=dict)
 
@@ -50,9 +60,18 @@ class Clone(Scene):
         """What it is called in the notes."""
         return self.folder.name
 
+    @property
+    def is_there(self) -> bool:
+        """Whether it does anything just now."""
+        return not self.is_off and not self.is_asleep
+
     def environment(self) -> dict[str, str]:
         """Return the environment of each of its processes."""
         return {**super().environment(), **self.client, SKEW: str(self.skew_s)}
+
+    def inside(self, argv: list[str]) -> list[str]:
+        """Return what runs *argv* in its network."""
+        return argv if self.link is None else self.link.inside(argv)
 
 
 @dataclass
@@ -76,11 +95,20 @@ class World:
         """Where workers and claimers write down what they do."""
         return self.folder / "notes"
 
+    @property
+    def partitions(self) -> str:
+        """What cuts machines off from the hub."""
+        if self.hub.server is None:
+            return "nothing: the hub is a path"
+        return "network namespaces" if self.clones[0].link is not None else "TCP proxies"
+
     def remove(self) -> None:
         """Take everything away again."""
         for clone in self.clones:
             if clone.proxy is not None:
                 clone.proxy.close()
+            if clone.link is not None:
+                clone.link.close()
         self.hub.down()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -99,9 +127,11 @@ def build(clock: Clock, chance: Chance, kind: Kind, *, clones: int, jobs: list[J
         raise
     try:
         furnish_notes(world.notes)
+        alone = chance.some_of(range(clones), clones // _ALONE)
         for number in range(clones):
             skew = chance.one_of((0, -_DAY_S, _DAY_S, 3600, -47))
             world.clones.append(_clone(world, number, skew))
+            world.clones[-1].is_alone = number in alone
         first = world.clones[0]
         submit(first, jobs)
         world.jobs |= first.jobs
@@ -118,10 +148,12 @@ def jobs_of(chance: Chance, *, tasks: int, mean_s: float) -> list[Job]:
 
 def _clone(world: World, number: int, skew_s: int) -> Clone:
     hub = world.hub
-    proxy = Proxy(hub.port) if hub.port is not None else None
+    link = Link(number) if hub.port is not None and is_inside() else None
+    host = HERE if link is None else link.address
+    proxy = Proxy(hub.port, at=host) if hub.port is not None else None
     clone = Clone(
         world.folder / "clones" / str(number), world.clock, number=number, world=world.folder,
-        skew_s=skew_s, proxy=proxy, client=hub.client(),
+        skew_s=skew_s, proxy=proxy, link=link, client=hub.client(),
     )  # fmt: skip
     for path in (clone.disk, clone.logs, clone.tmp, clone.folder / "home"):
         path.mkdir(parents=True)
@@ -138,7 +170,7 @@ def _clone(world: World, number: int, skew_s: int) -> Clone:
     if number == 0:
         clone.repo.mkdir()
         start_repository(clone)
-        clone.git("remote", "add", "origin", hub.url(port))
+        clone.git("remote", "add", "origin", hub.url(port, host))
         clone.git("push", "--quiet", "origin", "main")
         policy = Policy(
             lease_s=world.lease_s, claim_grace_s=2.0, offer_ttl_s=5.0,
@@ -149,7 +181,7 @@ def _clone(world: World, number: int, skew_s: int) -> Clone:
     else:
         first = world.clones[0]
         first.call("git", "clone", "--quiet", "--no-local", str(hub.repo), str(clone.repo))
-        clone.git("remote", "set-url", "origin", hub.url(port))
+        clone.git("remote", "set-url", "origin", hub.url(port, host))
         _verb(clone, "join", "--trust")
     return clone
 

@@ -23,6 +23,8 @@ Kind = Literal["supervisor", "claimer", "user", "git", "worker"]
 #: Statuses by which a process may end: done, failed and said so, degraded, a person, busy, ended.
 EXPECTED: Final = frozenset({0, 1, 9, 10, 75, 130, -signal.SIGKILL, -signal.SIGTERM})
 _REST_S: Final = (0.1, 1.5)
+#: How often a machine is looked through for what it has just started.
+_LOOKS: Final = 6
 
 
 @dataclass
@@ -71,7 +73,8 @@ class Fleet:
         self.started += 1
         with member.log.open("ab") as log:
             member.process = subprocess.Popen(
-                member.argv, cwd=member.scene.repo, env=member.scene.environment(),
+                member.scene.inside(member.argv), cwd=member.scene.repo,
+                env=member.scene.environment(),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
@@ -81,7 +84,8 @@ class Fleet:
         for member in list(self.members):
             if member.process is not None and member.process.poll() is not None:
                 self._ended(member, member.process.returncode, now)
-            if member.process is None and member.again and now >= member.due:
+            is_due = member.process is None and member.again and now >= member.due
+            if is_due and not member.scene.is_off:
                 self._start(member)
         self._reap_orphans()
 
@@ -117,16 +121,31 @@ class Fleet:
         return found
 
     def of_scene(self, scene: Scene) -> list[Process]:
-        """Return the living processes of the members of one *scene*, with all that they started."""
+        """Return the living processes of the members of one *scene*, with all that they started.
+
+        Those whose members have died are known by where they stand.
+        """
         table = proctree.look()
         own = {m.process.pid for m in self.members if m.process and m.scene is scene}
-        queue = [child for child in table.children(os.getpid()) if child.pid in own]
+        queue = [(child, False) for child in table.children(os.getpid())]
         found = []
         while queue:
-            process = queue.pop()
-            found += [] if process.is_zombie else [process]
-            queue += table.children(process.pid)
+            process, is_ours = queue.pop()
+            is_ours = is_ours or process.pid in own or proctree.stands_in(process.pid, scene.folder)
+            if is_ours and not process.is_zombie:
+                found.append(process)
+            queue += [(child, is_ours) for child in table.children(process.pid)]
         return found
+
+    def signal_scene(self, scene: Scene, number: int) -> list[Process]:
+        """Send a signal to all that run in a scene, also to what they start meanwhile."""
+        sent: dict[Process, None] = {}
+        for _ in range(_LOOKS):
+            fresh = [one for one in self.of_scene(scene) if one not in sent]
+            if not fresh:
+                break
+            sent |= {one: None for one in fresh if proctree.send(one, number)}
+        return list(sent)
 
     def wind_up(self) -> None:
         """Start nothing again, and ask those to end who would not by themselves."""

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from wfledger.errors import EnvironmentFailedError
 from wfledger.run.chaos.servers import (
+    HERE,
     GitDaemon,
     HttpBackend,
     Server,
@@ -53,17 +54,18 @@ class Hub:
         hook.chmod(0o755)
         #: None for a path.
         self.server = _serve(kind, folder)
+        self.is_up = True
 
     @property
     def port(self) -> int | None:
         """Where the server listens; None for a path."""
         return None if self.server is None else self.server.port
 
-    def url(self, port: int | None = None) -> str:
-        """Return where it is; *port*: of a proxy before the server."""
+    def url(self, port: int | None = None, host: str = HERE) -> str:
+        """Return where it is; *port*, *host*: of a proxy before the server."""
         if self.server is None:
             return str(self.repo)
-        return self.server.url(self.repo, port=port)
+        return self.server.url(self.repo, port=port, host=host)
 
     def credentials(self) -> str:
         """Return a credential helper for git: a shell script."""
@@ -71,9 +73,9 @@ class Hub:
         return f'#!/bin/sh\n[ "$1" != get ] || {said}\n'
 
     def forbid(self, *, everybody: bool) -> None:
-        """Let nobody in, whatever he says, or all who know the password again (http)."""
-        if isinstance(self.server, HttpBackend):
-            self.server.account = (_USER, "" if everybody else _PASSWORD)
+        """Let nobody in, whatever he says, or all again who may come; a path has no door."""
+        if self.server is not None:
+            self.server.forbid(everybody=everybody)
 
     def client(self) -> dict[str, str]:
         """Return what the environment of its clients needs."""
@@ -82,6 +84,7 @@ class Hub:
 
     def down(self) -> None:
         """Be away for everybody, as a computer without power."""
+        self.is_up = False
         if self.server is not None:
             self.server.down()
         else:
@@ -89,6 +92,7 @@ class Hub:
 
     def up(self) -> None:
         """Be back where it was."""
+        self.is_up = True
         away = self.repo.with_suffix(".away")
         if self.server is not None:
             self.server.up()

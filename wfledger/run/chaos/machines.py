@@ -37,7 +37,7 @@ _CLAIMER: Final = Path(__file__).parents[3] / "examples/shell-worker.sh"
 #: Share of the tasks that people add while the fleet works.
 _ADDED: Final = 0.1
 _ROUNDS: Final = 3
-_COUNTED: Final = ("commits", "steps", "grants", "claims", "takeovers")
+_COUNTED: Final = ("commits", "steps", "grants", "claims")
 
 
 class Machines(Ordeal):
@@ -55,13 +55,19 @@ class Machines(Ordeal):
         self._mean_s = mean_s
         self._world = build(clock, chance, order.server, clones=order.clones, jobs=jobs)
         fleet = Fleet(self._world.clones[0], chance)
-        self._weather = Weather(self._world, fleet, chance, clock=clock)
+        self._weather = Weather(self._world, fleet, chance, order.time_s, clock=clock)
         report = Report(order, self._world.folder)
+        report.figures["partitions by"] = self.partitions
         super().__init__(report, fleet, self._weather, chance, say=say)
         self._workspaces = [clone.workspace() for clone in self._world.clones]
         self._person = _Person(self._world, self._report, say)
         self._to_add = [f"extra{number}" for number in range(order.tasks - planned)]
         self._met: dict[str, str] = {}
+
+    @property
+    def partitions(self) -> str:
+        """What cuts machines off from the hub."""
+        return self._world.partitions
 
     def _enlist(self) -> None:
         clones = self._world.clones
@@ -98,13 +104,18 @@ class Machines(Ordeal):
 
     def _be_people(self) -> None:
         """Add, cancel and retry, on whatever machine; put back what the hub has lost."""
-        clones, chance = self._world.clones, self._chance
+        chance = self._chance
         self._restore()
+        # Nobody is at a machine that sleeps; and what is said at one that is gone for good, and
+        # that the hub has not heard, is gone with it.
+        clones = [one for one in self._world.clones if one.is_there and not one.is_alone]
+        if not clones:
+            return
         with suppress(WfledgerError, OSError):
-            at = chance.below(len(clones))
-            blocked = sorted(self._workspaces[at].ledger.names(Status.BLOCKED))
+            clone = chance.one_of(clones)
+            blocked = sorted(self._workspaces[clone.number].ledger.names(Status.BLOCKED))
             if blocked:
-                self._person.ask(chance.one_of(clones), "retry", chance.one_of(blocked))
+                self._person.ask(clone, "retry", chance.one_of(blocked))
         if self._to_add:
             name = self._to_add.pop()
             job = Job(name, f"extra/{name}", (), round(self._mean_s, 2), leaves_child=False)
@@ -118,19 +129,32 @@ class Machines(Ordeal):
         """Give the hub back what it has lost: who has it all first, then whoever has stopped."""
         lost = self._weather.lost
         if self._person.is_busy:
+            self._weather.is_whole = False
             return
         if lost is not None and not self._world.hub.has(LEDGER, lost.tip):
             self._person.ask(lost.holder, "remote", "restore", "--yes")
             return
         self._weather.lost = None
-        for clone in filter(_has_stopped, self._world.clones):
-            self._person.ask(clone, "remote", "restore", "--yes")
+        stopped = [clone for clone in self._world.clones if _has_stopped(clone)]
+        self._weather.is_whole = not stopped
+        for clone in stopped:
+            if clone.is_there:
+                self._person.ask(clone, "remote", "restore", "--yes")
 
     # -- calm --------------------------------------------------------------------------------------
 
+    def _storm(self) -> None:
+        """Let the fleet come to its first work before anything happens to it."""
+        until = self._clock.elapsed() + _CALM_S
+        while self._clock.elapsed() < until and not (self._world.notes / "ran").stat().st_size:
+            self._turn()
+            self._progress("start")
+        self._weather.begin()
+        super()._storm()
+
     def _calm(self) -> None:
         began = self._clock.elapsed()
-        self._weather.take_back(at_once=True)
+        self._weather.abate()
         (self._world.notes / "calm").touch()
         until, last = began + _CALM_S, ""
         while self._clock.elapsed() < until and not self._is_over():
@@ -149,11 +173,11 @@ class Machines(Ordeal):
         self._let_go()
 
     def _is_over(self) -> bool:
-        """Whether every task that was added is at its end, as the first machine sees it."""
+        """Whether every task that was added is at its end, as one machine sees it."""
         if not self._is_due("count", self.sample_s) or self._to_add or self._person.is_busy:
             return False
         with suppress(OSError):
-            ledger = self._workspaces[0].ledger
+            ledger = self._living()[0].ledger
             final = {name for status in Status if status.is_final for name in ledger.names(status)}
             return self._weather.lost is None and self._world.jobs.keys() <= final
         return False
@@ -167,9 +191,14 @@ class Machines(Ordeal):
             tip = self._world.hub.tip(LEDGER)
             return all(
                 one.repo.tip(LEDGER) == tip and one.ledger.journal.is_empty()
-                for one in self._workspaces
+                for one in self._living()
             )
         return False
+
+    def _living(self) -> list[Workspace]:
+        """Return the machines that are not gone for good."""
+        off = {clone.number for clone in self._world.clones if clone.is_off}
+        return [one for number, one in enumerate(self._workspaces) if number not in off]
 
     def _let_go(self) -> None:
         self._person.close()
@@ -182,6 +211,8 @@ class Machines(Ordeal):
 
     def _judge(self) -> None:
         report, world = self._report, self._world
+        for clone in world.clones:
+            clone.is_off = False  # who was gone for good comes back to find it all done
         self._repair(world.clones)
         for _ in range(_ROUNDS):
             for clone in world.clones:
@@ -203,6 +234,7 @@ class Machines(Ordeal):
         report.attempts = len(began)
         report.figures |= {
             "executions": sum(began.values()),
+            **agreement.taken_over(world),
             "cancelled": len(set(first.ledger.names(Status.CANCELLED)) & world.jobs.keys()),
             **{name: counts[name] for name in _COUNTED},
             "steps of the busiest machine": max(machines.values(), default=0),
@@ -226,7 +258,7 @@ class Machines(Ordeal):
         self._world.remove()
 
     def _standing(self) -> str:
-        return standing(self._workspaces[0].ledger)
+        return standing(self._living()[0].ledger)
 
 
 class _Person:

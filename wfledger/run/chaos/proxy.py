@@ -21,7 +21,9 @@ _PACK: Final = b"PACK"
 
 
 class Proxy:
-    """Passes connections on to *port* of this computer, as `mode` says; use as a context.
+    """Passes connections to the address *at* on to *port* of this computer, as `mode` says.
+
+    Use it as a context.
 
     - `pass`: as they are.
     - `cut`: both sides are cut after `after` bytes from the client; `short`: from the server.
@@ -33,8 +35,8 @@ class Proxy:
     - `refuse`: connections are closed at once.
     """
 
-    def __init__(self, port: int, *, host: str = HERE) -> None:
-        self._goal = (host, port)
+    def __init__(self, port: int, *, at: str = HERE) -> None:
+        self._goal = (HERE, port)
         self.mode: Mode = "pass"
         #: Bytes that go through in `cut`, `short` and `deaf`.
         self.after = 0
@@ -43,7 +45,7 @@ class Proxy:
         #: Connections that were cut, swallowed or refused.
         self.spoilt = 0
         self._closed = threading.Event()
-        self.listener = Listener(self._serve)
+        self.listener = Listener(self._serve, at=at)
 
     @property
     def port(self) -> int:

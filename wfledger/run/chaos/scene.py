@@ -95,6 +95,8 @@ class Scene:
     #: Ids of the tasks whose submission was acknowledged, and what each writes.
     jobs: dict[str, Job] = field(default_factory=dict)
     run: str = ""
+    #: Whether nothing may be started here just now: it has no power.
+    is_off: bool = False
 
     @property
     def disk(self) -> Path:
@@ -147,10 +149,14 @@ class Scene:
         """Return the argument vector of a verb."""
         return [sys.executable, "-m", "wfledger", *args]
 
+    def inside(self, argv: list[str]) -> list[str]:
+        """Return what runs *argv* where the processes of this scene run."""
+        return argv
+
     def call(self, *argv: str, timeout: float = 120.0) -> "subprocess.CompletedProcess[str]":
         """Run a program in the repository to its end."""
         return subprocess.run(
-            argv, cwd=self.repo, env=self.environment(), stdin=subprocess.DEVNULL,
+            self.inside([*argv]), cwd=self.repo, env=self.environment(), stdin=subprocess.DEVNULL,
             capture_output=True, text=True, errors="replace", check=False, timeout=timeout,
         )  # fmt: skip
 

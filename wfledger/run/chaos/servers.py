@@ -20,13 +20,19 @@ from pathlib import Path
 from typing import Final, Self
 
 HERE: Final = "127.0.0.1"
+#: When, and how often, who is silent is asked whether he is there.
+_WATCH: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
 
 
 class Listener:
-    """Accepts connections on a port of this machine and serves each in a thread of its own."""
+    """Accepts connections on a port of this machine and serves each in a thread of its own.
 
-    def __init__(self, serve: Callable[[socket.socket], None]) -> None:
+    *at* is the address; those that have come and are not heard of any more are given up.
+    """
+
+    def __init__(self, serve: Callable[[socket.socket], None], *, at: str = HERE) -> None:
         self._serve = serve
+        self._at = at
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._socket: socket.socket | None = None
@@ -41,7 +47,7 @@ class Listener:
             return
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((HERE, self.port))
+        listening.bind((self._at, self.port))
         listening.listen(128)
         self.port = listening.getsockname()[1]
         self._socket = listening
@@ -70,6 +76,7 @@ class Listener:
                 connection, _ = listening.accept()
             except OSError:  # it was closed
                 return
+            _watch(connection)
             with self._lock:
                 self.connections += 1
                 self._open.add(connection)
@@ -83,6 +90,14 @@ class Listener:
             with self._lock:
                 self._open.discard(connection)
             connection.close()
+
+
+def _watch(connection: socket.socket) -> None:
+    """Have *connection* end when nothing is heard from its other side, though it is asked."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _WATCH.items():
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def reset(connection: socket.socket) -> None:
@@ -105,8 +120,12 @@ class Server:
         """The port that it listens on."""
         return self.listener.port
 
-    def url(self, path: Path, *, port: int | None = None) -> str:
-        """Return the address of the repository at *path*; *port*: of a proxy before the server."""
+    def url(self, path: Path, *, port: int | None = None, host: str = HERE) -> str:
+        """Return the address of the repository at *path*; *port*, *host*: of a proxy before it."""
+        raise NotImplementedError
+
+    def forbid(self, *, everybody: bool) -> None:
+        """Let nobody in, as if he were not allowed to, or all again who were before."""
         raise NotImplementedError
 
     def serve(self, connection: socket.socket) -> None:
@@ -156,16 +175,22 @@ class GitDaemon(Server):
 
     def __init__(self, root: Path, *, writable: bool = True) -> None:
         self._writable = writable
+        self._is_closed = False
         super().__init__(root)
 
-    def url(self, path: Path, *, port: int | None = None) -> str:
+    def url(self, path: Path, *, port: int | None = None, host: str = HERE) -> str:
         """Return the address of the repository at *path*."""
-        return f"git://{HERE}:{port or self.port}/{path.relative_to(self.root)}"
+        return f"git://{host}:{port or self.port}/{path.relative_to(self.root)}"
+
+    def forbid(self, *, everybody: bool) -> None:
+        """Export nothing, or everything again."""
+        self._is_closed = everybody
 
     def serve(self, connection: socket.socket) -> None:
         """Let `git daemon` talk to the one who is connected."""
         enable = ["--enable=receive-pack"] if self._writable else []
-        argv = ["git", "daemon", "--inetd", "--export-all", "--informative-errors", *enable,
+        export = [] if self._is_closed else ["--export-all"]
+        argv = ["git", "daemon", "--inetd", *export, "--informative-errors", *enable,
                 f"--base-path={self.root}", str(self.root)]  # fmt: skip
         self.ended(self.run(argv, server_environment(), connection.fileno(), connection.fileno()))
 
@@ -179,13 +204,18 @@ class HttpBackend(Server):
 
     def __init__(self, root: Path, *, account: tuple[str, str] | None = None) -> None:
         self.account = account
+        self._is_closed = False
         self.answer: int | None = None
         self.answer_posts: int | None = None
         super().__init__(root)
 
-    def url(self, path: Path, *, port: int | None = None) -> str:
+    def url(self, path: Path, *, port: int | None = None, host: str = HERE) -> str:
         """Return the address of the repository at *path*, without a name or password."""
-        return f"http://{HERE}:{port or self.port}/{path.relative_to(self.root)}"
+        return f"http://{host}:{port or self.port}/{path.relative_to(self.root)}"
+
+    def forbid(self, *, everybody: bool) -> None:
+        """Take no password for the right one, or the right one again."""
+        self._is_closed = everybody
 
     def serve(self, connection: socket.socket) -> None:
         """Answer the requests of one connection."""
@@ -193,6 +223,8 @@ class HttpBackend(Server):
 
     def allows(self, header: str | None) -> bool:
         """Whether a request with this `Authorization` may come in."""
+        if self._is_closed:
+            return False
         if self.account is None:
             return True
         wanted = base64.b64encode(":".join(self.account).encode()).decode()
@@ -298,7 +330,7 @@ class Sshd(Server):
             Path("/run/sshd").mkdir(exist_ok=True)
         super().__init__(root)
         (keys / "known").write_text(f"{HERE} {(keys / 'host.pub').read_text()}")
-        self._configure()
+        self._configure("user.pub")
 
     @property
     def command(self) -> str:
@@ -308,18 +340,22 @@ class Sshd(Server):
             f" -oHostKeyAlias={HERE} -oIdentityAgent=none"
         )
 
-    def url(self, path: Path, *, port: int | None = None) -> str:
+    def url(self, path: Path, *, port: int | None = None, host: str = HERE) -> str:
         """Return the address of the repository at *path*."""
-        return f"ssh://{getpass.getuser()}@{HERE}:{port or self.port}{path}"
+        return f"ssh://{getpass.getuser()}@{host}:{port or self.port}{path}"
+
+    def forbid(self, *, everybody: bool) -> None:
+        """Know no key any more, or the user's again."""
+        self._configure("nobody" if everybody else "user.pub")
 
     def serve(self, connection: socket.socket) -> None:
         """Let sshd talk to the one who is connected."""
         argv = [self._program, "-i", "-f", str(self._keys / "config")]
         self.ended(self.run(argv, server_environment(), connection.fileno(), connection.fileno()))
 
-    def _configure(self) -> None:
+    def _configure(self, known: str) -> None:
         (self._keys / "config").write_text(
-            f"HostKey {self._keys / 'host'}\nAuthorizedKeysFile {self._keys / 'user.pub'}\n"
+            f"HostKey {self._keys / 'host'}\nAuthorizedKeysFile {self._keys / known}\n"
             "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\nLogLevel QUIET\n"
             "KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
             "AcceptEnv GIT_PROTOCOL\n"

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final
 
 from wfledger.errors import WfledgerError
+from wfledger.run.chaos.absences import Absences, cut_off, sleep
 from wfledger.run.chaos.chance import Chance
 from wfledger.run.chaos.clones import Clone, World
 from wfledger.run.chaos.fleet import Fleet
@@ -18,7 +19,6 @@ from wfledger.run.chaos.proxy import Mode
 from wfledger.run.chaos.toll import Fault, Toll
 from wfledger.run.hub.names import Names
 from wfledger.run.processes import proctree
-from wfledger.run.processes.proctree import Process
 
 #: The ledger's ref, on the hub as in a clone.
 LEDGER: Final = Names("hidden").ledger
@@ -26,14 +26,14 @@ LEDGER: Final = Names("hidden").ledger
 WEIGHTS: Final[Mapping[str, int]] = {
     "kill daemon": 5, "kill worker": 3, "kill git": 6, "stop machine": 4,
     "cut": 5, "lose replies": 7, "partition": 4, "slow": 3, "refuse": 2,
-    "reject pushes": 3, "protect branches": 3, "forbid": 2, "outage": 1, "rewind": 2,
+    "reject pushes": 3, "protect branches": 3, "forbid": 2, "outage": 2, "rewind": 1,
 }  # fmt: skip
 #: Seconds between two faults.
 PAUSE_S: Final = (0.1, 0.9)
+#: What an absence beyond a lease is called (`chaos.absences`).
+AWAY: Final = "away beyond a lease"
 _BYTES: Final = 30_000
 _LOOKS: Final = 80
-#: An outage that stands for an hour: so many leases.
-_OUTAGE_LEASES: Final = 3.0
 #: The farthest back that a hub goes.
 _BACK: Final = 4
 
@@ -53,13 +53,39 @@ class Weather(Toll):
     world: World
     fleet: Fleet
     chance: Chance
+    #: For how long there are faults.
+    time_s: float
     #: What the hub has lost and has not been given back.
     lost: "Loss | None" = None
+    #: Whether nobody is about to give the hub back what it lost before: who does that with a
+    #: machine that knows less than others makes them part for ever.
+    is_whole: bool = True
+
+    def __post_init__(self) -> None:
+        self.absences = Absences(
+            self.world, self.fleet, self.chance, self.clock, self.time_s
+        )
 
     def draw(self) -> tuple[str, Fault]:
         """Return the name of the next fault, and what does it."""
+        due = self.absences.due()
+        if due is not None:
+            return AWAY, due
         name = self.chance.weighted(WEIGHTS)
         return name, partial(_ACTIONS[name], self)
+
+    def take_back(self, *, at_once: bool = False) -> None:
+        """End the faults whose time is over, or all of them."""
+        super().take_back(at_once=at_once)
+        self.absences.take_back(at_once=at_once)
+
+    def begin(self) -> None:
+        """Be told that the fleet is at work."""
+        self.absences.begin()
+
+    def abate(self) -> None:
+        """End all faults but for the long absences, which last for as long as they were to."""
+        super().take_back(at_once=True)
 
     def _clone(self) -> Clone:
         return self.chance.one_of(self.world.clones)
@@ -69,7 +95,7 @@ class Weather(Toll):
     def kill_daemon(self) -> str | None:
         """SIGKILL a machine's daemon."""
         clone = self._clone()
-        for member in self.fleet.members:
+        for member in self.fleet.members if clone.is_there else ():
             if member.scene is clone and member.kind == "supervisor" and member.process is not None:
                 member.process.kill()
                 return ""
@@ -86,19 +112,14 @@ class Weather(Toll):
         return None
 
     def stop_machine(self) -> str | None:
-        """SIGSTOP everything on a machine: for a moment, or for longer than its lease."""
-        victims = self.fleet.of_scene(self._clone())
-        stopped = [one for one in victims if proctree.send(one, signal.SIGSTOP)]
-        if not stopped:
+        """SIGSTOP everything on a machine for a moment."""
+        clone = self._clone()
+        if not clone.is_there or not sleep(self.fleet, clone, self._moment(), self.later):
             return None
-        seconds, said = self._length()
-        self.later(seconds, lambda: _go_on(stopped))
-        return said
+        return ""
 
-    def _length(self) -> tuple[float, str]:
-        if self.chance.often(0.3):
-            return self.chance.between(1.3, 2.0) * self.world.lease_s, "beyond its lease"
-        return self.chance.between(0.3, 4.0), "for a moment"
+    def _moment(self) -> float:
+        return self.chance.between(0.3, 4.0)
 
     # -- the network -----------------------------------------------------------------------------
 
@@ -108,18 +129,17 @@ class Weather(Toll):
         if proxy is None or proxy.mode != "pass":
             return None
         proxy.after = self.chance.below(_BYTES if mode in {"cut", "short"} else 1500)
-        seconds, said = self.chance.between(1.0, 5.0), ""
-        if mode == "hole":
-            seconds, said = self._length()
         proxy.mode = mode
 
         def back() -> None:
             proxy.mode = "pass"
-            if mode == "hole":
-                proxy.sever()
 
-        self.later(seconds, back)
-        return said
+        self.later(self.chance.between(1.0, 5.0), back)
+        return ""
+
+    def partition(self) -> str | None:
+        """Let nothing through between a machine and the hub for a moment."""
+        return cut_off(self._clone(), self.chance, self._moment(), self.later)
 
     def cut(self) -> str | None:
         """Cut what a machine sends, or what it is sent, after some bytes."""
@@ -152,19 +172,20 @@ class Weather(Toll):
         return ""
 
     def forbid(self) -> str | None:
-        """Let nobody's password be good any more for a while (http)."""
+        """Let nobody in any more for a while, as if nobody were allowed to."""
         hub = self.world.hub
-        if hub.kind != "http":
+        if hub.server is None:
             return None
         hub.forbid(everybody=True)
         self.later(self.chance.between(1.0, 5.0), lambda: hub.forbid(everybody=False))
         return ""
 
     def outage(self) -> str | None:
-        """Let the hub be away for many leases."""
+        """Let the hub be away for a moment."""
+        if not self.world.hub.is_up:
+            return None
         self.world.hub.down()
-        leases = self.chance.between(0.5, 1.0) * _OUTAGE_LEASES
-        self.later(leases * self.world.lease_s, self.world.hub.up)
+        self.later(self._moment(), self.world.hub.up)
         return ""
 
     def rewind(self) -> str | None:
@@ -173,18 +194,19 @@ class Weather(Toll):
         What some of them knew that others went on without would be lost with the hub.
         """
         hub = self.world.hub
-        if self.lost is not None:
+        if self.lost is not None or not self.is_whole:
             return None
         with suppress(WfledgerError):
             tip = hub.tip(LEDGER)
             known = [confirmed(clone) for clone in self.world.clones]
-            if tip is None or tip not in known or None in known:
+            there = [one for one in self.world.clones if one.is_there and known[one.number] == tip]
+            if tip is None or not there or None in known:
                 return None
             oldest = hub.common([one for one in known if one])
             back = hub.ancestor(oldest, 1 + self.chance.below(_BACK)) if oldest else None
             if back is None or not hub.swap(LEDGER, back, tip):
                 return None
-            self.lost = Loss(tip, self.world.clones[known.index(tip)])
+            self.lost = Loss(tip, there[0])
             return ""
         return None
 
@@ -194,11 +216,6 @@ def confirmed(clone: Clone) -> str | None:
     return clone.call("git", "rev-parse", "--verify", "--quiet", LEDGER).stdout.strip() or None
 
 
-def _go_on(stopped: list[Process]) -> None:
-    for one in stopped:
-        proctree.send(one, signal.SIGCONT)
-
-
 _ACTIONS: Final[Mapping[str, Callable[[Weather], str | None]]] = {
     "kill daemon": Weather.kill_daemon,
     "kill worker": lambda one: one.kill_one_of("worker"),
@@ -206,7 +223,7 @@ _ACTIONS: Final[Mapping[str, Callable[[Weather], str | None]]] = {
     "stop machine": Weather.stop_machine,
     "cut": Weather.cut,
     "lose replies": Weather.lose_replies,
-    "partition": lambda one: one.spoil("hole"),
+    "partition": Weather.partition,
     "slow": Weather.slow,
     "refuse": lambda one: one.spoil("refuse"),
     "reject pushes": lambda one: one.reject(everything=True),

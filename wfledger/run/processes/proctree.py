@@ -317,6 +317,11 @@ def inhabited(folder: Path) -> bool:
         return any(_stands_in(entry.name, inside) for entry in entries if entry.name.isdigit())
 
 
+def stands_in(pid: int, folder: Path) -> bool:
+    """Whether a process can be seen to stand in *folder*, a resolved path, or below."""
+    return _stands_in(str(pid), os.fspath(folder))
+
+
 def _stands_in(pid: str, folder: str) -> bool:
     try:
         place = os.fspath(Path(f"/proc/{pid}/cwd").readlink())
