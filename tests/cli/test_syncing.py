@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.repos import git, make_repo
+from tests.support.repos import commit, git, make_repo
 from tests.support.terminal import call
 from tests.support.workspaces import open_workspace
 from wfledger.run.hub.meeting import Lost
@@ -48,6 +48,32 @@ def test_task_added_on_one_machine_is_known_on_another_after_a_sync(tmp_path: Pa
     assert "main.look  new -> waiting  anna" in said.out
     assert "remote origin: as of 0s ago, 2 machines, one push in 1 s each" in said.out
     assert "nothing came or went" in call("sync", cwd=bert).out
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-078")
+def test_who_adds_is_told_once_which_commits_go_to_the_remote_with_it(tmp_path: Path) -> None:
+    anna, _ = two_machines(tmp_path)
+    for number in range(2):
+        commit(anna, {f"n{number}": "x\n"})
+    said = call("add", "look", "--id", "a", cwd=anna).err
+    sentence = "2 commits of main that origin is not known to have go there with it, under wf/main"
+    assert sentence in said
+    assert "not known to have" not in call("add", "look", "--id", "b", cwd=anna).err
+    plan = tmp_path / "plan.json"
+    plan.write_text('{"goal": "g", "tasks": [{"id": "a", "command": "true"}]}')
+    again = json.loads(call("run", "--detach", "--yes", "--json", str(plan), cwd=anna).out)
+    assert "unpushed" not in again, "they go there already"
+    assert call("sync", "--wait", cwd=anna).status == 0
+    commit(anna, {"n3": "x\n"})
+    done = call("run", "--detach", "--yes", "--json", str(plan), cwd=anna)
+    assert "1 commit of main that origin is not known to have goes there with it, under wf/" in done.err
+    found = json.loads(done.out)
+    branch = f"refs/heads/wf/{found['run']}"
+    assert found["unpushed"] == {"commits": 1, "branch": "refs/heads/main", "ref": branch}
+    git(anna, "push", "-q", "origin", "main")
+    added = json.loads(call("add", "look", "--json", cwd=anna).out)
+    assert "unpushed" not in added
 
 
 @pytest.mark.long

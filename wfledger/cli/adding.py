@@ -1,7 +1,7 @@
 """The verb `add`: one task, without a plan."""
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -85,8 +85,9 @@ def add(
     )  # fmt: skip
     if allowance is not None:
         spec = with_more(spec, allowance)
+    before = _underway(app)
     task = submit.add(app.workspace, spec, node=node, target=target)
-    brought = send(app)
+    brought = {**_unpushed(app, task.run, but=before), **send(app)}
     if as_json:
         shown = {"status": "waiting", **task.model_dump(mode="json", by_alias=True)}
         emit({"task": shown, **brought})
@@ -97,3 +98,26 @@ def add(
         say(f"done by {who.text}", err=True)
     by_hand = f"next: wfledger claim {task.id} --worktree"
     say(by_hand if spec.manual else app.goes_on(task.run), err=True)
+
+
+def _underway(app: App) -> frozenset[str] | None:
+    """Return the commits that go to the remote already; None where there is none."""
+    if not app.workspace.is_shared:
+        return None
+    from wfledger.run.hub.departing import underway
+
+    return underway(app.workspace)
+
+
+def _unpushed(app: App, run_id: str, *, but: frozenset[str] | None) -> dict[str, Any]:
+    """Say which of the user's commits go to the remote with the task; returns them for `--json`."""
+    if but is None:
+        return {}
+    from wfledger.run.hub.departing import with_run
+
+    workspace = app.workspace
+    goes = with_run(workspace, workspace.ledger.run(run_id), but=but)
+    if goes is None:
+        return {}
+    say(goes.sentence, err=True)
+    return {"unpushed": goes.as_json()}

@@ -1,7 +1,8 @@
 """The verb that does the work: `run`."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -23,6 +24,7 @@ from wfledger.run.refnames import HEADS
 if TYPE_CHECKING:
     from wfledger.plans.budgets import Allowance
     from wfledger.plans.compiling import Plan
+    from wfledger.run.hub.departing import Departing
     from wfledger.run.session import Outcome
     from wfledger.run.workspace import Workspace
 
@@ -92,11 +94,11 @@ def run(
     from wfledger.run.workers.confining import unready
 
     asking = Asking(yes, as_json, again(click.get_current_context(), what))
-    found = _submitted(app, what, _Order(
+    found, goes = _submitted(app, what, _Order(
         lenient, role, target, name, asking, parse_budget(budget), reuse, base, args, limits
     ))  # fmt: skip
     if detach:
-        _say_detached(app, found, as_json=as_json)
+        _say_detached(app, found, goes, as_json=as_json)
         return 0
     workspace = app.workspace
     # The worker that waits for it holds a slot meanwhile, and those above that one.
@@ -113,7 +115,7 @@ def run(
         with stoppable(session):
             outcome = session.drive()
     if as_json:
-        emit(outcome.as_json())
+        emit(outcome.as_json() | _unpushed(goes))
     else:
         say_outcome(outcome)
     if outcome.interrupted and is_up(workspace):
@@ -121,8 +123,11 @@ def run(
     return INTERRUPTED if outcome.interrupted else outcome.exit_status
 
 
-def _submitted(app: App, what: str, order: _Order) -> Run:
-    """Return the run that is meant: a new one of a plan file, or one that is there."""
+def _submitted(app: App, what: str, order: _Order) -> "tuple[Run, Departing | None]":
+    """Return the run that is meant: a new one of a plan file, or one that is there.
+
+    With a new one, what goes to the remote with its branch.
+    """
     path = Path(what)
     if what == "-" or _is_file(app.start / path):
         return _submit(app, path, order)
@@ -143,7 +148,9 @@ def _submitted(app: App, what: str, order: _Order) -> Run:
     from wfledger.run.session import reopen
 
     found = reopen(workspace, found)
-    return found if order.budget is None else raise_run(workspace, found.id, order.budget)
+    if order.budget is not None:
+        found = raise_run(workspace, found.id, order.budget)
+    return found, None
 
 
 def _is_file(path: Path) -> bool:
@@ -153,7 +160,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _submit(app: App, path: Path, order: _Order) -> Run:
+def _submit(app: App, path: Path, order: _Order) -> "tuple[Run, Departing | None]":
     from wfledger.run.money.raising import with_budget
     from wfledger.run.submit import (
         Submission,
@@ -181,9 +188,29 @@ def _submit(app: App, path: Path, order: _Order) -> Run:
             f"write; wfledger land {one.run.id}",
             err=True,
         )
-    _say_uncommitted(workspace, check_submission(workspace, submission))
+    target = check_submission(workspace, submission)
+    _say_uncommitted(workspace, target)
+    goes = _departing(workspace, submission.base, target)
     confirm(card_of(workspace, compiled, order.role), order.asking)
-    return submit(workspace, submission)
+    run = submit(workspace, submission)
+    return run, replace(goes, ref=run.branch) if goes is not None else None
+
+
+def _departing(workspace: "Workspace", base: str | None, target: str) -> "Departing | None":
+    """Say which commits go to the remote with a new run, before anybody says yes to it."""
+    start = base or workspace.repo.tip(target)
+    if start is None or not workspace.is_shared:
+        return None
+    from wfledger.run.hub.departing import departing, underway
+
+    goes = departing(workspace, start, branch=target, but=underway(workspace))
+    if goes is not None:
+        say(goes.sentence, err=True)
+    return goes
+
+
+def _unpushed(goes: "Departing | None") -> dict[str, Any]:
+    return {} if goes is None else {"unpushed": goes.as_json()}
 
 
 def _with_args(plan: "Plan", order: _Order) -> "Plan":
@@ -209,8 +236,8 @@ def _say_uncommitted(workspace: "Workspace", target: str) -> None:
         )
 
 
-def _say_detached(app: App, found: Run, *, as_json: bool) -> None:
-    brought = send(app)
+def _say_detached(app: App, found: Run, goes: "Departing | None", *, as_json: bool) -> None:
+    brought = send(app) | _unpushed(goes)
     if as_json:
         emit({"run": found.id, "tasks": list(found.tasks), "verdict": None, **brought})
         return

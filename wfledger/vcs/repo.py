@@ -8,7 +8,7 @@ shared directory, objects it cannot change.
 
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -273,6 +273,13 @@ class Repository:
             walker.hide(self.lookup(since, pygit2.Commit).id)
         for commit in walker:
             yield _info(commit)
+
+    def count(self, tip: str, *, without: Iterable[str]) -> int:
+        """Return how many commits *tip* reaches and none of *without* does; all are here."""
+        walker = self._graph.walk(self.lookup(tip, pygit2.Commit).id, SortMode.NONE)
+        for oid in without:
+            walker.hide(self.lookup(oid, pygit2.Commit).id)
+        return sum(1 for _ in walker)
 
     def info(self, oid: str) -> CommitInfo | None:
         """Return the commit *oid*, None where it is not here: a shallow clone ends somewhere."""

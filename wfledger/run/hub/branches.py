@@ -6,6 +6,7 @@ the work that it depends on (WFL-HUB-071).
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
@@ -232,6 +233,16 @@ def wish_to_follow(workspace: Workspace, run: Run, tip: str) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.replace(path, tip.encode(), tmp=workspace.ledger.layout.tmp)
     return True
+
+
+def wished(workspace: Workspace) -> list[str]:
+    """Return the commits that branches of standing runs are to come to."""
+    found = []
+    with suppress(FileNotFoundError):
+        for path in _wishes(workspace).iterdir():
+            with suppress(FileNotFoundError, ValueError):
+                found.append(path.read_text("ascii"))
+    return found
 
 
 def to_follow(
