@@ -9,14 +9,18 @@ if TYPE_CHECKING:
     from wfledger.run.hub.confirming import Brought
 
 
-def bring_in(app: App, *, waits: bool = True) -> dict[str, Any]:
+def bring_in(app: App, *, waits: bool = True, attempt_of: str | None = None) -> dict[str, Any]:
     """Bring what was done into the history; returns what `--json` adds to its object.
 
     Nothing on a ledger of one machine. What the remote does not have yet is said on standard error.
+    Raises `StaleError` where what was done for the task *attempt_of* turned out to come too late.
     """
     from wfledger.run.hub.confirming import bring_in as bring
 
-    return _said(bring(app.workspace, waits=waits))
+    brought = bring(app.workspace, waits=waits)
+    if attempt_of is not None:
+        brought.refuse_lost(app.workspace, attempt_of)
+    return _said(brought)
 
 
 def announce(app: App) -> dict[str, Any]:

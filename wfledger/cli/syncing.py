@@ -44,6 +44,7 @@ def sync(app: App, *, waits: bool, as_json: bool) -> int:
     came first; try again.
     """
     from wfledger.run.hub.asking import sync as meet
+    from wfledger.run.hub.losses import work_of
     from wfledger.run.looks.remote import fleet, remote_view
 
     workspace = app.workspace
@@ -53,7 +54,15 @@ def sync(app: App, *, waits: bool, as_json: bool) -> int:
         emit({
             "outcome": found.outcome, "said": found.said or None, "hint": found.hint,
             "since": found.since, **found.news.as_json(),
-            "lost": [one.as_json() for one in found.lost], "unconfirmed": found.unconfirmed,
+            "lost": [
+                {**one.as_json(), "kept": work_of(workspace, one.task, one.attempt)}
+                for one in found.lost
+            ],
+            "taken": [
+                {**vars(one), "kept": work_of(workspace, one.task, one.attempt)}
+                for one in found.taken
+            ],
+            "unconfirmed": found.unconfirmed,
             "remote": here and here.as_json(),
         })  # fmt: skip
     else:
@@ -76,13 +85,33 @@ def _say_news(app: App, found: "Synced") -> None:
         say(f"confirmed: {what}")
     for what, because in list(dict.fromkeys(news.refused))[-_SHOWN:]:
         say(f"refused: {what}: {because}")
-    for lost in found.lost[-_SHOWN:]:
-        moved = f" {lost.source or 'new'} -> {lost.target}" if lost.target else ""
-        say(f"lost: {lost.task}{moved}: {lost.because}")
-    if len(found.lost) > _SHOWN:
-        say(f"  and {plural(len(found.lost) - _SHOWN, 'more change')} that came too late")
+    _say_taken(app, found, called)
     if not (news.counts or found.lost):
         say(f"nothing came or went{since}")
+
+
+def _say_taken(app: App, found: "Synced", called: dict[str, str]) -> None:
+    """Print which attempts others have ended, and what came too late; with where its work is."""
+    from wfledger.run.hub.losses import foremost, work_of
+
+    def work(task: str, attempt: int) -> str:
+        kept = work_of(app.workspace, task, attempt)
+        return f"; its work is kept: {kept}" if kept else ""
+
+    lost = foremost(found.lost)
+    named = {(one.task, one.attempt) for one in lost}
+    lines = [
+        f"taken over: {one.task}, attempt {one.attempt}, by {called.get(one.machine, one.machine)}"
+        f"; nothing was heard of this machine{work(one.task, one.attempt)}"
+        for one in found.taken if (one.task, one.attempt) not in named
+    ]  # fmt: skip
+    for one in lost:
+        moved = f" {one.source or 'new'} -> {one.target}" if one.target else ""
+        lines.append(f"lost: {one.task}{moved}: {one.because}{work(one.task, one.attempt)}")
+    for line in lines[-_SHOWN:]:
+        say(line)
+    if len(lines) > _SHOWN:
+        say(f"  and {len(lines) - _SHOWN} more")
 
 
 def _say_moves(

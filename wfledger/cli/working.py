@@ -213,7 +213,7 @@ def _said(
     app: App, task_id: str, sentence: str, facts: dict[str, Any], *, as_json: bool
 ) -> None:
     """Bring what happened into the history and say where the task is now."""
-    brought = bring_in(app)
+    brought = bring_in(app, attempt_of=task_id)
     entry = app.workspace.ledger.get(task_id)
     if as_json:
         emit({"task": task_id, "status": entry.status.value, **facts, **brought})

@@ -95,6 +95,7 @@ def _leave(session: Session, held: Kept, envelope: bytes) -> dict[str, Any]:
 
 def _answer(workspace: Workspace, held: Kept, said: outcomes.Said, *, kept: bool) -> dict[str, Any]:
     brought = bring_in(workspace)
+    brought.refuse_lost(workspace, held.task)
     status = workspace.ledger.get(held.task).status.value
     return {
         "task": held.task, "status": status, "claim": "kept" if kept else "over",

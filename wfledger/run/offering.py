@@ -9,6 +9,7 @@ from wfledger.core.hub import is_elsewhere
 from wfledger.core.statuses import Status
 from wfledger.errors import NothingToClaimError
 from wfledger.run.attempts.claims import Claim, claim
+from wfledger.run.hub.renewing import held_back
 from wfledger.run.merger.verifiers import is_own
 from wfledger.run.pausing import pause_of
 from wfledger.run.scheduler import Scheduler
@@ -39,6 +40,7 @@ def refill(workspace: Workspace, *, worker: str, wanted: str | None = None) -> s
     On a shared ledger one task is asked for where *worker* would find none; returns what keeps the
     remote from granting any, or "".
     """
+    _renew(workspace)
     offers = workspace.ledger.names(Status.PENDING)
     is_missing = wanted is not None and wanted not in offers
     if not workspace.is_shared:
@@ -49,6 +51,16 @@ def refill(workspace: Workspace, *, worker: str, wanted: str | None = None) -> s
         Scheduler(workspace).step(slots=count_of(workspace, None))
         return _asked_for(workspace, worker, wanted)
     return ""
+
+
+def _renew(workspace: Workspace) -> None:
+    """Have the remote hear of this machine where nothing may begin before it has."""
+    if held_back(workspace) is None:
+        return
+    from wfledger.run.hub.asking import meet_now
+    from wfledger.run.hub.attending import PROMPT_S
+
+    meet_now(workspace, within_s=PROMPT_S)  # what comes of it the claim says
 
 
 def _has_offer(workspace: Workspace, worker: str, wanted: str | None) -> bool:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sharing import share, statuses, synced
+from tests.support.clock import FakeClock
+from tests.support.sharing import granting, share, statuses, synced
 from wfledger.core.documents import TaskSpec
+from wfledger.core.policy import Policy
 from wfledger.errors import NothingToClaimError, StaleError
 from wfledger.run.hub.cycle import meet
 from wfledger.run.hub.granting import propose
@@ -36,6 +38,20 @@ def test_claim_without_an_engine_has_one_task_granted_and_takes_it(tmp_path: Pat
     assert claim_next(one, worker="v").task.id != taken.id
     synced(other, one)
     assert set(statuses(one).values()) == {"in-progress"}
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-115", "WFL-HUB-054")
+def test_claim_lets_the_remote_hear_of_this_machine_where_nobody_has_for_long(
+    tmp_path: Path,
+) -> None:
+    clock = FakeClock()
+    (one,) = share(tmp_path, 1, policy=Policy(lease_s=60), clock=clock)
+    add(one, TaskSpec(command="true"), node="a", target=None)
+    synced(one)
+    synced(one, proposers=[granting])
+    clock.advance(3600)
+    assert claim_next(one, worker="w").task.id == "main.a"
 
 
 @pytest.mark.long

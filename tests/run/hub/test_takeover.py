@@ -14,6 +14,8 @@ from wfledger.core.statuses import Status
 from wfledger.errors import StaleError
 from wfledger.run.attempts.claims import claim, heartbeat, held_entry
 from wfledger.run.hub import keeping
+from wfledger.run.hub.asking import sync
+from wfledger.run.hub.confirming import bring_in
 from wfledger.run.money.caps import Caps
 from wfledger.run.presence import driving
 
@@ -55,6 +57,37 @@ def test_what_a_killed_machine_held_is_taken_over_once(machines: Machines) -> No
     with pytest.raises(StaleError, match="nothing is heard of"):
         held_entry(one, "r1.a", claimed.token)
     shows_the_tip(one)
+
+
+@pytest.mark.requirement("WFL-HUB-162")
+def test_who_hands_in_too_late_is_told_in_the_same_breath_and_where_his_work_is(
+    machines: Machines,
+) -> None:
+    one = machines.all[0]
+    claimed = claim(one, worker="w", task_id="r1.a")
+    machines.meet()
+    machines.go_on(GONE_S, [1, 2])
+    hand_in(one, claimed.task, {"src/a": "late"}, base=one.ledger.run("r1").base)
+    brought = bring_in(one)
+    assert brought.as_json() == {"confirmed": False}
+    with pytest.raises(StaleError, match="came too late: the remote has it as waiting") as refused:
+        brought.refuse_lost(one, "r1.a")
+    assert refused.value.facts["kept"] == "refs/wfledger/keep/r1.a/1"
+    assert "its work is kept: refs/wfledger/keep/r1.a/1" in refused.value.message
+    with pytest.raises(StaleError, match="its work is kept: refs/wfledger/keep/r1.a/1"):
+        held_entry(one, "r1.a", claimed.token)
+
+
+@pytest.mark.requirement("WFL-HUB-146")
+def test_sync_names_what_others_have_taken_over_from_this_machine(machines: Machines) -> None:
+    one = machines.all[0]
+    claim(one, worker="w", task_id="r1.a")
+    assert sync(one, waits=True).taken == ()
+    machines.go_on(GONE_S, [1, 2])
+    (taken,) = sync(one, waits=False).taken
+    assert (taken.task, taken.attempt) == ("r1.a", 1)
+    assert taken.machine in {other.machine.id for other in machines.all[1:]}
+    assert sync(one, waits=False).taken == ()
 
 
 @pytest.mark.requirement("WFL-HUB-051")

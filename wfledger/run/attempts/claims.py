@@ -19,6 +19,7 @@ from wfledger.run.hub.renewing import held_back, renew
 from wfledger.run.merger.verifiers import is_own
 from wfledger.run.money import spending
 from wfledger.run.pausing import pause_of
+from wfledger.run.refnames import keep_ref
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 from wfledger.store.claims import ClaimRecord
@@ -162,8 +163,11 @@ def _refusal(workspace: Workspace, entry: Entry, digest: str) -> StaleError:
         ended = next((one for one in task.attempts if one.number == yours), None)
         how = f" ({ended.outcome}{': ' if ended.message else ''}{ended.message})" if ended else ""
         now = f"the task is {status}, attempt {task.attempt}"
-        said = f"attempt {yours} of {task.id} is over{how}; {now}"
-        return StaleError(said, hint=hint, yours=yours, **facts)
+        ref = keep_ref(task.id, yours)
+        kept = ref if workspace.repo.tip(ref) is not None else None
+        work = f"; its work is kept: {kept}" if kept else ""
+        said = f"attempt {yours} of {task.id} is over{how}; {now}{work}"
+        return StaleError(said, hint=hint, yours=yours, kept=kept, **facts)
     if entry.status is not Status.IN_PROGRESS:
         return StaleError(f"{task.id} is {status}; nobody works on it", hint=hint, **facts)
     said = f"attempt {task.attempt} of {task.id} is not yours: the token is wrong"

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from wfledger.clock import iso
+from wfledger.core.statuses import Status
 from wfledger.errors import UsageError
-from wfledger.run.hub import diary, losses, poking
+from wfledger.run.hub import diary, losses, poking, takeover
 from wfledger.run.hub.attending import meet_here
 from wfledger.run.hub.diary import News, Record, Told
 from wfledger.run.hub.meeting import Lost, Outcome
@@ -14,6 +15,16 @@ from wfledger.run.workspace import Workspace
 #: Longest wait for a meeting of the process that syncs, and how often it is looked for.
 _ANSWER_S: Final = 70.0
 _LOOK_S: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An attempt of this machine that another one has ended: it was silent for too long."""
+
+    task: str
+    attempt: int
+    #: Who did, by its id.
+    machine: str
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,7 @@ class Synced:
     #: What has happened since this was asked last, and when that was; None for never.
     news: News
     lost: tuple[Lost, ...]
+    taken: tuple[Taken, ...]
     since: str | None
     #: Changes made here that the remote does not have yet.
     unconfirmed: int
@@ -45,13 +57,28 @@ def sync(workspace: Workspace, *, waits: bool) -> Synced:
         record = meet_now(workspace)
     before, end = diary.told(workspace), diary.position(workspace)
     lost = losses.read(workspace)
+    news = diary.news(workspace, before.news)
     found = Synced(
-        record.outcome, record.said, record.hint, diary.news(workspace, before.news),
-        tuple(lost[before.lost :]), before.at,
+        record.outcome, record.said, record.hint, news,
+        tuple(lost[before.lost :]), _taken(workspace, news), before.at,
         sum(1 for _ in workspace.ledger.journal.records()),
     )  # fmt: skip
     diary.note_told(workspace, Told(iso(workspace.clock.now()), end, len(lost)))
     return found
+
+
+def _taken(workspace: Workspace, news: News) -> tuple[Taken, ...]:
+    ended = [
+        one for one in news.came
+        if one.by == takeover.BY and one.source == Status.IN_PROGRESS.value
+    ]  # fmt: skip
+    if not ended:
+        return ()
+    begun = {(one.task, one.attempt) for one in diary.news(workspace).went}
+    return tuple(
+        Taken(one.task, one.attempt, one.machine)
+        for one in ended if (one.task, one.attempt) in begun
+    )  # fmt: skip
 
 
 def meet_now(workspace: Workspace, *, within_s: float = _ANSWER_S) -> Record:

@@ -7,10 +7,12 @@ the change is in the journal, and goes with the next sync (WFL-HUB-145).
 
 from dataclasses import dataclass
 
+from wfledger.errors import StaleError
 from wfledger.run.commit import commit_journal
 from wfledger.run.hub import diary, poking
 from wfledger.run.hub.attending import meet_here
-from wfledger.run.hub.meeting import Met
+from wfledger.run.hub.losses import foremost, work_of
+from wfledger.run.hub.meeting import Lost, Met
 from wfledger.run.hub.state import read_state
 from wfledger.run.hub.telling import trouble_of
 from wfledger.run.workspace import Workspace
@@ -24,10 +26,24 @@ class Brought:
     is_confirmed: bool | None
     #: What people are told where it has not, and nobody will bring it by himself; "" else.
     said: str = ""
+    #: What was done here and came too late, in the meeting that this took.
+    lost: tuple[Lost, ...] = ()
 
     def as_json(self) -> dict[str, bool]:
         """Return what answers of verbs and of the MCP server add to their object."""
         return {} if self.is_confirmed is None else {"confirmed": self.is_confirmed}
+
+    def refuse_lost(self, workspace: Workspace, task_id: str) -> None:
+        """Raise `StaleError` where what was done for a task came too late: others have it."""
+        found = next((one for one in self.lost if one.task == task_id), None)
+        if found is None:
+            return
+        kept = work_of(workspace, task_id, found.attempt)
+        said = f"attempt {found.attempt} of {task_id} came too late: {found.because}"
+        raise StaleError(
+            said + (f"; its work is kept: {kept}" if kept else ""), hint=f"wfledger why {task_id}",
+            task=task_id, yours=found.attempt, kept=kept,
+        )
 
 
 def bring_in(workspace: Workspace, *, waits: bool = True) -> Brought:
@@ -58,6 +74,10 @@ def announce(workspace: Workspace) -> Brought:
 
 
 def _brought(workspace: Workspace, met: Met | None) -> Brought:
+    if met is not None and met.lost:
+        count = len(foremost(met.lost))
+        said = f"{count} {'change' if count == 1 else 'changes'} made here came too late"
+        return Brought(is_confirmed=False, said=f"{said}: wfledger sync", lost=met.lost)
     if workspace.ledger.journal.is_empty():
         return Brought(is_confirmed=True)
     said = "goes with the next sync" if met is None or met.is_well else trouble_of(met)

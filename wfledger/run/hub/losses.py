@@ -12,10 +12,11 @@ from typing import Any, Final
 from wfledger.core.records import canonical_json
 from wfledger.run.hub.meeting import Lost
 from wfledger.run.hub.state import folder
+from wfledger.run.refnames import keep_ref
 from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 
-__all__ = ["Lost", "note", "note_odd", "odd", "read"]
+__all__ = ["Lost", "foremost", "note", "note_odd", "odd", "read", "work_of"]
 
 _FILE: Final = "lost.jsonl"
 _ASIDE: Final = "aside"
@@ -63,6 +64,24 @@ def read(workspace: Workspace) -> list[Lost]:
         except (ValueError, KeyError, TypeError):
             continue
     return found
+
+
+def foremost(lost: Iterable[Lost]) -> list[Lost]:
+    """Return what says why an attempt's changes were lost: of each attempt the first loss.
+
+    Later ones of it follow from that, and so does that of its result.
+    """
+    found: dict[tuple[str, int], Lost] = {}
+    for one in lost:
+        found.setdefault((one.task, one.attempt if one.target else 0), one)
+    results = {f"results/{task}/{attempt}.json" for task, attempt in found}
+    return [one for one in found.values() if one.task not in results]
+
+
+def work_of(workspace: Workspace, task_id: str, attempt: int) -> str | None:
+    """Return the ref that keeps the work of an attempt here; None where there is none."""
+    ref = keep_ref(task_id, attempt)
+    return ref if attempt and workspace.repo.tip(ref) is not None else None
 
 
 def _key(facts: Mapping[str, Any]) -> tuple[Any, ...]:

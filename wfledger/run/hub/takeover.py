@@ -25,7 +25,8 @@ from wfledger.run.hub.proposals import Proposal, Sight, TaskMove
 from wfledger.run.presence import driven
 from wfledger.run.workspace import Workspace
 
-_BY: Final = "finder"
+#: By whom its steps are.
+BY: Final = "finder"
 #: A machine that is gone for so many times the limit takes work with it that nobody could fetch.
 _GIVE_UP: Final = 2
 
@@ -101,7 +102,7 @@ class _Takeover:
         if self.workspace.history.read(path, self.sight.tip) is not None:
             hold = Hold(code="withdrawn", reason=f"it was on offer to {self._who}, which is silent")
             given_back = task.next(grant=None, hold=hold)
-            return TaskMove(given_back, Status.PENDING, Status.WAITING, _BY, hold.reason)
+            return TaskMove(given_back, Status.PENDING, Status.WAITING, BY, hold.reason)
         return self._lost(task, Status.IN_PROGRESS)
 
     def _lost(self, task: Task, source: Status) -> TaskMove:
@@ -116,7 +117,7 @@ class _Takeover:
             attempts=attempts, claim=None, grant=None, merger=None, intent=None,
             hold=following.hold, block=following.block,
         )  # fmt: skip
-        return TaskMove(moved, source, following.status, _BY, said)
+        return TaskMove(moved, source, following.status, BY, said)
 
     def _merging(self, task: Task) -> TaskMove | Proposal | None:
         if task.intent is not None:
@@ -129,7 +130,7 @@ class _Takeover:
         if accepted is not None:
             said = f"its landing was left by {self._who}; its result goes on to be landed"
             kept = task.next(accepted=accepted, grant=None, merger=None, intent=None, hold=None)
-            return TaskMove(kept, Status.MERGING, Status.WAITING, _BY, said)
+            return TaskMove(kept, Status.MERGING, Status.WAITING, BY, said)
         if self.share < _GIVE_UP:
             keeping.want(self.workspace, task)
             return None  # perhaps it can be fetched by the next meeting
@@ -192,5 +193,5 @@ def _taken_in(workspace: Workspace, run: Run) -> Proposal:
             facts = {**task.control.facts, "since": iso(clocks.here(workspace, since, run.home))}
             moved = task.next(control=task.control.but(facts=facts))
             why = "by the clock of its new home"
-            moves.append(TaskMove(moved, Status.WAITING, Status.WAITING, _BY, why))
+            moves.append(TaskMove(moved, Status.WAITING, Status.WAITING, BY, why))
     return Proposal(f"decide on {run.id} here", moves=tuple(moves), runs=(taken,))

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Final
 
+from wfledger.run.hub.losses import foremost, work_of
 from wfledger.run.hub.machines import name_of
-from wfledger.run.hub.meeting import Met, Moved
+from wfledger.run.hub.meeting import Lost, Met, Moved
 from wfledger.run.workspace import Workspace
 
 #: Transitions of others in one meeting that are told one by one.
@@ -30,14 +31,19 @@ class Telling:
         hub = self._workspace.hub
         name = hub.name if hub is not None else "remote"
         self._tell_trouble(name, met)
-        for lost in met.lost[:_TOLD]:
-            what = f"{lost.source or 'new'} -> {lost.target}" if lost.target else "it"
-            self._report(lost.task, f"{what} is lost: {lost.because}")
-        if len(met.lost) > _TOLD:
-            self._report(name, f"{len(met.lost) - _TOLD} more changes are lost: wfledger sync")
+        lost = foremost(met.lost)
+        for one in lost[:_TOLD]:
+            self._report(one.task, self._lost(one))
+        if len(lost) > _TOLD:
+            self._report(name, f"{len(lost) - _TOLD} more came too late: wfledger sync")
         for what, why in met.refused[:_TOLD]:
             self._report(name, f"refuses to {what}: {why}")
         self._tell_came(name, met.came)
+
+    def _lost(self, one: Lost) -> str:
+        what = f"{one.source or 'new'} -> {one.target}" if one.target else "it"
+        kept = work_of(self._workspace, one.task, one.attempt)
+        return f"{what} is lost: {one.because}" + (f"; its work is kept: {kept}" if kept else "")
 
     def _tell_trouble(self, name: str, met: Met) -> None:
         now = self._workspace.clock.elapsed()
