@@ -1,5 +1,6 @@
 """Refs of a server are listed, fetched and moved; each end of a push is told from the others."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -327,6 +328,38 @@ def test_of_what_is_fetched_the_missing_is_left_out_and_the_gone_goes(hubs: Hubs
     assert got == Fetched(dict.fromkeys([LEDGER, *_beats("a")], main))
     assert here.tip("refs/wfledger/hub/beat/b") is None
     assert here.tip("refs/heads/main") == main
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-022")
+@pytest.mark.parametrize("left", [f"{MINE}.lock", "refs/wfledger/hub/beat/b.lock", "packed-refs.lock"])
+def test_what_a_fetch_left_locked_that_was_killed_keeps_nobody_out_for_long(
+    hubs: Hubs, hub: Hub, left: str
+) -> None:
+    here = opened(hubs.clones(hub, 1)[0])
+    main = hub.refs()["refs/heads/main"]
+    for ref in (LEDGER, "refs/wfledger/beat/a", "refs/wfledger/beat/b"):
+        hub.git("update-ref", ref, main)
+    wanted = [f"+{LEDGER}:{MINE}", "+refs/wfledger/beat/*:refs/wfledger/hub/beat/*"]
+    assert isinstance(fetch(here, hub.url, wanted, timeout=60), Fetched)
+    git(here.common_dir, "pack-refs", "--all")
+    _go_on(hub)
+    hub.git("update-ref", "-d", "refs/wfledger/beat/b")
+    lock = here.common_dir / left
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.write_bytes(b"")
+    assert isinstance(fetch(here, hub.url, wanted, timeout=60), Trouble)  # perhaps it lives
+    os.utime(lock, (1, 1))
+    there = hub.refs()[LEDGER]
+    found = fetch(here, hub.url, wanted, timeout=60)
+    assert found == Fetched({LEDGER: there, "refs/wfledger/beat/a": main})
+
+
+def _go_on(hub: Hub) -> None:
+    """Let the ledger of *hub* move on."""
+    tree = hub.git("rev-parse", "refs/heads/main^{tree}")
+    said = ["-c", "user.name=a", "-c", "user.email=a@b.c", "commit-tree", "-m", "on", tree]
+    hub.git("update-ref", LEDGER, hub.git(*said, "-p", LEDGER))
 
 
 def _beats(names: str) -> list[str]:

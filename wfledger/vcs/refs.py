@@ -3,7 +3,7 @@
 import os
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -141,14 +141,27 @@ def _line(update: RefUpdate) -> str:
     return f"update {update.ref} {update.new} {update.old}\n"
 
 
+def clear_stale_below(repo: Repository, prefix: str) -> bool:
+    """Remove the locks that dead processes left on refs below *prefix*, which are ours alone.
+
+    Returns whether there were any.
+    """
+    return _clear(repo, (repo.common_dir / prefix.rstrip("/")).rglob("*.lock"))
+
+
 def _clear_stale(repo: Repository, updates: Sequence[RefUpdate]) -> bool:
-    """Remove the locks that dead processes left on refs of ours; nobody else ever would.
+    """Remove the locks that dead processes left on refs of ours; nobody else ever would."""
+    return _clear(
+        repo,
+        (repo.common_dir / f"{one.ref}.lock" for one in updates if one.ref.startswith(OURS)),
+    )
+
+
+def _clear(repo: Repository, locks: Iterable[Path]) -> bool:
+    """Remove those of *locks* that are stale.
 
     And what a git that was killed while it deleted a ref leaves of all packed refs.
     """
-    locks = [
-        repo.common_dir / f"{update.ref}.lock" for update in updates if update.ref.startswith(OURS)
-    ]
     stale = [lock for lock in locks if is_stale(lock)]
     packed = (repo.common_dir / name for name in PACKED)
     stale += [path for path in packed if is_abandoned(path)]

@@ -15,7 +15,7 @@ from wfledger.errors import GitError
 from wfledger.vcs.addresses import checked, url_of
 from wfledger.vcs.answers import Status, Trouble, because, ref_status, refusal, trouble
 from wfledger.vcs.network import Called, call
-from wfledger.vcs.refs import refs_under
+from wfledger.vcs.refs import clear_stale_below, refs_under
 from wfledger.vcs.repo import Repository
 
 __all__ = [
@@ -221,7 +221,11 @@ def _fetched(
             "--no-auto-maintenance", "--no-recurse-submodules"]  # fmt: skip
     args += [] if depth is None else [f"--depth={depth}"]
     args += ["--", url, *(f"+{src}:{dst}" for src, dst in specs)]
-    return call(repo, args, url=url, timeout=timeout)
+    done = call(repo, args, url=url, timeout=timeout)
+    if done.status not in {0, None} and clear_stale_below(repo, FETCHED):
+        # A fetch that was killed has left them: every other would be kept out for ever.
+        return call(repo, args, url=url, timeout=timeout)
+    return done
 
 
 def _found(repo: Repository, specs: Iterable[tuple[str, str]]) -> dict[str, str]:
