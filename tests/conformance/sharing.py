@@ -35,8 +35,9 @@ def silence(when: dict[str, Any]) -> Answer:
     hearing = Hearing()
     for fetch in when["fetches"]:
         hearing = look(
-            hearing, now=fetch["at"], window=window_s(interval, lease), beats=fetch["beats"],
-            wrote=fetch["wrote"], expected=when["holders"],
+            hearing, now=fetch["at"], window=window_s(interval, lease),
+            beats={**dict.fromkeys(when["holders"], ""), **fetch["beats"]},
+            wrote=fetch["wrote"], took_s=fetch.get("took", 0.0),
         )  # fmt: skip
     silent = {machine: round(seconds, 3) for machine, seconds in hearing.silence().items()}
     limit = limit_s(interval, lease)

@@ -50,12 +50,17 @@ def test_pushes_are_never_closer_than_an_interval(
 @pytest.mark.requirement("WFL-HUB-141")
 @given(st.integers(1, 60), CHANCES)
 def test_pause_while_the_remote_is_away_is_bounded(failures: int, chance: float) -> None:
-    assert 0.7 <= away_s(failures, 1.0, chance=chance) <= LONGEST_S * 1.25
+    assert 0.7 <= away_s(failures, 1.0, lease_s=600.0, chance=chance) <= LONGEST_S * 1.25
 
 
 def test_pause_while_the_remote_is_away_grows() -> None:
-    pauses = [away_s(count, 1.0, chance=0.5) for count in range(1, 7)]
+    pauses = [away_s(count, 1.0, lease_s=600.0, chance=0.5) for count in range(1, 7)]
     assert pauses == [1.0, 2.0, 4.0, 8.0, LONGEST_S, LONGEST_S]
+
+
+def test_pause_is_no_longer_than_a_sixth_of_the_lease_unless_an_interval_is() -> None:
+    assert away_s(9, 1.0, lease_s=12.0, chance=0.5) == 2.0
+    assert away_s(9, 10.0, lease_s=60.0, chance=0.5) == 10.0
 
 
 @pytest.mark.requirement("WFL-HUB-141")

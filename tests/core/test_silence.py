@@ -28,7 +28,30 @@ def test_after_an_hour_without_a_fetch_nobody_has_been_silent_at_all() -> None:
 @pytest.mark.requirement("WFL-HUB-051")
 def test_where_each_fetch_takes_long_a_part_of_the_time_counts() -> None:
     assert _looks(0, 15, 30, 45).silence() == {"m": 3 * WINDOW}
-    assert _looks(0, 15, 36).silence() == {"m": 0.0}
+    assert _looks(0, 15, 45).silence() == {"m": 2 * WINDOW}
+    assert _looks(0, 15, 46).silence() == {"m": 0.0}
+
+
+def test_what_came_while_a_fetch_was_under_way_is_not_older_than_its_end() -> None:
+    seen = look(Hearing(), now=0, took_s=4.0, window=WINDOW, beats={"m": "b1"})
+    assert seen.silence() == {"m": 0.0}
+    assert look(seen, now=10, took_s=9.0, window=WINDOW, beats={"m": "b1"}).silence() == {"m": 6.0}
+
+
+@pytest.mark.requirement("WFL-HUB-180")
+@pytest.mark.parametrize(("interval", "lease"), [(1.0, 600.0), (10.0, 60.0), (50.0, 600.0), (1.0, 6.0)])
+def test_who_is_gone_is_taken_over_within_five_leases_however_far_fetches_lie_apart(
+    interval: float, lease: float
+) -> None:
+    window = window_s(interval, lease)
+    for part in (0.1, 0.5, 0.99, 1.7, 2.99):
+        seen, now = Hearing(), 0.0
+        while not (s := seen.silence()) or s["m"] < limit_s(interval, lease):
+            now += part * window
+            seen = look(seen, now=now, window=window, beats={"m": "last"})
+        assert now <= 5 * lease
+        if part <= 1.0:
+            assert now <= limit_s(interval, lease) + 2 * window
 
 
 @pytest.mark.requirement("WFL-HUB-051")
@@ -48,7 +71,7 @@ def test_a_new_heartbeat_or_a_commit_ends_the_silence() -> None:
 def test_who_holds_something_and_never_beat_is_silent_from_where_he_was_missed() -> None:
     seen = Hearing()
     for now in (0, 5, 10):
-        seen = look(seen, now=now, window=WINDOW, beats={}, expected={"m"})
+        seen = look(seen, now=now, window=WINDOW, beats={"m": ""})
     assert seen.silence() == {"m": 10.0}
     assert look(seen, now=12, window=WINDOW, beats={}).silence() == {}
 

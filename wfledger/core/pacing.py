@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
-#: Longest pause while the remote is away, unless an interval is longer: so soon it is seen again.
+#: Longest pause while the remote is away, unless an interval is longer: so soon it is seen again;
+#: with a short lease a part of that, or who was quicker to see it would take over who was not.
 LONGEST_S: Final = 15.0
+_LONGEST_OF_LEASE: Final = 1 / 6
 #: Longest pause, in intervals, of who was overtaken by others.
 _OVERTAKEN: Final = 4.0
 #: Shortest time between two meetings, whatever is wanted.
@@ -55,13 +57,18 @@ class Pace:
         )
 
 
-def away_s(failures: int, interval_s: float, *, chance: float) -> float:
+def longest_s(lease_s: float) -> float:
+    """Return the longest pause while the remote is away, unless an interval is longer."""
+    return min(LONGEST_S, lease_s * _LONGEST_OF_LEASE)
+
+
+def away_s(failures: int, interval_s: float, *, lease_s: float, chance: float) -> float:
     """Return the pause after *failures* in a row to reach the remote; *chance* is in 0..1.
 
     It doubles up to a bound and differs from machine to machine (WFL-HUB-141).
     """
     grown = interval_s * 2.0 ** min(failures - 1, 16)
-    return min(grown, max(LONGEST_S, interval_s)) * (0.75 + chance / 2)
+    return min(grown, max(longest_s(lease_s), interval_s)) * (0.75 + chance / 2)
 
 
 def turns_s(rounds: Sequence[float], *, interval_s: float, lease_s: float) -> float:

@@ -5,7 +5,7 @@ close together. After an outage of the remote everybody has been silent for no t
 long it was. No two clocks are compared.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,13 +13,17 @@ from typing import Final
 _DRIFT: Final = 1.1
 #: A fetch at least so often within a lease is close to the one before, however slow the network.
 _LOOKS_PER_LEASE: Final = 6
-#: Where fetches lie further apart, up to so many windows, one window of it counts.
-_SLOW: Final = 2
+#: Where fetches lie further apart, up to so many windows, one window of it counts. That is how far
+#: they lie apart where a call to the server takes a sixth of the lease, the longest one may take.
+_SLOW: Final = 3
 
 
 @dataclass(frozen=True)
 class Heard:
-    """What was last heard of one machine, and for how many seconds of sight it has been that."""
+    """What was last heard of one machine, and for how many seconds of sight it has been that.
+
+    Less than none while the fetch that brought it may have been under way when it was said.
+    """
 
     value: str
     for_s: float
@@ -35,7 +39,7 @@ class Hearing:
 
     def silence(self) -> dict[str, float]:
         """Return for each machine how long it has been silent."""
-        return {machine: heard.for_s for machine, heard in self.heard.items()}
+        return {machine: max(heard.for_s, 0.0) for machine, heard in self.heard.items()}
 
 
 def window_s(interval_s: float, lease_s: float) -> float:
@@ -50,20 +54,21 @@ def limit_s(interval_s: float, lease_s: float) -> float:
 
 def look(
     before: Hearing, *, now: float, window: float, beats: Mapping[str, str],
-    wrote: Collection[str] = (), expected: Iterable[str] = (),
+    wrote: Collection[str] = (), took_s: float = 0.0,
 ) -> Hearing:  # fmt: skip
     """Return what is known after a fetch that got through.
 
-    *now* is when it began, *beats* is what it found of each machine, *wrote* who has put commits
-    into the history since the last one. Of a machine that is *expected* and has no heartbeat the
-    time counts from where it was first missed.
+    *now* is when it began and *took_s* how long it took; *beats* is what it found of each machine,
+    "" of one that is expected and has no heartbeat; *wrote* who has put commits into the history
+    since the last one. What is new may have come while it was under way, so silence begins at its
+    end; that of who is missed where he was first missed.
     """
     gap = now - before.at if before.at is not None else -1.0
     counts = min(gap, window) if 0 <= gap <= _SLOW * window else None
     heard = {}
-    for machine in {*beats, *expected}:
-        value, known = beats.get(machine, ""), before.heard.get(machine)
+    for machine, value in beats.items():
+        known = before.heard.get(machine)
         is_same = known is not None and known.value == value and machine not in wrote
-        silent = known.for_s + counts if known and is_same and counts is not None else 0.0
+        silent = known.for_s + counts if known and is_same and counts is not None else -took_s
         heard[machine] = Heard(value, silent)
     return Hearing(now, heard)

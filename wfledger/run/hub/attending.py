@@ -9,7 +9,8 @@ from contextlib import suppress
 from typing import Final
 
 from wfledger.clock import iso, parse_iso
-from wfledger.core.pacing import LONGEST_S, Pace, away_s, overtaken_s, turns_s
+from wfledger.core.pacing import LONGEST_S, Pace, away_s, longest_s, overtaken_s, turns_s
+from wfledger.core.policy import Policy
 from wfledger.core.text import clean_line
 from wfledger.errors import BusyError, LedgerDamagedError, WfledgerError
 from wfledger.run.hub import diary, poking
@@ -61,7 +62,7 @@ class Attending:
         if asked.now > self._pokes.now:
             return True
         if self._is_stopped():  # perhaps somebody gives the remote back what it had
-            return now >= self._pace.met + LONGEST_S
+            return now >= self._pace.met + longest_s(self._lease_s())
         wanted = self._has_changes()
         if not wanted:
             self._waiting = None
@@ -118,17 +119,23 @@ class Attending:
             return
         count = pace.failures + 1
         waited = 0.0 if self._waiting is None else began - self._waiting
-        pause = away_s(count, interval, chance=chance)
+        pause = away_s(count, interval, lease_s=self._lease_s(), chance=chance)
         if met.outcome in {"lost", "unknown"}:
             pause = overtaken_s(count, interval, age_s=waited, chance=chance)
         self._pace = pace.troubled(began, pause, pushed=met.pushed)
 
     def _stretched(self, interval: float) -> float:
         try:
-            lease_s, taken = self._workspace.policy().lease_s, rounds(self._workspace)
-            return turns_s(taken, interval_s=interval, lease_s=lease_s)
+            taken = rounds(self._workspace)
         except (WfledgerError, OSError):
             return interval
+        return turns_s(taken, interval_s=interval, lease_s=self._lease_s())
+
+    def _lease_s(self) -> float:
+        try:
+            return self._workspace.policy().lease_s
+        except (WfledgerError, OSError):  # somebody is at ledger.json
+            return Policy().lease_s
 
     def _has_changes(self) -> bool:
         """Whether the journal holds what the last meeting did not have before it."""

@@ -79,6 +79,8 @@ class _Meeting:
     #: What a person has to be told though the meeting goes on.
     told: list[str] = field(default_factory=list)
     _until: float = 0.0
+    #: When the last look began, by a clock that counts sleep.
+    _looked: float = 0.0
     _rounds: list[float] = field(default_factory=list)
     #: What a round saw in which others came first.
     _beaten: Sight | None = None
@@ -129,7 +131,7 @@ class _Meeting:
         if state.stopped not in {None, rewinding.REWOUND}:
             return self._met("stopped", state.reason, rewinding.hint(state.stopped or ""))
         company.prepare(self.workspace, timeout=self._call_s())
-        began = self.workspace.clock.awake()
+        began, self._looked = self.workspace.clock.awake(), self.workspace.clock.elapsed()
         seen = remote.fetch(
             self.workspace.repo, self.hub.url, self.hub.names.refspecs, timeout=self._call_s()
         )
@@ -191,6 +193,8 @@ class _Meeting:
         workspace, arrived = self.workspace, out.arrived
         commit = compose(workspace, sight.tip, arrived.records, out.proposals, upto=arrived.upto)
         faults.point("meet.composed")
+        if self._is_late(out.proposals):
+            return None
         has_news = commit != sight.tip
         if not has_news and arrived.records:
             applying.confirm(workspace, commit, upto=arrived.upto, proposals=())
@@ -222,6 +226,12 @@ class _Meeting:
         faults.point("meet.confirmed")
         company.sent(workspace, extra, pushed, began=began)
         return self._confirmed(out)
+
+    def _is_late(self, proposals: list[Proposal]) -> bool:
+        """Whether a machine that is to be taken over may have come back meanwhile (WFL-HUB-181)."""
+        took_s = self.workspace.clock.elapsed() - self._looked
+        is_old = took_s > company.longest_s(self.workspace)
+        return is_old and any(one.of_silence for one in proposals)
 
     def _send(self, updates: list[RemoteUpdate]) -> Pushed:
         self.pushed = True

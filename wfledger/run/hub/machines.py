@@ -44,7 +44,7 @@ def machines(workspace: Workspace) -> tuple[Peer, ...]:
     for machine, heard in sorted(others.items()):
         beat, date = beating.read(workspace, heard.value), dates.get(machine)
         found.append(Peer(
-            machine, beat.name if beat and beat.name else machine, False, heard.for_s,
+            machine, beat.name if beat and beat.name else machine, False, max(heard.for_s, 0.0),
             heard.for_s >= limit, date.at if date else None, beat,
         ))  # fmt: skip
     return tuple(found)

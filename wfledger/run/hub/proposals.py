@@ -46,6 +46,8 @@ class Proposal:
     runs: tuple[Run, ...] = ()
     results: tuple[Result, ...] = ()
     targets: tuple[TargetPush, ...] = ()
+    #: Whether it rests on how long another machine was not heard of: it is not pushed long after.
+    of_silence: bool = False
     #: Called once it is confirmed and shown in the directory, without the ledger lock; may be
     #: called again after a crash.
     confirmed: Callable[[], None] | None = None

@@ -35,13 +35,12 @@ def observe(
     never silent. Raises `OSError` where it cannot be kept.
     """
     here = workspace.machine.id
-    others = {machine: oid for machine, oid in beats.items() if machine != here}
+    found = {**dict.fromkeys(_expected(workspace), ""), **beats}
+    others = {machine: oid for machine, oid in found.items() if machine != here}
     data = _load(workspace)
     before, window = _hearing(data, workspace.machine.boot), window_s(interval_s, lease_s)
-    seen = look(
-        before, now=began, window=window, beats=others, wrote=wrote,
-        expected=_expected(workspace) - {here},
-    )  # fmt: skip
+    took_s = max(workspace.clock.awake() - began, 0.0)
+    seen = look(before, now=began, window=window, beats=others, wrote=wrote, took_s=took_s)
     is_close = before.at is not None and 0 <= began - before.at <= window
     dates = _dated(workspace, data.get("dated", {}), seen, is_close=is_close)
     kept = {machine: [heard.value, heard.for_s] for machine, heard in seen.heard.items()}

@@ -92,7 +92,8 @@ class _Takeover:
             return first
         named = name_of(self.workspace, self.machine)
         what = f"take over {len(moves)} of {named}, which is silent"
-        return [*first, Proposal(what, moves=tuple(moves), results=tuple(results))]
+        taken = Proposal(what, moves=tuple(moves), results=tuple(results), of_silence=True)
+        return [*first, taken]
 
     def _of(self, task: Task, status: Status) -> TaskMove | Proposal | None:
         if status is Status.MERGING:
@@ -194,4 +195,5 @@ def _taken_in(workspace: Workspace, run: Run) -> Proposal:
             moved = task.next(control=task.control.but(facts=facts))
             why = "by the clock of its new home"
             moves.append(TaskMove(moved, Status.WAITING, Status.WAITING, BY, why))
-    return Proposal(f"decide on {run.id} here", moves=tuple(moves), runs=(taken,))
+    what = f"decide on {run.id} here"
+    return Proposal(what, moves=tuple(moves), runs=(taken,), of_silence=True)
