@@ -63,6 +63,21 @@ def test_a_copied_clone_begins_nothing_and_stops_until_it_has_a_name(tmp_path: P
 
 
 @pytest.mark.requirement("WFL-HUB-055")
+def test_a_server_that_has_older_heartbeats_again_is_no_twin(tmp_path: Path) -> None:
+    machines = Machines(tmp_path, 2)
+    machines.meet()
+    shutil.copytree(tmp_path / "hub.git", tmp_path / "backup.git")
+    for _ in range(3):
+        machines.pass_time(LEASE_S / 2)
+        assert all(met.pushed for met in machines.meet())
+    shutil.rmtree(tmp_path / "hub.git")
+    (tmp_path / "backup.git").rename(tmp_path / "hub.git")
+    assert all(met.is_well for met in machines.meet())
+    machines.pass_time(LEASE_S / 2)
+    assert [met.outcome for met in machines.meet()] == ["ok", "ok"]
+
+
+@pytest.mark.requirement("WFL-HUB-055")
 def test_a_heartbeat_whose_answer_was_lost_is_no_twin(tmp_path: Path) -> None:
     machines = Machines(tmp_path, 1)
     machines.meet()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.joining import attach
 from tests.support.repos import git
 from tests.support.sharing import LEDGER, share, shows_the_tip, statuses, synced
 from tests.support.workspaces import add_run, add_task
@@ -57,6 +58,27 @@ def test_restore_gives_the_remote_back_what_it_had_confirmed(tmp_path: Path) -> 
     for workspace in (one, other):
         shows_the_tip(workspace)
         assert statuses(workspace) == dict.fromkeys(["r1.kept", "r1.gone", "r1.more"], "waiting")
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-031")
+def test_restore_brings_back_what_runs_had_where_all_of_it_is_gone(tmp_path: Path) -> None:
+    (one,) = share(tmp_path, 1)
+    add_run(one)
+    add_task(one, "a")
+    synced(one)
+    hub, branch = tmp_path / "hub.git", one.ledger.run("r1").branch
+    before = git(hub, "rev-parse", LEDGER, branch)
+    for ref in (LEDGER, branch):
+        git(hub, "update-ref", "-d", ref)
+    assert synced(one)[0].outcome == "stopped"
+    git(one.main, "remote", "add", "origin", str(hub))
+    with pytest.raises(RemoteError, match="no ledger any more") as refused:
+        attach(one)
+    assert refused.value.hint == "wfledger remote restore"
+    assert "the ledger again" in rewinding.restore(one)
+    assert git(hub, "rev-parse", LEDGER, branch) == before
+    assert synced(one)[0].is_well
 
 
 @pytest.mark.long

@@ -106,6 +106,10 @@ def _moved(workspace: Workspace, before: Hub, found: Found, means: Means) -> Att
     """Note another address of the same remote, or the same one again."""
     hub = Hub(found.address.name, found.address.url, means.space, means.atomic, before.root)
     agreed = trusting.recorded(workspace)
+    if hub == before and found.space is None:
+        raise RemoteError(
+            f"{hub.name} has no ledger any more", kind="no_ledger", hint="wfledger remote restore"
+        )
     if hub == before and (agreed is None or agreed.url == hub.url):
         return Attached(before, fresh=False, pushed=False)
     if found.space is None:

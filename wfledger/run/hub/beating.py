@@ -60,6 +60,9 @@ class Beat(Record):
     broken: int = 0
     #: How long a round takes it, from the look to the end of the push.
     round_s: Seconds | None = None
+    #: Why the server does not take what this machine does, in its words, and since when.
+    refused: str = ""
+    refused_since: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,14 @@ class _Note:
 
 
 def compose(
-    workspace: Workspace, seen: str | None, *, interval_s: float | None, overtaken: int = 0
-) -> Beating:
-    """Make the next heartbeat, to replace *seen*; noted durably on return."""
+    workspace: Workspace, seen: str | None, *, interval_s: float | None, overtaken: int = 0,
+    refused: str = "", round_s: float = 0.0,
+) -> Beating:  # fmt: skip
+    """Make the next heartbeat, to replace *seen*; noted durably on return.
+
+    *round_s* is how long a round takes, 0.0 where that is not known;
+    *refused* is why the server does not take what else this machine would push.
+    """
     hub = workspace.hub
     if hub is None:
         raise ValueError("a ledger without a remote has no heartbeat")
@@ -98,7 +106,8 @@ def compose(
         machine=workspace.machine.id, name=own_name(workspace), number=number,
         since=since, at=now, version=__version__, interval_s=interval_s,
         overtaken=overtaken, broken=turns.broken(workspace),
-        round_s=turns.round_s(workspace) or None, **_facts(workspace),
+        round_s=round(round_s, 3) or None, **_refused(workspace, note, refused, now),
+        **_facts(workspace),
     )  # fmt: skip
     files, text, when = {FILE: canonical(beat)}, f"beat {number}\n", workspace.clock.now()
     if hub.space == "branches" and seen is not None:
@@ -109,6 +118,14 @@ def compose(
     unsettled = (*note.unsettled, commit)[-_OPEN:]
     _write(workspace, replace(note, number=number, since=since, unsettled=unsettled))
     return Beating(hub.names.beat(workspace.machine.id), commit, seen)
+
+
+def _refused(workspace: Workspace, note: _Note, words: str, now: str) -> Mapping[str, Any]:
+    if not words:
+        return {}
+    before = read(workspace, note.confirmed or "")
+    since = before.refused_since if before is not None and before.refused else ""
+    return {"refused": clean_line(words), "refused_since": since or now}
 
 
 def own_name(workspace: Workspace) -> str:
@@ -156,6 +173,11 @@ def twin(workspace: Workspace, seen: str | None) -> str | None:
     """Return why nothing may go on where *seen*, our heartbeat on the remote, is not ours."""
     note = _read(workspace)
     if seen is None or seen == note.confirmed or seen in note.unsettled:
+        return None
+    beat = read(workspace, seen)
+    # Of two clones with one id the one that is behind pushes nothing: what is older than what this
+    # one had confirmed comes of a server that was put back, or of a copy of it that lagged.
+    if beat is not None and beat.number < note.number - len(note.unsettled):
         return None
     return (
         f"another clone pushes as this machine ({workspace.machine.id}): one was copied from the "

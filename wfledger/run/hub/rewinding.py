@@ -121,9 +121,9 @@ def _branches(workspace: Workspace, refs: Mapping[str, str]) -> list[RemoteUpdat
     repo, found = workspace.repo, []
     for run in workspace.ledger.runs():
         here, there = repo.tip(run.branch), refs.get(run.branch)
-        if here is None or there is None or here == there or run.state not in {"open", "paused"}:
+        if here is None or here == there or run.state not in {"open", "paused"}:
             continue
-        if repo.has_commit(there) and repo.is_ancestor(there, here):
+        if there is None or (repo.has_commit(there) and repo.is_ancestor(there, here)):
             found.append(RemoteUpdate(run.branch, here, there))
     return found
 
@@ -156,7 +156,7 @@ def accept(workspace: Workspace) -> str:
     go_on(workspace)
     return (
         f"this machine has the history of {hub.name} now; {len(gone)} transitions are not in it: "
-        "wfledger sync --lost"
+        "wfledger sync"
     )
 
 
