@@ -10,7 +10,17 @@ from wfledger.core.hub import INTERVALS_PER_LEASE
 from wfledger.core.policy import Policy
 from wfledger.errors import WfledgerError
 from wfledger.run.byhand.editing import adopt_edits
-from wfledger.run.hub import beating, branches, keeping, retiring, rewinding, silence, trusting
+from wfledger.run.hub import (
+    beating,
+    branches,
+    diary,
+    keeping,
+    retiring,
+    rewinding,
+    silence,
+    trusting,
+    turns,
+)
 from wfledger.run.hub.history import NewCommits
 from wfledger.run.hub.keeping import KeepUpdate
 from wfledger.run.hub.machines import interval_of
@@ -87,10 +97,16 @@ def kept(workspace: Workspace) -> tuple[KeepUpdate, ...]:
 
 
 def extras(
-    workspace: Workspace, hub: Hub, seen: Sight, kept: Sequence[KeepUpdate], *,
-    has_news: bool, denied: Collection[str],
+    workspace: Workspace, seen: Sight, kept: Sequence[KeepUpdate], *,
+    has_news: bool, denied: Collection[str], took_s: float,
 ) -> Extra:  # fmt: skip
-    """Return what goes with a push, but for refs that were *denied*; nothing without a reason."""
+    """Return what goes with a push, but for refs that were *denied*; nothing without a reason.
+
+    *took_s*: for how long this round has lasted.
+    """
+    hub = workspace.hub
+    if hub is None:
+        return Extra()
     made = [one for one in branches.to_create(workspace, seen.refs) if one.ref not in denied]
     kept = [one for one in kept if one.ref not in denied]
     is_due = beating.due(workspace, lease_s=lease_s(workspace))
@@ -103,7 +119,12 @@ def extras(
     ref = hub.names.beat(workspace.machine.id)
     if ref in denied:
         return Extra(tuple(found), None, tuple(kept))
-    beat = beating.compose(workspace, seen.refs.get(ref), interval_s=interval_of(workspace))
+    beat = beating.compose(
+        workspace, seen.refs.get(ref), interval_s=interval_of(workspace),
+        # A push that has news and comes through shows that the ledger is taken.
+        refused="" if has_news else _refused(workspace),
+        round_s=min(turns.round_s(workspace) or took_s, took_s),
+    )  # fmt: skip
     found.append(RemoteUpdate(beat.ref, beat.new, beat.old))
     gone = silence.outdated(workspace, _policy(workspace))
     updates = (RemoteUpdate(hub.names.beat(name), None, oid) for name, oid in gone.items())
@@ -111,12 +132,19 @@ def extras(
     return Extra(tuple(found), beat.new, tuple(kept))
 
 
+def _refused(workspace: Workspace) -> str:
+    """Return why the server took nothing of the last meeting's, "" where it did."""
+    record = diary.last(workspace)
+    return record.said if record is not None and record.outcome == "refused" else ""
+
+
 def call_out(workspace: Workspace, hub: Hub, seen: Sight, count: int, *, timeout: float) -> None:
     """Say by a heartbeat alone that others came first *count* times: they leave us a turn."""
     ref = hub.names.beat(workspace.machine.id)
     beat = beating.compose(
-        workspace, seen.refs.get(ref), interval_s=interval_of(workspace), overtaken=count
-    )
+        workspace, seen.refs.get(ref), interval_s=interval_of(workspace), overtaken=count,
+        round_s=turns.round_s(workspace),
+    )  # fmt: skip
     began, update = workspace.clock.elapsed(), RemoteUpdate(beat.ref, beat.new, beat.old)
     pushed = push(workspace.repo, hub.url, [update], atomic=False, timeout=timeout)
     if pushed.outcome == "ok":

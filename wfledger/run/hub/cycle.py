@@ -79,6 +79,8 @@ class _Meeting:
     #: What a person has to be told though the meeting goes on.
     told: list[str] = field(default_factory=list)
     _until: float = 0.0
+    #: When this round began, and how long those took in which something was done.
+    _began: float = 0.0
     #: When the last look began, by a clock that counts sleep.
     _looked: float = 0.0
     _rounds: list[float] = field(default_factory=list)
@@ -96,10 +98,10 @@ class _Meeting:
         clock = self.workspace.clock
         self._until = clock.elapsed() + min(self.timeout_s, company.longest_s(self.workspace))
         for _ in range(_ROUNDS):
-            began, self._beaten, self._ahead = clock.elapsed(), None, []
+            self._began, self._beaten, self._ahead = clock.elapsed(), None, []
             met = self._round()
             if not self._ahead:
-                self._rounds.append(clock.elapsed() - began)
+                self._rounds.append(clock.elapsed() - self._began)
             if met is not None:
                 return self._over(met)
             if self._beaten is not None:
@@ -199,8 +201,9 @@ class _Meeting:
         if not has_news and arrived.records:
             applying.confirm(workspace, commit, upto=arrived.upto, proposals=())
         extra = company.extras(
-            workspace, self.hub, sight, out.kept, has_news=has_news, denied=self._denied
-        )
+            workspace, sight, out.kept, has_news=has_news, denied=self._denied,
+            took_s=workspace.clock.elapsed() - self._began,
+        )  # fmt: skip
         updates = _with_targets(extra.updates, out.proposals)
         if has_news:
             updates.insert(0, RemoteUpdate(self.hub.names.ledger, commit, sight.tip))
