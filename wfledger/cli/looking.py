@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app
-from wfledger.cli.machinetable import machine_rows, remote_lines
+from wfledger.cli.machinetable import age_json, machine_rows, remote_lines, say_age
 from wfledger.cli.render import ago, plural, say, short, status_name, table
 from wfledger.cli.together import say_together
 from wfledger.core.statuses import Status
@@ -152,7 +152,8 @@ def list_(
     )  # fmt: skip
     watcher = Watcher(workspace)
     if as_json:
-        emit({"tasks": [with_state(entry, watcher) for entry in entries], "next": more})
+        shown = [with_state(entry, watcher) for entry in entries]
+        emit({"tasks": shown, "next": more, **age_json(app)})
         return
     used = [watcher.costs.task(entry.task.id) for entry in entries]
     where = [watcher.machine(entry.task) for entry in entries]
@@ -163,6 +164,7 @@ def list_(
     ]  # fmt: skip
     for line in table(rows):
         say(line)
+    say_age(app, others=any(watcher.is_elsewhere(entry.task) for entry in entries))
     if more is not None:
         say(f"there are more: --after {more}", err=True)
 
@@ -201,7 +203,7 @@ def show(app: App, *, task_id: str | None, is_brief: bool, as_json: bool) -> Non
     watcher = Watcher(workspace)
     if as_json:
         shown = result.model_dump(mode="json", by_alias=True) if result else None
-        emit({"task": with_state(entry, watcher), "result": shown})
+        emit({"task": with_state(entry, watcher), "result": shown, **age_json(app)})
         return
     click.echo(f"{task.id}: {status_name(entry.status.value)}")
     facts = [*_facts(task), ("machine", watcher.machine(task))]
@@ -220,6 +222,7 @@ def show(app: App, *, task_id: str | None, is_brief: bool, as_json: bool) -> Non
     if task.block is not None and entry.status is Status.BLOCKED:
         say(f"blocked ({task.block.code}): {task.block.reason}")
         say(f"  {task.block.command}")
+    say_age(app, others=watcher.is_elsewhere(task))
 
 
 def _show_brief(app: App, task_id: str | None, *, as_json: bool) -> None:
@@ -314,7 +317,7 @@ def why(app: App, *, task_id: str, as_json: bool) -> None:
 
     found = explain(app.workspace, app.task_id(task_id))
     if as_json:
-        emit(found.as_json())
+        emit(found.as_json() | age_json(app))
         return
     lasting = _lasting(found.since)
     click.echo(f"{found.task} is {status_name(found.status.value)}{lasting}")

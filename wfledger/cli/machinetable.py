@@ -2,16 +2,35 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from wfledger.cli.render import ago, plural, span
+from wfledger.cli.render import ago, plural, say, span
 from wfledger.core.text import listed
 
 if TYPE_CHECKING:
+    from wfledger.cli.common import App
     from wfledger.run.looks.remote import MachineRow, RemoteView
 
 #: Tasks of one machine that are named.
 _NAMED: Final = 3
+
+
+def say_age(app: "App", *, others: bool) -> None:
+    """Say how old what was just shown of *others*, if anything, is; beside what is printed."""
+    from wfledger.run.looks.remote import as_of
+
+    found = as_of(app.workspace) if others else None
+    if found is not None:
+        age = "nothing seen yet" if found.age_s is None else f"as of {span(found.age_s)} ago"
+        say(f"remote {found.name}: {age}", err=True)
+
+
+def age_json(app: "App") -> dict[str, Any]:
+    """Return what `--json` adds where machines share the ledger."""
+    from wfledger.run.looks.remote import as_of
+
+    found = as_of(app.workspace)
+    return {} if found is None else {"remote": found.as_json()}
 
 
 def remote_lines(one: "RemoteView", machines: int) -> list[str]:
@@ -40,7 +59,7 @@ def remote_lines(one: "RemoteView", machines: int) -> list[str]:
 def machine_rows(found: "Sequence[MachineRow]", now: datetime) -> list[tuple[str, ...]]:
     """Return a row for each machine: its name, how it is, its places, and what it works on."""
     return [
-        (one.name, _state(one, now), _places(one), _tasks(one))
+        (one.name, _state(one, now), _places(one), _tasks(one, now))
         for one in found
     ]
 
@@ -54,12 +73,15 @@ def _state(one: "MachineRow", now: datetime) -> str:
 
 
 def _places(one: "MachineRow") -> str:
+    if one.drives and not one.slots:
+        return f"{len(one.tasks)} at work, begins nothing"
     if not one.slots and not one.tasks:
         return "dispatches nothing"
     return f"{len(one.tasks)}/{one.slots} at work" if one.slots else f"{len(one.tasks)} at work"
 
 
-def _tasks(one: "MachineRow") -> str:
+def _tasks(one: "MachineRow", now: datetime) -> str:
     said = listed(one.tasks, _NAMED)
     given = f"{one.offered} given to it" if one.offered else ""
-    return "; ".join(part for part in (said, given) if part)
+    refused = f"cannot push for {ago(one.refused_since, now)}: {one.refused}" if one.refused else ""
+    return "; ".join(part for part in (said, given, refused) if part)

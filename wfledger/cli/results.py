@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from wfledger.cli.common import App, emit, json_option, pass_app
+from wfledger.cli.machinetable import age_json, say_age
 from wfledger.cli.render import is_fancy, plural, say, table
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean, clean_line
@@ -176,11 +177,13 @@ def history(app: App, *, task_id: str | None, limit: int, as_json: bool) -> None
     task, run = _named(app, task_id) if task_id else (None, None)
     found = happenings(app.workspace, task=task, run=run, limit=limit)
     if as_json:
-        emit({"changes": [one.as_json() for one in found]})
+        emit({"changes": [one.as_json() for one in found], **age_json(app)})
         return
     called = names(app.workspace) if any(one.machine for one in found) else {}
     for line in table([_row(one, called) for one in found]):
         say(line)
+    here = app.workspace.machine.id
+    say_age(app, others=any(one.machine not in {None, "", here} for one in found))
 
 
 def _named(app: App, name: str) -> tuple[str | None, str | None]:

@@ -24,6 +24,7 @@ class Telling:
         self._workspace = workspace
         self._report = report
         self._trouble = ""
+        self._refused = False
         self._began = 0.0
 
     def tell(self, met: Met) -> None:
@@ -48,6 +49,9 @@ class Telling:
     def _tell_trouble(self, name: str, met: Met) -> None:
         now = self._workspace.clock.elapsed()
         if met.is_well:
+            if self._refused and not (met.went or met.granted):
+                return  # nothing was brought that it could have refused
+            self._refused = False
             if self._trouble:
                 lasted = now - self._began
                 self._report(name, f"is in step again after {lasted:.0f} s")
@@ -58,6 +62,7 @@ class Telling:
             return  # who is overtaken goes on by himself
         self._began = self._began if self._trouble else now
         self._trouble = said
+        self._refused = met.outcome == "refused" and met.pushed
         self._report(name, said)
 
     def _tell_came(self, name: str, came: tuple[Moved, ...]) -> None:

@@ -144,6 +144,10 @@ class Watcher:
         """Return what people call the machine that has *task*; "" where none has."""
         return self._names.get(task.grant.machine, "") if task.grant is not None else ""
 
+    def is_elsewhere(self, task: Task) -> bool:
+        """Whether another machine has *task*; what is known of it is as old as the last meeting."""
+        return is_elsewhere(task, self._workspace.machine.id)
+
     @cached_property
     def _names(self) -> dict[str, str]:
         return names(self._workspace)

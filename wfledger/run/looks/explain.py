@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from wfledger.clock import iso
+from wfledger.clock import iso, parse_iso
 from wfledger.core import outcome
 from wfledger.core.admission import Obstacle, lacking
 from wfledger.core.documents import Hold, Run
@@ -22,7 +22,7 @@ from wfledger.run.hub.machines import machines
 from wfledger.run.liveness import Observations, owner_of
 from wfledger.run.looks.costs import Costs
 from wfledger.run.looks.doing import Watcher, landing_waits
-from wfledger.run.looks.remote import remote_view
+from wfledger.run.looks.remote import outlook, remote_view
 from wfledger.run.looks.view import View
 from wfledger.run.money import breakers
 from wfledger.run.money.caps import capped
@@ -260,7 +260,7 @@ class _Explainer:
             reason = "nothing is in its way; it is put on offer at the next pass"
             here = remote_view(workspace)
             if here is not None:
-                reason = f"nothing is in its way; a machine takes it when it meets {here.name} next"
+                reason = outlook(workspace, here.name, held=self._places_taken())
                 reason += f" ({here.name}: {here.trouble})" if here.trouble else ""
             if entry.task.accepted is not None:
                 reason = "its result was accepted and goes on to merging at the next pass"
@@ -269,6 +269,11 @@ class _Explainer:
             return self._unrouted(entry, obstacle)
         why = self._say(entry, obstacle.kind, str(obstacle), run)
         return self._obstructed(why, obstacle)
+
+    def _places_taken(self) -> int:
+        """Return how many tasks, on whatever machine, have been given a place."""
+        held = (Status.PENDING, Status.IN_PROGRESS)
+        return sum(not task.spec.manual for status in held for task in self._view.tasks[status])
 
     def _unrouted(self, entry: Entry, obstacle: Obstacle) -> Why:
         """Return why no model takes a task, and what lets one take it."""
@@ -341,7 +346,7 @@ class _Explainer:
         if peer is not None and peer.is_gone:
             reason += "; that machine is silent, and its work is taken over at the next sync"
         elif peer is not None:
-            reason += f"; that machine was last heard of at {peer.seen or 'no time yet'}"
+            reason += f"; that machine was last heard of {_ago(self._workspace, peer.seen)}"
         why = self._say(entry, "elsewhere", reason, f"wfledger cancel {task.id}")
         return replace(why, since=doing.since or why.since, facts=doing.as_json())
 
@@ -416,11 +421,19 @@ class _Explainer:
             return task.merger.owner
         if entry.status is not Status.IN_PROGRESS:
             return None
+        if is_of_another(self._workspace, entry):
+            return self._watcher.machine(task) or None
         record = self._ledger.claim_record(task.id, task.attempt)
         return record.worker if record else None
 
     def _since(self, entry: Entry) -> str | None:
         return since(self._workspace, entry)
+
+
+def _ago(workspace: Workspace, moment: str | None) -> str:
+    if moment is None:
+        return "at no time yet"
+    return f"{max((workspace.clock.now() - parse_iso(moment)).total_seconds(), 0):.0f} s ago"
 
 
 def since(workspace: Workspace, entry: Entry) -> str | None:

@@ -78,6 +78,11 @@ class MachineRow:
     tasks: tuple[str, ...]
     offered: int
     version: str
+    #: Whether somebody there dispatches, though he may begin nothing just now.
+    drives: bool = False
+    #: Why the server does not take what it does, as it says, and since when.
+    refused: str = ""
+    refused_since: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape that `status --json` prints."""
@@ -85,8 +90,54 @@ class MachineRow:
             "id": self.id, "name": self.name, "here": self.is_here,
             "silent_s": round(self.silent_s, 1), "gone": self.is_gone, "seen": self.seen,
             "slots": self.slots, "running": len(self.tasks), "tasks": list(self.tasks),
-            "offered": self.offered, "version": self.version,
+            "offered": self.offered, "version": self.version, "drives": self.drives,
+            "refused": self.refused or None, "refused_since": self.refused_since or None,
         }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AsOf:
+    """How old what is shown of other machines is."""
+
+    #: What people call the remote, and when it was last seen (UTC, ISO 8601).
+    name: str
+    seen: str | None
+    age_s: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what verbs that show tasks print as `remote`."""
+        age = None if self.age_s is None else round(self.age_s, 1)
+        return {"name": self.name, "seen": self.seen, "age_s": age}
+
+
+def as_of(workspace: Workspace) -> AsOf | None:
+    """Return how old what is shown of other machines is; None where there are none."""
+    hub = workspace.hub
+    if hub is None:
+        return None
+    seen = read_state(workspace.ledger.layout.local).seen
+    return AsOf(hub.name, seen, _age_s(workspace, seen))
+
+
+def outlook(workspace: Workspace, name: str, *, held: int) -> str:
+    """Say when a task in whose way nothing is will be taken, where *held* others have a place.
+
+    *name* is what people call the remote.
+    """
+    peers = [one for one in machines(workspace) if not one.is_gone]
+    places = [
+        max(crews(workspace).values(), default=0) if one.is_here
+        else one.beat.slots if one.beat is not None else 0 for one in peers
+    ]  # fmt: skip
+    working = sum(1 for count in places if count)
+    if not working:
+        return "nothing is in its way, but no machine works on tasks that wait: wfledger daemon"
+    if held >= sum(places):
+        count, many = sum(places), working > 1
+        where = f"on {working} machines" if many else "on the only machine that works"
+        taken = f"all {count} places {where} are" if count > 1 else "the only place is"
+        return f"nothing is in its way but that {taken} taken"
+    return f"nothing is in its way; a machine takes it when it meets {name} next"
 
 
 def remote_view(workspace: Workspace) -> RemoteView | None:
@@ -133,7 +184,8 @@ def fleet(workspace: Workspace, doings: Iterable[Doing]) -> tuple[MachineRow, ..
             offered[machine] = offered.get(machine, 0) + 1
         else:
             tasks.setdefault(machine, []).append(doing.task.id)
-    here, own = workspace.ledger.names(Status.PENDING), max(crews(workspace).values(), default=0)
+    here, crew = workspace.ledger.names(Status.PENDING), crews(workspace)
+    own = max(crew.values(), default=0)
     rows = []
     for peer in peers:
         beat = peer.beat
@@ -142,6 +194,9 @@ def fleet(workspace: Workspace, doings: Iterable[Doing]) -> tuple[MachineRow, ..
             own if peer.is_here else beat.slots if beat is not None else 0, tuple(tasks[peer.id]),
             len(here) if peer.is_here else offered[peer.id],
             beat.version if beat is not None else "",
+            bool(crew) if peer.is_here else beat is not None and beat.drives,
+            beat.refused if beat is not None and not peer.is_here else "",
+            beat.refused_since if beat is not None and not peer.is_here else "",
         ))  # fmt: skip
     return tuple(rows)
 
