@@ -7,7 +7,7 @@ import pytest
 from tests.support.ledgers import make_task
 from wfledger.core.documents import ClaimNote, Grant, Intent, Run, Task
 from wfledger.core.records import plain
-from wfledger.core.replaying import Lost, Seen, Taken, There, judge, merge_runs
+from wfledger.core.replaying import Lost, Seen, Taken, There, judge, merge_runs, overruled
 from wfledger.core.statuses import Status
 
 HERE, THERE = "here", "there"
@@ -204,3 +204,23 @@ def test_the_state_of_a_run_is_what_was_decided_last_or_weighs_more(
 
 def test_a_run_that_both_began_alike_is_the_remote_s() -> None:
     assert merge_runs(None, BASE.but(seq=1), BASE) == BASE
+
+
+@pytest.mark.requirement("WFL-HUB-019")
+@pytest.mark.parametrize("state", ["open", "paused"])
+def test_who_stops_what_runs_of_a_run_is_heard_before_who_lets_it_go_on(state: str) -> None:
+    base = BASE.but(state="paused")
+    stops, other = base.but(seq=4, ends=True), base.but(seq=4, state=state)
+    for ours, theirs in ((stops, other), (other, stops)):
+        found = merge_runs(base, ours, theirs)
+        assert (found.state, found.ends) == ("paused", True)
+
+
+@pytest.mark.requirement("WFL-HUB-182")
+def test_what_was_decided_of_a_run_and_does_not_hold_is_named() -> None:
+    ours = BASE.but(seq=4, state="paused", max_concurrent=1, home=HERE)
+    theirs = BASE.but(seq=4, state="aborted", reason="enough", max_concurrent=2, home=THERE)
+    merged = merge_runs(BASE, ours, theirs)
+    assert overruled(BASE, ours, merged) == ("state", "max_concurrent")
+    assert overruled(BASE, theirs, merged) == ()
+    assert overruled(None, ours, merged) == ()

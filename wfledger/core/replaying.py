@@ -20,6 +20,8 @@ Entry = Mapping[str, Any]
 #: Which of two states of a run that were decided on at once is the one that holds.
 _WEIGHT: Final = {"open": 0, "paused": 1, "landed": 2, "aborted": 3}
 _UNITED: Final = ("tasks", "aside", "reuses")
+#: What people decide of a run.
+_DECIDED: Final = ("state", "ends", "name", "goal", "max_concurrent", "budget", "time_s", "gate")
 
 
 @dataclass(frozen=True)
@@ -182,9 +184,16 @@ def merge_runs(base: Run | None, ours: Run, theirs: Run) -> Run:
     return theirs.but(seq=theirs.seq + 1, **changes) if changes else theirs
 
 
+def overruled(base: Run | None, ours: Run, merged: Run) -> tuple[str, ...]:
+    """Return what was decided here of a run since *base*, and is otherwise in what was *merged*."""
+    if base is None:
+        return ()
+    changed = (name for name in _DECIDED if getattr(ours, name) != getattr(base, name))
+    return tuple(name for name in changed if getattr(ours, name) != getattr(merged, name))
+
+
 def _state_is_ours(base: Run | None, ours: Run, theirs: Run) -> bool:
-    if base is not None and ours.state == base.state:
-        return False
-    if base is not None and theirs.state == base.state:
-        return True
-    return _WEIGHT[ours.state] > _WEIGHT[theirs.state]
+    mine, other = (ours.state, ours.ends), (theirs.state, theirs.ends)
+    if base is not None and (base.state, base.ends) in {mine, other}:
+        return mine != (base.state, base.ends)
+    return (_WEIGHT[ours.state], ours.ends) > (_WEIGHT[theirs.state], theirs.ends)

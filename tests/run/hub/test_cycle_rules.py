@@ -130,6 +130,27 @@ def test_runs_that_both_changed_are_merged(tmp_path: Path) -> None:
         assert (run.state, run.max_concurrent) == ("paused", 3)
 
 
+@pytest.mark.requirement("WFL-HUB-182", "WFL-HUB-018")
+def test_who_was_overruled_on_a_run_or_lost_what_he_wrote_is_told(tmp_path: Path) -> None:
+    one, other = share(tmp_path)
+    add_run(one)
+    task = add_task(one, "a")
+    synced(one, other)
+    for workspace, state in ((one, "paused"), (other, "aborted")):
+        with workspace.ledger.transaction("people") as changes:
+            run = workspace.ledger.run("r1")
+            changes.put_run(run.but(seq=run.seq + 1, state=state), why=state)
+            written = task.spec.but(command=f"echo {state}")
+            changes.update(task.id, why="edited by hand", spec=written)
+    lost = synced(other, one)[1].lost
+    assert [(each.task, each.because) for each in lost if each.task.startswith("runs/")] == [
+        ("runs/r1.json", "others have changed its state, too")
+    ]
+    (kept,) = (folder(one.ledger.layout.local) / "aside").iterdir()
+    assert b"echo paused" in kept.read_bytes()
+    assert one.ledger.run("r1").state == "aborted"
+
+
 @pytest.mark.requirement("WFL-HUB-035", "WFL-HUB-142")
 def test_a_server_that_refuses_whole_pushes_for_a_branch_takes_the_rest_and_people_are_told(
     tmp_path: Path,

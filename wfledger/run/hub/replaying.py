@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from wfledger.core import bounds, replaying
 from wfledger.core.documents import Run, Task
-from wfledger.core.records import canonical, parse
+from wfledger.core.records import canonical, canonical_json, parse
 from wfledger.core.replaying import Over, Seen, Taken, There
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
@@ -135,6 +135,10 @@ class Replayer:
         """Return a task of the tip."""
         return self._tip.task(task_id, near=near)
 
+    def path(self, record: Record) -> str:
+        """Return where the ledger has a task as a record says."""
+        return self._layout.relative(Status(record["to"]), record["task"])
+
     def theirs(self, path: str) -> bytes | None:
         """Return a file of the tip."""
         return self._tip.file(path)
@@ -202,6 +206,9 @@ class _Pass:
                  record["by"], record["why"], because)
         )  # fmt: skip
         self.done.other_tasks.add(record["task"])
+        written = _by_hand(record)
+        if written is not None:
+            self.done.aside[self.by.path(record)] = written
 
     def dragged(self, segments: list[list[Record]]) -> dict[str, str]:
         """Return the new tasks that are lost because who added them lost the step that did."""
@@ -266,6 +273,9 @@ class _Pass:
             self._lose_file(record, sides[1])
             return
         merged = replaying.merge_runs(before, ours, theirs)
+        lost = replaying.overruled(before, ours, merged)
+        if lost:
+            self._note(record, f"others have changed its {', '.join(lost)}, too")
         if merged == theirs:
             self.done.other_files.add(record["path"])
         else:
@@ -273,12 +283,14 @@ class _Pass:
 
     def _lose_file(self, record: Record, ours: bytes | None) -> None:
         path = record["path"]
-        self.done.lost.append(
-            Lost(record["at"], path, 0, None, "", record["by"], record["why"], _ANEW)
-        )
+        self._note(record, _ANEW)
         self.done.other_files.add(path)
         if ours is not None:
             self.done.aside[path] = ours
+
+    def _note(self, record: Record, because: str) -> None:
+        at, by, why = record["at"], record["by"], record["why"]
+        self.done.lost.append(Lost(at, record["path"], 0, None, "", by, why, because))
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -312,6 +324,15 @@ class _Pass:
 
 def _is_result(record: Record) -> bool:
     return bool(record["kind"] == "file" and record["path"].startswith("results/"))
+
+
+def _by_hand(record: Record) -> bytes | None:
+    """Return a task whose spec somebody wrote into its file, which is nowhere else; else None."""
+    try:
+        task = parse(Task, canonical_json(record["content"] or {}))
+    except WfledgerError:
+        return None
+    return canonical(task) if task.spec.digest() != task.spec_sha256 else None
 
 
 def _near(record: Record) -> tuple[Status, ...]:
