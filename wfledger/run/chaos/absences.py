@@ -15,13 +15,16 @@ from wfledger.run.chaos.chance import Chance
 from wfledger.run.chaos.clones import Clone, World
 from wfledger.run.chaos.fleet import Fleet
 from wfledger.run.chaos.links import BREAKS
+from wfledger.run.hub.names import Names
 from wfledger.run.processes import proctree
 
 #: One after the other, so that a short torture has what is worked on and comes too late.
 _KINDS: Final = ("asleep", "cut off", "switched off")
 #: From the beginning of one to that of the next, and how long it lasts, in leases.
 _EVERY: Final = (1.0, 2.0)
-_LONG: Final = (1.6, 2.4)
+_LONG: Final = (1.5, 2.2)
+#: So long at most, where others have not taken over what one had begun.
+_LONGEST: Final = 5.0
 #: The first one, in leases; and the next try where nobody is at work.
 _FIRST: Final = 0.3
 _AGAIN_S: Final = 1.0
@@ -33,8 +36,21 @@ _OUTAGE_MOST: Final = 0.3
 #: Share of the machines where nobody works for people that, switched off, stay so.
 _FOR_GOOD: Final = 0.5
 
+#: The ledger's ref, on the hub as in a clone.
+LEDGER: Final = Names("hidden").ledger
 #: Has something end in so many seconds.
 Later = Callable[[float, Callable[[], object]], None]
+
+
+@dataclass
+class _Away:
+    """Somebody who is away: what brings him back, and when."""
+
+    action: Callable[[], object]
+    due: float
+    #: Of a machine: until when it is waited for that others have taken what it had begun.
+    clone: Clone | None = None
+    until: float = 0.0
 
 
 @dataclass
@@ -46,8 +62,7 @@ class Absences:
     chance: Chance
     clock: Clock
     time_s: float
-    #: When, and what brings somebody back.
-    _back: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
+    _away: list[_Away] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._next = self._outage = float("inf")
@@ -87,7 +102,7 @@ class Absences:
         return self._switch_off(clone, seconds)
 
     def _at_work(self) -> list[Clone]:
-        """Return the machines that are there and have begun what they have not finished."""
+        """Return the machines that have begun what they have not finished, as the hub knows."""
         notes = self.world.notes
         ended = {tuple(line.split()) for line in (notes / "finished").read_text().splitlines()}
         begun = {tuple(line.split()[:3]) for line in (notes / "ran").read_text().splitlines()}
@@ -95,21 +110,40 @@ class Absences:
         return [
             one for one in self.world.clones
             if one.name in names and one.is_there and not (one.link and one.link.is_broken)
+            and self._holds(one)
         ]  # fmt: skip
 
     def take_back(self, *, at_once: bool = False) -> None:
         """Bring back those whose time is over, or all but those who are gone for good."""
-        now = self.clock.elapsed()
-        over = [action for due, action in self._back if at_once or due <= now]
-        self._back = [one for one in self._back if not (at_once or one[0] <= now)]
-        for action in over:
-            action()
+        for one in list(self._away):
+            if at_once or self._is_over(one):
+                self._away.remove(one)
+                one.action()
 
-    def _later(self, seconds: float, action: Callable[[], object]) -> None:
-        self._back.append((self.clock.elapsed() + seconds, action))
+    def _is_over(self, one: _Away) -> bool:
+        """Whether *one* comes back: where a computer is slow it takes longer to see silence."""
+        now = self.clock.elapsed()
+        if now < one.due:
+            return False
+        if one.clone is None or now >= one.until or not self._holds(one.clone):
+            return True
+        one.due = now + _AGAIN_S
+        return False
+
+    def _holds(self, clone: Clone) -> bool:
+        """Whether the hub has work in progress of a machine."""
+        return self.world.hub.has_text(LEDGER, "in-progress", f'"{clone.workspace().machine.id}"')
+
+    def _later(self, clone: Clone) -> Later:
+        until = self.clock.elapsed() + _LONGEST * self.world.lease_s
+
+        def later(seconds: float, action: Callable[[], object]) -> None:
+            self._away.append(_Away(action, self.clock.elapsed() + seconds, clone, until))
+
+        return later
 
     def _sleep(self, clone: Clone, seconds: float) -> str | None:
-        return "asleep" if sleep(self.fleet, clone, seconds, self._later) else None
+        return "asleep" if sleep(self.fleet, clone, seconds, self._later(clone)) else None
 
     def _switch_off(self, clone: Clone, seconds: float | None) -> str | None:
         """SIGKILL everything on a machine, which starts again later, or not before the verdict."""
@@ -121,18 +155,19 @@ class Absences:
         def start() -> None:
             clone.is_off = False
 
-        self._later(seconds, start)
+        self._later(clone)(seconds, start)
         return "switched off"
 
     def _cut_off(self, clone: Clone, seconds: float) -> str | None:
         """Let nothing through between a machine and the hub."""
-        said = cut_off(clone, self.chance, seconds, self._later)
+        said = cut_off(clone, self.chance, seconds, self._later(clone))
         return said if said is None else f"cut off{said and f', {said}'}"
 
     def _hour(self) -> str:
         """Let the hub be away for an hour, as leases count."""
         self.world.hub.down()
-        self._later(_HOUR * self.world.lease_s, self.world.hub.up)
+        due = self.clock.elapsed() + _HOUR * self.world.lease_s
+        self._away.append(_Away(self.world.hub.up, due))
         return f"the hub, for {_HOUR:.0f} leases"
 
 

@@ -11,11 +11,12 @@ from typing import Final
 
 from wfledger.core.linear import Fault, Lost, Told
 from wfledger.core.statuses import Status
+from wfledger.run.chaos.absences import LEDGER
 from wfledger.run.chaos.clones import Clone, World
 from wfledger.run.chaos.invariants import Violation, guarded, of_faults, of_files
 from wfledger.run.chaos.replaying import of_content, of_landings
 from wfledger.run.chaos.verdict import of_defects, of_effects, of_findings, of_objects
-from wfledger.run.chaos.weather import LEDGER, confirmed
+from wfledger.run.chaos.weather import confirmed
 from wfledger.run.histories import STATUSES, Checked, Reading, check
 from wfledger.run.hub import losses
 from wfledger.run.workspace import Workspace
@@ -181,6 +182,8 @@ def _of_clone(world: World, clone: Clone) -> Iterator[Violation]:
         return
     if not workspace.ledger.journal.is_empty():
         yield _on(clone, Violation("history", "journal", "something of it is not on the hub"))
+    if (workspace.ledger.layout.local / "hub" / "failed.log").exists():
+        yield _on(clone, Violation("defect", "meeting", "one failed, see hub/failed.log"))
     for part in (
         of_files(workspace.ledger), of_content(workspace), of_findings(clone),
         of_objects(clone), of_defects(clone),

@@ -112,6 +112,13 @@ class Hub:
         done = self._git("-C", str(self.repo), "rev-parse", "--verify", "--quiet", ref, check=False)
         return done.strip() or None
 
+    def has_text(self, ref: str, folder: str, text: str) -> bool:
+        """Whether a file in *folder* of the tree that *ref* names has *text* in it."""
+        args = ("grep", "--quiet", "--fixed-strings", "-e", text, ref, "--", folder)
+        argv = ["git", "-C", str(self.repo), *args]
+        done = subprocess.run(argv, env=server_environment(), capture_output=True, check=False)
+        return done.returncode == 0
+
     def refs(self) -> dict[str, str]:
         """Return every ref and what it names."""
         said = self._git("-C", str(self.repo), "for-each-ref", "--format=%(refname) %(objectname)")

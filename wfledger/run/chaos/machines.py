@@ -16,13 +16,14 @@ from wfledger.clock import Clock
 from wfledger.core.statuses import Status
 from wfledger.errors import WfledgerError
 from wfledger.run.chaos import agreement
+from wfledger.run.chaos.absences import LEDGER
 from wfledger.run.chaos.chance import Chance
 from wfledger.run.chaos.clones import Clone, World, build, jobs_of
 from wfledger.run.chaos.fleet import Fleet
 from wfledger.run.chaos.invariants import Violation
 from wfledger.run.chaos.ordeal import Ordeal, Order, Report, Say, standing
 from wfledger.run.chaos.scene import Job, work
-from wfledger.run.chaos.weather import LEDGER, PAUSE_S, Weather
+from wfledger.run.chaos.weather import PAUSE_S, Weather
 from wfledger.run.hub.state import read_state
 from wfledger.run.workspace import LOCAL, Workspace
 
@@ -132,7 +133,9 @@ class Machines(Ordeal):
             self._weather.is_whole = False
             return
         if lost is not None and not self._world.hub.has(LEDGER, lost.tip):
-            self._person.ask(lost.holder, "remote", "restore", "--yes")
+            # A machine can decide on what it has seen.
+            seen = ("remote", "restore", "--yes") if _has_stopped(lost.holder) else ("sync",)
+            self._person.ask(lost.holder, *seen)
             return
         self._weather.lost = None
         stopped = [clone for clone in self._world.clones if _has_stopped(clone)]
@@ -313,7 +316,7 @@ class _Person:
         if status == 0 and job is not None:
             self._world.jobs[said["task"]] = job
             self.added.append(said["task"])
-        if status not in {0, 1, 4, 75}:
+        if status not in {0, 1, 4, 8, 75}:
             self._say(f"wfledger {' '.join(args[:3])} on {clone.name} ended with {status}: "
                       f"{said.get('message')}")  # fmt: skip
 

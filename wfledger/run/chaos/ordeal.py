@@ -222,7 +222,7 @@ class Ordeal(ABC):
             self._fleet.look_after()
             self._clock.wait(_TURN_S)
         for kind, found in self._fleet.running().items():
-            pids = ", ".join(str(one.pid) for one in found)
+            pids = ", ".join(f"{one.pid} ({command_of(one.pid)})" for one in found)
             self._report.violations.append(
                 Violation("orphan", kind, f"does not end, though it was told to: {pids}")
             )
@@ -248,6 +248,14 @@ class Ordeal(ABC):
         faults = self._faults.counts
         kills = sum(count for name, count in faults.items() if name.startswith("kill"))
         return f"{sum(faults.values())} faults, {kills} of them kills"
+
+
+def command_of(pid: int) -> str:
+    """Return what a process was started with, "" where that cannot be seen."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ").strip()
+    except OSError:
+        return ""
 
 
 def standing(ledger: Ledger, run: str | None = None) -> str:

@@ -11,25 +11,22 @@ from functools import partial
 from typing import Final
 
 from wfledger.errors import WfledgerError
-from wfledger.run.chaos.absences import Absences, cut_off, sleep
+from wfledger.run.chaos.absences import LEDGER, Absences, cut_off, sleep
 from wfledger.run.chaos.chance import Chance
 from wfledger.run.chaos.clones import Clone, World
 from wfledger.run.chaos.fleet import Fleet
 from wfledger.run.chaos.proxy import Mode
 from wfledger.run.chaos.toll import Fault, Toll
-from wfledger.run.hub.names import Names
 from wfledger.run.processes import proctree
 
-#: The ledger's ref, on the hub as in a clone.
-LEDGER: Final = Names("hidden").ledger
 #: How often each fault is drawn.
 WEIGHTS: Final[Mapping[str, int]] = {
     "kill daemon": 5, "kill worker": 3, "kill git": 6, "stop machine": 4,
     "cut": 5, "lose replies": 7, "partition": 4, "slow": 3, "refuse": 2,
-    "reject pushes": 3, "protect branches": 3, "forbid": 2, "outage": 2, "rewind": 1,
+    "reject pushes": 2, "protect branches": 2, "forbid": 1, "outage": 1, "rewind": 1,
 }  # fmt: skip
 #: Seconds between two faults.
-PAUSE_S: Final = (0.1, 0.9)
+PAUSE_S: Final = (0.2, 1.6)
 #: What an absence beyond a lease is called (`chaos.absences`).
 AWAY: Final = "away beyond a lease"
 _BYTES: Final = 30_000
