@@ -8,7 +8,8 @@ import pytest
 from tests.support.repos import commit, git, make_repo
 from tests.support.terminal import call
 from tests.support.workspaces import open_workspace
-from wfledger.run.hub.meeting import Lost
+from wfledger.run.hub.diary import Record, note
+from wfledger.run.hub.meeting import Lost, Met
 from wfledger.run.hub.state import read_state, write_state
 
 
@@ -104,6 +105,17 @@ def test_sync_says_by_its_exit_status_how_it_went(tmp_path: Path) -> None:
     shown = call("status", cwd=anna).out
     assert "stopped (twin): there are two" in shown
     assert "wfledger remote rename-machine" in shown
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-146")
+def test_sync_says_why_it_is_to_be_tried_again(tmp_path: Path) -> None:
+    anna, _ = two_machines(tmp_path)
+    record = Record("2026-01-01T00:00:00.000Z", 1.0, "lost", "others came first", asked=2**64)
+    note(open_workspace(anna), record, Met("lost"))
+    said = call("sync", cwd=anna)
+    assert said.status == 75
+    assert "try again: others came first" in said.out
 
 
 @pytest.mark.long

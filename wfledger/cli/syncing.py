@@ -20,6 +20,7 @@ _STATUSES: Final = {
     "unreachable": 75, "unknown": 75, "lost": 75,
 }  # fmt: skip
 _LOST: Final = 4
+_AGAIN: Final = 75
 _EXAMPLES: Final = """\b
 For example:
   wfledger sync            # meet the remote now
@@ -45,6 +46,8 @@ def sync(app: App, *, waits: bool, as_json: bool) -> int:
     """
     from wfledger.run.hub.asking import sync as meet
     from wfledger.run.hub.losses import work_of
+    from wfledger.run.hub.meeting import Met
+    from wfledger.run.hub.telling import trouble_of
     from wfledger.run.looks.remote import fleet, remote_view
 
     workspace = app.workspace
@@ -67,6 +70,8 @@ def sync(app: App, *, waits: bool, as_json: bool) -> int:
         })  # fmt: skip
     else:
         _say_news(app, found)
+        if _STATUSES[found.outcome] == _AGAIN and (here is None or not here.trouble):
+            say(f"try again: {trouble_of(Met(found.outcome, found.said, found.hint))}")
         for line in remote_lines(here, len(machines)) if here is not None else ():
             say(line)
     status = _STATUSES[found.outcome] or int(here is not None and bool(here.notes))
