@@ -128,7 +128,7 @@ def test_each_machine_has_its_part_of_the_pushes(takes_s: list[float], seed: int
     fleet = _Fleet(takes_s, seed)
     fleet.run(30 * sum(takes_s))
     pushes = [one.pushes for one in fleet.machines]
-    assert min(pushes) * len(pushes) >= 0.6 * sum(pushes), pushes
+    assert min(pushes) * len(pushes) >= 0.5 * sum(pushes), pushes
     assert sum(pushes) >= 10 * len(pushes), pushes
     assert fleet.vain <= 1.5 * sum(pushes), (fleet.vain, pushes)
 

@@ -19,7 +19,8 @@ _SHORTEST_S: Final = 0.2
 _PATIENCE_S: Final = 10.0
 #: Rounds that there is room for, for each machine's one.
 _ROOM: Final = 1.5
-#: Longest interval for the sake of turns, as a part of the lease.
+#: Longest interval for the sake of turns, and that as a part of the lease.
+_TURNS_S: Final = 10.0
 _OF_LEASE: Final = 1 / 12
 _NEVER: Final = float("-inf")
 
@@ -77,11 +78,11 @@ def turns_s(rounds: Sequence[float], *, interval_s: float, lease_s: float) -> fl
     *rounds* says how many seconds one takes, for each machine. Of those who look while another is
     between its look and its push all but one do their work in vain. Who comes at a period that has
     room for a round of each finds the gap that it had before, so nobody has to be told whose turn
-    it is (WFL-HUB-116). At most a small part of *lease_s*.
+    it is (WFL-HUB-116). It is bounded, since rounds among rivals take longer than they will later.
     """
     if len(rounds) < 2:
         return interval_s
-    return max(interval_s, min(_ROOM * sum(rounds), _OF_LEASE * lease_s))
+    return max(interval_s, min(_ROOM * sum(rounds), _OF_LEASE * lease_s, _TURNS_S))
 
 
 def overtaken_s(failures: int, interval_s: float, *, age_s: float, chance: float) -> float:
