@@ -1,6 +1,8 @@
 """Many machines come to one end whatever happens to them, and it is seen where they do not."""
 
 import json
+import socket
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ from wfledger.cli.common import App
 from wfledger.clock import SKEW
 from wfledger.run.chaos.hubs import Hub
 from wfledger.run.chaos.links import why_not
+from wfledger.run.chaos.proxy import Proxy
 
 #: What a push says where the hub's hook or its door refuses it.
 REFUSALS: dict[str, tuple[Callable[[Hub], None], str]] = {
@@ -71,6 +74,19 @@ def test_wall_clock_is_wrong_by_as_much_as_the_torture_says_and_no_other_clock_i
     assert abs(right.elapsed() - wrong.elapsed()) < 10
 
 
+def test_server_hears_of_it_when_a_client_is_gone_without_a_word() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, Proxy(listening.getsockname()[1]) as proxy:
+        client = socket.create_connection(("127.0.0.1", proxy.port))
+        server, _ = listening.accept()
+        server.settimeout(20)
+        client.sendall(b"x")
+        assert server.recv(9) == b"x"
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()  # a reset, as of a process that was killed with something unread
+        assert server.recv(9) == b""
+        server.close()
+
+
 @pytest.mark.parametrize("kind", ["git", "http", "ssh"])
 def test_door_is_closed_to_everybody_and_opened_again(
     hubs: Hubs, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -108,5 +124,5 @@ def test_machines_survive_a_short_torture_take_over_and_agree(
     assert figures["attempts taken over"] > 0
     assert figures["results that came too late"] > 0
     spoken = {"netns": "network namespaces", "proxy": "TCP proxies"}
-    assert figures["partitions by"] == spoken[partitions]
+    assert figures["cut machines off"] == spoken[partitions]
     assert list(tmp_path.glob("wfledger-torture-*")) == []

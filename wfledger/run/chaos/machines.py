@@ -58,7 +58,7 @@ class Machines(Ordeal):
         fleet = Fleet(self._world.clones[0], chance)
         self._weather = Weather(self._world, fleet, chance, order.time_s, clock=clock)
         report = Report(order, self._world.folder)
-        report.figures["partitions by"] = self.partitions
+        report.figures["cut machines off"] = self.partitions
         super().__init__(report, fleet, self._weather, chance, say=say)
         self._workspaces = [clone.workspace() for clone in self._world.clones]
         self._person = _Person(self._world, self._report, say)

@@ -122,6 +122,7 @@ class _Passing:
                     self._is_pushing.set()
                 self._server.sendall(data)
                 passed += len(data)
+        with suppress(OSError):  # also where a client was killed: the server would wait for ever
             self._server.shutdown(socket.SHUT_WR)
 
     def _back(self) -> None:
