@@ -83,10 +83,11 @@ def test(app: App, *, name: str, model: str | None, as_json: bool) -> int:
 
     Exit status 0: it answered. 1: it did not; what it says is printed.
     """
+    from wfledger.run.guard import vouching
     from wfledger.run.models.trying import ask_once
 
     _require(app, name)
-    tried = ask_once(app.workspace.fleet(), name, model, clock=app.clock)
+    tried = ask_once(vouching.fleet(app.workspace), name, model, clock=app.clock)
     if as_json:
         emit({"provider": name, **tried.as_json()})
     else:

@@ -51,7 +51,7 @@ def trust(app: App, *, yes: bool, restore: bool, as_json: bool) -> int:
     if restore:
         left = trusting.restore(workspace)
     else:
-        trusting.accept(workspace)
+        trusting.accept(workspace, found)
     brought = bring_in(app)
     done = "restored" if restore else "trusted"
     _said(found, done, as_json=as_json, left=left, brought=brought)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cli import wf
 from tests.support.engines import LIMITS, drive
 from tests.support.sharing import granting, reopened, share, synced
 from tests.support.workspaces import add_run, add_task
@@ -63,6 +64,49 @@ def test_putting_back_is_for_all_machines_and_ends_the_alarm(tmp_path: Path) -> 
     synced(other, one)
     assert (code(one), code(other)) == (None, None)  # it had been agreed to there before
     assert vouching.fleet(one).roles == vouching.fleet(other).roles == ()
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-183")
+def test_what_comes_while_somebody_looks_is_not_agreed_to_with_what_he_saw(tmp_path: Path) -> None:
+    one, other = share(tmp_path)
+    edit(one, ROLE)
+    synced(one, other)
+    seen = guard.suspicion(other)
+    edit(one, ROLE.replace("new", "newer"))
+    synced(one, other)
+    guard.accept(other, seen)
+    assert code(other) == trusting.CODE
+    with pytest.raises(PausedError, match=r"brought another fleet\.toml"):
+        vouching.fleet(reopened(other))
+    shown = guard.suspicion(other)
+    assert {change.key for change in shown.changes if change.key} == {"/role/newer/argv"}
+    guard.accept(other, shown)
+    assert (code(other), len(vouching.fleet(other).roles)) == (None, 2)
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-183", "WFL-HUB-094")
+def test_putting_back_agrees_to_nothing_that_nobody_has_seen(tmp_path: Path) -> None:
+    (one,) = share(tmp_path, 1)
+    trusting.forget(one)
+    guard.restore(one)
+    with pytest.raises(PausedError, match="nobody has agreed here"):
+        vouching.policy(reopened(one))
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-094")
+def test_no_key_goes_to_a_provider_that_came_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = share(tmp_path)
+    url = 'base_url = "http://127.0.0.1:9/v1"'
+    edit(one, f'[provider.theirs]\nprofile = "openai"\n{url}\nkey = "OURS"\n')
+    synced(one, other)
+    monkeypatch.setenv("OURS", "secret")
+    asked = wf(other.main, "provider", "test", "theirs", "--model", "m")
+    assert (asked.status, "dispatch is paused" in asked.err) == (8, True), asked.err
 
 
 @pytest.mark.long

@@ -4,6 +4,7 @@ Either way what is there afterwards is known to be good, and dispatch goes on.
 """
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -25,6 +26,10 @@ faults.register("trusting.restored")
 _LINES: Final = 40
 
 
+#: What is there besides, and where the refs are that are watched.
+Looked = tuple[fingerprint.Fingerprint, dict[str, str]]
+
+
 @dataclass(frozen=True)
 class Suspicion:
     """What a person is asked to trust."""
@@ -35,8 +40,15 @@ class Suspicion:
     ran: dict[str, str]
     #: Name of a file -> the lines that differ, safe to print.
     differences: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    #: Whether some of it came from the ledger's remote.
-    from_remote: bool = False
+    #: What of it came from the ledger's remote: name -> content.
+    came: Mapping[str, bytes] = field(default_factory=dict)
+    #: All that was looked at.
+    looked: Looked | None = None
+
+    @property
+    def from_remote(self) -> bool:
+        """Whether some of it came from the ledger's remote."""
+        return bool(self.came)
 
     @property
     def is_none(self) -> bool:
@@ -56,12 +68,12 @@ class Suspicion:
 def suspicion(workspace: Workspace) -> Suspicion:
     """Look at everything now; changes nothing but to raise the alarm that is due."""
     agreement.check(workspace)
-    alarm, record = alarm_of(workspace), Record.load(workspace)
-    if alarm is None or record is None:
+    alarm, record = alarm_of(workspace), Record.load(workspace) or Record()
+    if alarm is None:
         return Suspicion(alarm, (), {})
-    found = fingerprints.look_at(workspace)
+    found, tips = fingerprints.look_at(workspace), refwatch.tips(workspace)
     judged = fingerprints.judge(workspace, record, found)
-    moves = refwatch.strayed(workspace, record.refs, refwatch.tips(workspace))
+    moves = refwatch.strayed(workspace, record.refs, tips)
     said = alarm.facts.get("ran")
     ran = {str(who): str(since) for who, since in said.items()} if isinstance(said, dict) else {}
     differences = {
@@ -72,7 +84,10 @@ def suspicion(workspace: Workspace) -> Suspicion:
     came = agreement.arrived(workspace)
     changes = (*judged.alarming(), *moves, *(change for one in came for change in one.changes))
     differences |= {f"{LEDGER}{one.name}": _between(one.old, one.new) for one in came}
-    return Suspicion(alarm, changes, ran | record.ran, differences, bool(came))
+    return Suspicion(
+        alarm, changes, ran | record.ran, differences, {one.name: one.new for one in came},
+        (found, tips),
+    )
 
 
 def _difference(workspace: Workspace, record: Record, name: str) -> tuple[str, ...]:
@@ -99,14 +114,20 @@ def _between(old: bytes, new: bytes) -> tuple[str, ...]:
     return (*lines[:_LINES], *more)
 
 
-def accept(workspace: Workspace) -> None:
-    """Take everything as it is now for known and good, and let this machine go on."""
+def accept(workspace: Workspace, seen: Suspicion | None = None) -> None:
+    """Take what was *seen* for known and good, and let this machine go on; by default, what is now.
+
+    What has come since somebody looked is not taken: it raises the alarm again (WFL-HUB-183).
+    """
     with workspace.ledger.locks.hold_briefly("trust"):
         record = Record.load(workspace) or Record()
-        found = fingerprints.look_at(workspace)
-        fingerprints.adopt(workspace, record, found, refwatch.tips(workspace))
-        agreement.accept(workspace)
+        looked = None if seen is None else seen.looked
+        found, tips = looked or (fingerprints.look_at(workspace), refwatch.tips(workspace))
+        fingerprints.adopt(workspace, record, found, tips)
+        agreement.accept(workspace, None if seen is None else seen.came)
         clear_alarm(workspace)
+    fingerprints.check(workspace)
+    agreement.check(workspace)
 
 
 def restore(workspace: Workspace) -> tuple[str, ...]:
@@ -129,5 +150,5 @@ def restore(workspace: Workspace) -> tuple[str, ...]:
     left += [move.name for move in moves if not refwatch.restore(workspace, move)]
     if not left:
         agreement.put_back(workspace)
-        accept(workspace)
+        accept(workspace, Suspicion(None, (), {}))  # nobody has agreed to what comes meanwhile
     return tuple(left)

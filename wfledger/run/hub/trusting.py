@@ -153,18 +153,23 @@ def arrived(workspace: Workspace) -> tuple[Arrived, ...]:
     return tuple(one for one in found if record is None or one.changes)
 
 
-def accept(workspace: Workspace) -> None:
-    """Agree to what is there now."""
-    if not workspace.is_shared:
+def accept(workspace: Workspace, files: Mapping[str, bytes] | None = None) -> None:
+    """Agree to *files*, as somebody has seen them; by default to what is there now.
+
+    Where nothing was ever agreed to *files* are all there are.
+    """
+    if not workspace.is_shared or (files is not None and not files):
         return
-    files = {name: text.encode() for name, text in _present(workspace).items()}
+    if files is None:
+        files = {name: text.encode() for name, text in _present(workspace).items()}
     hub, at = workspace.hub, iso(workspace.clock.now())
     record = recorded(workspace)
     if record is None:
         agree(_path(workspace), ledger=workspace.config().id, url=hub.url if hub else "",
               files=files, at=at)  # fmt: skip
     else:
-        _write(_path(workspace), record.taking(_present(workspace), at=at))
+        texts = {name: _text(raw) for name, raw in files.items()}
+        _write(_path(workspace), record.taking(texts, at=at))
     _clear(workspace)
 
 
