@@ -79,6 +79,15 @@ def test_who_joins_has_the_proofs_of_what_has_landed(two: tuple[Path, Path]) -> 
     assert wf(one, "sync").status == 0
     wf(other, "join", "--trust")
     assert wf_json(other, "doctor")["findings"] == []
+    hub, run = Path(open_workspace(one).hub.url), wf_json(one, "list")["tasks"][0]["run"]  # type: ignore[union-attr]
+    head = git(one, "rev-parse", f"refs/wfledger/keep/{run}.a/1")
+    git(one, "push", "--quiet", str(hub), f"{head}:refs/heads/gone")
+    git(hub, "update-ref", "-d", "refs/heads/gone")
+    late = one.parent / "late"
+    git(one.parent, "clone", "--quiet", str(hub), str(late))  # with all that the store has
+    wf(late, "join", "--trust")
+    git(late, "cat-file", "-e", head)
+    assert wf_json(late, "doctor")["findings"] == []
 
 
 @pytest.mark.long

@@ -328,10 +328,21 @@ class Proofs:
                 continue  # the file itself is a finding
             if result is None or result.head is None or result.head == result.base:
                 continue
-            if self._is_shared and not self.workspace.repo.has_commit(result.head):
-                continue  # it was done on another machine, which keeps it
+            if self._is_shared and self._is_kept_elsewhere(task_id, result.head):
+                continue
             if not self._is_archived(result.head):
                 yield self._unkept(result, result.head)
+
+    def _is_kept_elsewhere(self, task_id: str, head: str) -> bool:
+        """Whether another machine may have done the work, and keeps it, or has landed it.
+
+        A clone of a folder has whatever the remote's store has, also what no ref there leads to.
+        """
+        if not self.workspace.repo.has_commit(head):
+            return True
+        entry = self._find(task_id)
+        landed = entry.task.landed if entry is not None else None
+        return landed is not None and landed.how == "merged"
 
     def _is_archived(self, commit: str) -> bool:
         return targets.contains(self.workspace.repo, commit, self._refs.get(ARCHIVE))
