@@ -36,6 +36,7 @@ _SAID: list[tuple[TroubleKind, str]] = [
     ("quota", "fatal: unable to access 'https://h/r/': The requested URL returned error: 429"),
     ("quota", ("error: RPC failed; HTTP 413 curl 22 The requested URL returned error: 413\n"
               "fatal: the remote end hung up unexpectedly")),
+    ("busy", "fatal: Unable to create '/tmp/x/shallow.lock': File exists.\n"),
     ("unreachable", "fatal: unable to access 'https://h/r/': Could not resolve host: h"),
     ("unreachable", "ssh: Could not resolve hostname h: Name or service not known\n" + _GENERIC),
     ("unreachable", "ssh: connect to host h port 22: Connection timed out\n" + _GENERIC),

@@ -355,6 +355,23 @@ def test_what_a_fetch_left_locked_that_was_killed_keeps_nobody_out_for_long(
     assert found == Fetched({LEDGER: there, "refs/wfledger/beat/a": main})
 
 
+@pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-022")
+def test_what_a_newcomer_left_locked_that_was_killed_keeps_nobody_out_for_long(
+    hubs: Hubs, hub: Hub
+) -> None:
+    here = opened(hubs.clones(hub, 1)[0])
+    hub.git("update-ref", LEDGER, hub.refs()["refs/heads/main"])
+    _go_on(hub)
+    lock, wanted, url = here.common_dir / "shallow.lock", [f"+{LEDGER}:{MINE}"], f"file://{hub.path}"
+    lock.write_bytes(b"")
+    found = fetch(here, url, wanted, timeout=60, depth=1)
+    assert isinstance(found, Trouble)  # perhaps it lives
+    assert (found.kind, found.passes) == ("busy", True)
+    os.utime(lock, (1, 1))
+    assert fetch(here, url, wanted, timeout=60, depth=1) == Fetched({LEDGER: hub.refs()[LEDGER]})
+
+
 def _go_on(hub: Hub) -> None:
     """Let the ledger of *hub* move on."""
     tree = hub.git("rev-parse", "refs/heads/main^{tree}")

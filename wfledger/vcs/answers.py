@@ -11,6 +11,7 @@ from typing import Final, Literal
 TroubleKind = Literal[
     "unreachable", "timeout", "auth", "not_found", "hung_up", "protocol", "format", "local",
     "atomic", "rule", "hidden", "quota", "read_only", "disk_full", "name",
+    "busy",
 ]  # fmt: skip
 #: `waits`: refused only because another ref of the same atomic push was.
 Status = Literal["ok", "lost", "refused", "waits", "unknown"]
@@ -20,7 +21,8 @@ Status = Literal["ok", "lost", "refused", "waits", "unknown"]
 class Trouble:
     """Why a server did not do what it was asked for.
 
-    The kinds `unreachable`, `timeout`, `hung_up` pass by themselves; the others want somebody to do
+    The kinds `unreachable`, `timeout`, `hung_up`, `quota` and `busy`, that another git is in the way
+    here, pass by themselves; the others want somebody to do
     something, which *hint* says.
     """
 
@@ -32,7 +34,7 @@ class Trouble:
     @property
     def passes(self) -> bool:
         """Whether waiting may be all that is needed."""
-        return self.kind in {"unreachable", "timeout", "hung_up", "quota"}
+        return self.kind in {"unreachable", "timeout", "hung_up", "quota", "busy"}
 
 
 @dataclass(frozen=True)
@@ -170,11 +172,15 @@ _LOCAL: Final = _meaning(
     r"missing blob", r"object file .* is empty", r"did not send all necessary objects",
     r"not a valid object", r"src refspec",
 )  # fmt: skip
+_BUSY: Final = _meaning(
+    "busy", "again in half a minute: another git works here, or one that was killed left that lock",
+    r"unable to create '.*\.lock': File exists",
+)  # fmt: skip
 _NOISE: Final = re.compile(
     r"please make sure you have the correct access|and the repository exists|^\s*$|^hint:"
     r"|could not read from remote repository|^To |^Done$|failed to push some refs"
     r"|the remote end hung up|^warning: permanently added|^remote:\s*$|unexpected disconnect"
-    r"|errno=0|unexpected eof",
+    r"|errno=0|unexpected eof|unable to read askpass response",
     re.IGNORECASE,
 )
 _LIMIT: Final = 2000
@@ -190,6 +196,8 @@ def trouble(said: str, *, timed_out: bool = False, timeout: float = 0) -> Troubl
     if _DISK.pattern.search(_remote(said)):
         return Trouble("disk_full", words, _DISK.hint)
     for meaning in _MEANINGS:
+        if meaning.kind == "hung_up" and (busy := _BUSY.pattern.search(ours)) is not None:
+            return Trouble("busy", _line_of(ours, busy.start()), _BUSY.hint)
         if meaning.kind == "hung_up" and (local := _LOCAL.pattern.search(ours)) is not None:
             return Trouble("local", _line_of(ours, local.start()), _LOCAL.hint)
         if meaning.pattern.search(said):

@@ -14,7 +14,7 @@ from wfledger.clock import SystemClock
 from wfledger.errors import BusyError, GitError
 from wfledger.vcs.proc import Finished, failure, run_git
 from wfledger.vcs.repo import Repository
-from wfledger.vcs.stale import OURS, PACKED, is_abandoned, is_stale
+from wfledger.vcs.stale import OURS, PACKED, SHALLOW, is_abandoned, is_stale
 
 _NAME: Final = re.compile(r"refs/[^\x00-\x20\x7f]+\Z")
 _OID: Final = re.compile(r"[0-9a-f]{40}\Z")
@@ -160,11 +160,12 @@ def _clear_stale(repo: Repository, updates: Sequence[RefUpdate]) -> bool:
 def _clear(repo: Repository, locks: Iterable[Path]) -> bool:
     """Remove those of *locks* that are stale.
 
-    And what a git that was killed while it deleted a ref leaves of all packed refs.
+    And what a git that was killed while it deleted a ref leaves of all packed refs, or of all
+    histories while it fetched.
     """
     stale = [lock for lock in locks if is_stale(lock)]
-    packed = (repo.common_dir / name for name in PACKED)
-    stale += [path for path in packed if is_abandoned(path)]
+    shared = (repo.common_dir / name for name in (*PACKED, SHALLOW))
+    stale += [path for path in shared if is_abandoned(path)]
     for lock in stale:
         lock.unlink(missing_ok=True)
     return bool(stale)

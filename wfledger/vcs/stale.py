@@ -13,6 +13,8 @@ STALE_S: Final = 30.0
 OURS: Final = ("refs/wfledger/", "refs/heads/wfledger", "refs/heads/wf/", "refs/heads/wf-try/")
 #: What a git leaves that was killed while it wrote packed refs; either keeps the next from it.
 PACKED: Final = ("packed-refs.lock", "packed-refs.new")
+#: What such a git leaves that was fetching a part of a history; it keeps out every fetch there.
+SHALLOW: Final = "shallow.lock"
 #: Files of the ledger's own worktree entry that git locks.
 _OF_ENTRY: Final = ("index.lock", "HEAD.lock", "ORIG_HEAD.lock")
 _CLOCK: Final = SystemClock()
@@ -77,7 +79,7 @@ def stale_locks(common_dir: Path, entry: Path | None) -> list[Path]:
 
 def foreign_locks(common_dir: Path) -> list[Path]:
     """Return stale locks that keep wfledger from its refs, and that others may have left."""
-    locks = [common_dir / name for name in (*PACKED, "config.lock", "shallow.lock")]
+    locks = [common_dir / name for name in (*PACKED, "config.lock", SHALLOW)]
     return [lock for lock in locks if is_stale(lock)]
 
 

@@ -106,6 +106,8 @@ def _moved(workspace: Workspace, before: Hub, found: Found, means: Means) -> Att
     """Note another address of the same remote, or the same one again."""
     hub = Hub(found.address.name, found.address.url, means.space, means.atomic, before.root)
     agreed = trusting.recorded(workspace)
+    if hub == before and found.space is None:  # or another process has just put it there
+        found = reaching.look(workspace.repo, found.address)
     if hub == before and found.space is None:
         raise RemoteError(
             f"{hub.name} has no ledger any more", kind="no_ledger", hint="wfledger remote restore"
