@@ -121,3 +121,20 @@ def test_what_somebody_has_pushed_to_the_branch_since_keeps_it_there(fleet: Flee
         _meet(one)
         clock.advance(HOUR_S)
     assert _branches(one) == [BRANCH]
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-170")
+def test_what_nobody_can_read_keeps_no_meeting_back(fleet: Fleet) -> None:
+    clock, one, _ = fleet
+    git(one.main, "push", "--quiet", str(_hub(one)), "main")
+    run = one.ledger.run("r1")
+    assert run.landed is not None
+    with one.ledger.transaction("test") as changes:
+        unclear = run.but(seq=run.seq + 1, landed=run.landed.but(at="some day"))
+        changes.put_run(unclear, why="of another program")
+    _meet(one)
+    clock.advance(HOUR_S)
+    (one.main / ".wfledger/ledger.json").write_text("{")
+    assert synced(one)[0].outcome in {"ok", "quiet"}
+    assert _branches(one) == [BRANCH]

@@ -15,6 +15,7 @@ from typing import Final
 from wfledger.clock import iso, parse_iso
 from wfledger.core.documents import Run
 from wfledger.core.records import canonical_json
+from wfledger.errors import WfledgerError
 from wfledger.run.hub.delivery import seen_target
 from wfledger.run.hub.machines import machines
 from wfledger.run.hub.refusals import has_landed
@@ -48,7 +49,12 @@ def look(workspace: Workspace, hub: Hub, *, timeout: float) -> None:
     """
     if not _is_due(workspace):
         return
-    ripe = [(run, tip) for run, tip in _ripe(workspace) if _is_ours(workspace, run)][:_MOST]
+    try:
+        older_s = workspace.policy().retention.refs_s
+    except WfledgerError:  # somebody is at ledger.json; a machine meets the others all the same
+        return
+    found = _ripe(workspace, older_s)
+    ripe = [(run, tip) for run, tip in found if _is_ours(workspace, run)][:_MOST]
     wanted = {run.target: seen_target(run.target) for run, _ in ripe}
     there: Mapping[str, str] = {}
     if wanted:
@@ -95,9 +101,8 @@ def _is_due(workspace: Workspace) -> bool:
     return not 0 <= age < EVERY_S
 
 
-def _ripe(workspace: Workspace) -> Iterator[tuple[Run, str]]:
+def _ripe(workspace: Workspace, older_s: float) -> Iterator[tuple[Run, str]]:
     """Yield the runs that landed long ago, with where the remote has their branches."""
-    older_s = workspace.policy().retention.refs_s
     before = workspace.clock.now() - timedelta(seconds=older_s)
     for run in workspace.ledger.runs():
         if has_landed_before(run, before) and run.branch.startswith(RUNS):

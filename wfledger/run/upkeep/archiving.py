@@ -97,7 +97,10 @@ def has_landed_before(run: Run, before: datetime) -> bool:
     """Whether a run landed and was over *before* that moment; a standing run never is."""
     if run.state != "landed" or run.landed is None or run.plan is None:
         return False
-    return parse_iso(run.landed.at) < before
+    try:
+        return parse_iso(run.landed.at) < before
+    except ValueError:  # nobody knows when: it stays
+        return False
 
 
 def _fold(workspace: Workspace, refs: Sequence[Ref]) -> int:
