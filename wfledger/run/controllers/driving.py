@@ -30,7 +30,7 @@ from wfledger.run.controllers.admitting import admitted
 from wfledger.run.controllers.moves import Decide, Move, Note, Scene, Start, Stop, Wait
 from wfledger.run.controllers.parts import as_it_is
 from wfledger.run.controllers.patience import Patience
-from wfledger.run.hub.keeping import offer
+from wfledger.run.hub.keeping import offer, want
 from wfledger.run.refnames import keep_ref
 from wfledger.run.reuse.keying import Keyer
 from wfledger.run.step import Step
@@ -105,7 +105,7 @@ def advance(
         scene = Scene(workspace, workspace.ledger.run(task.run), task, found.missing)
         try:
             move, tasks = _next_of(scene)
-            if isinstance(move, Wait):
+            if isinstance(move, Wait) or _is_away(scene, move):
                 continue
             _apply(scene, move, tasks)
         except (StaleError, BusyError, PausedError):
@@ -120,6 +120,16 @@ def advance(
         if isinstance(move, Decide | Stop):
             report(task.id, move.sentence if isinstance(move, Decide) else move.reason)
     return changed
+
+
+def _is_away(scene: Scene, move: Move) -> bool:
+    """Whether another machine did what was chosen, and its work is yet to be fetched."""
+    chosen = move.landing if isinstance(move, Decide) else None
+    workspace = scene.workspace
+    if chosen is None or not workspace.is_shared or workspace.repo.has_commit(chosen.head):
+        return False
+    want(workspace, scene.task)
+    return True
 
 
 def _next_of(scene: Scene) -> tuple[Move, list[Task]]:
