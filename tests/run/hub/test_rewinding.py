@@ -8,9 +8,9 @@ import pytest
 from tests.support.joining import attach
 from tests.support.repos import git
 from tests.support.sharing import LEDGER, share, shows_the_tip, statuses, synced
-from tests.support.workspaces import add_run, add_task
+from tests.support.workspaces import add_run, add_task, change
 from wfledger.errors import RemoteError
-from wfledger.run.hub import losses, rewinding
+from wfledger.run.hub import keeping, losses, rewinding
 from wfledger.run.hub.state import read_state
 from wfledger.run.workspace import Workspace
 
@@ -79,6 +79,28 @@ def test_restore_brings_back_what_runs_had_where_all_of_it_is_gone(tmp_path: Pat
     assert "the ledger again" in rewinding.restore(one)
     assert git(hub, "rev-parse", LEDGER, branch) == before
     assert synced(one)[0].is_well
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-185")
+def test_every_machine_brings_its_kept_work_again_to_a_remote_that_has_lost_it(
+    tmp_path: Path,
+) -> None:
+    one, other = share(tmp_path)
+    add_run(one)
+    synced(one, other)
+    ref = "refs/wfledger/keep/r1.a/1"
+    kept = change(other.main, ref, {"a": "A"}, base=other.ledger.run("r1").base)
+    keeping.offer(other, ref, kept)
+    synced(other)
+    hub = tmp_path / "hub.git"
+    assert git(hub, "rev-parse", ref) == kept
+    for gone in (LEDGER, ref):
+        git(hub, "update-ref", "-d", gone)
+    assert {met.outcome for met in synced(one, other)} == {"stopped"}
+    rewinding.restore(one)
+    assert all(met.is_well for met in synced(one, other))
+    assert git(hub, "rev-parse", ref) == kept
 
 
 @pytest.mark.long

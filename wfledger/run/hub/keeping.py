@@ -123,6 +123,14 @@ def sent(workspace: Workspace, updates: Iterable[KeepUpdate]) -> None:
             _forget(workspace, _OUT, update.name)
 
 
+def again(workspace: Workspace) -> None:
+    """Have what this machine has brought to the remote go there again: it may have lost it."""
+    for name in _notes(workspace, _THERE):
+        commit = _place(workspace, _THERE, name).read_text("ascii")
+        if not _place(workspace, _OUT, name).exists():
+            _note(workspace, _OUT, name, commit)
+
+
 def retire(workspace: Workspace, *, older_s: float) -> int:
     """Have the remote drop what nobody will ask for any more; returns how many refs.
 

@@ -13,7 +13,7 @@ from wfledger import faults
 from wfledger.clock import iso
 from wfledger.errors import RemoteError, UsageError
 from wfledger.run.commit import TRANSITION, transition_of
-from wfledger.run.hub import beating, losses
+from wfledger.run.hub import beating, keeping, losses
 from wfledger.run.hub.applying import Arrival, changing
 from wfledger.run.hub.meeting import Lost
 from wfledger.run.hub.reaching import Address, failure
@@ -214,6 +214,7 @@ def _fetched(workspace: Workspace, hub: Hub) -> Mapping[str, str]:
 
 
 def go_on(workspace: Workspace) -> None:
-    """Let meetings go on; durable on return."""
+    """Let meetings go on; durable on return. Kept work goes to the remote again (WFL-HUB-185)."""
     local = workspace.ledger.layout.local
+    keeping.again(workspace)
     write_state(local, replace(read_state(local), stopped=None, reason="", trouble=""))
