@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from wfledger.core.documents import Hold, Result, Task
 from wfledger.core.hub import is_elsewhere
 from wfledger.core.statuses import Actor, Status
-from wfledger.errors import NothingToClaimError, PausedError, StaleError
+from wfledger.errors import NothingToClaimError, PausedError, StaleError, WfledgerError
 from wfledger.run.attempts.closing import closed
 from wfledger.run.hub.machines import name_of
 from wfledger.run.hub.renewing import held_back, renew
@@ -163,8 +163,7 @@ def _refusal(workspace: Workspace, entry: Entry, digest: str) -> StaleError:
         ended = next((one for one in task.attempts if one.number == yours), None)
         how = f" ({ended.outcome}{': ' if ended.message else ''}{ended.message})" if ended else ""
         now = f"the task is {status}, attempt {task.attempt}"
-        ref = keep_ref(task.id, yours)
-        kept = ref if workspace.repo.tip(ref) is not None else None
+        kept = _kept(workspace, keep_ref(task.id, yours))
         work = f"; its work is kept: {kept}" if kept else ""
         said = f"attempt {yours} of {task.id} is over{how}; {now}{work}"
         return StaleError(said, hint=hint, yours=yours, kept=kept, **facts)
@@ -172,6 +171,14 @@ def _refusal(workspace: Workspace, entry: Entry, digest: str) -> StaleError:
         return StaleError(f"{task.id} is {status}; nobody works on it", hint=hint, **facts)
     said = f"attempt {task.attempt} of {task.id} is not yours: the token is wrong"
     return StaleError(said, hint=hint, **facts)
+
+
+def _kept(workspace: Workspace, ref: str) -> str | None:
+    """Return *ref* where it keeps work; a refusal is one all the same where git cannot tell."""
+    try:
+        return ref if workspace.repo.tip(ref) is not None else None
+    except WfledgerError:
+        return None
 
 
 def heartbeat(workspace: Workspace, task_id: str, token: str | None) -> int:
