@@ -103,6 +103,26 @@ def test_what_an_attempt_did_is_lost_with_it(tmp_path: Path) -> None:
     shows_the_tip(one)
 
 
+@pytest.mark.requirement("WFL-HUB-018")
+def test_a_claim_that_came_too_late_is_lost_and_the_machine_goes_on(tmp_path: Path) -> None:
+    one, other = share(tmp_path)
+    add_run(one)
+    task = add_task(one, "a")
+    synced(one, other, proposers=[granting])
+    synced(other)
+    claim(one, worker="w", task_id=task.id)
+    with other.ledger.transaction("people") as changes:
+        changes.move(task.id, Status.CANCELLED, actor=Actor.PERSON, why="no")
+    synced(other)
+    (met,) = synced(one)
+    assert [(lost.task, lost.source, lost.target) for lost in met.lost] == [
+        (task.id, "pending", "in-progress")
+    ]
+    assert synced(one)[0].is_well
+    assert statuses(one) == {task.id: "cancelled"}
+    shows_the_tip(one)
+
+
 @pytest.mark.requirement("WFL-HUB-019")
 def test_of_a_file_that_both_changed_the_remote_s_stays_and_ours_is_kept(tmp_path: Path) -> None:
     one, other = share(tmp_path)

@@ -329,7 +329,7 @@ def _is_result(record: Record) -> bool:
 def _by_hand(record: Record) -> bytes | None:
     """Return a task whose spec somebody wrote into its file, which is nowhere else; else None."""
     try:
-        task = parse(Task, canonical_json(record["content"] or {}))
+        task = parse(Task, canonical_json(record.get("content") or {}))  # a claim has none
     except WfledgerError:
         return None
     return canonical(task) if task.spec.digest() != task.spec_sha256 else None
