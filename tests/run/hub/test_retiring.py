@@ -65,7 +65,7 @@ def _branches(workspace: Workspace) -> list[str]:
 
 
 @pytest.mark.long
-@pytest.mark.requirement("WFL-HUB-170")
+@pytest.mark.requirement("WFL-HUB-084")
 def test_a_branch_goes_from_the_remote_once_its_target_there_has_all_of_it(fleet: Fleet) -> None:
     clock, one, other = fleet
     _meet(one)
@@ -85,7 +85,7 @@ def test_a_branch_goes_from_the_remote_once_its_target_there_has_all_of_it(fleet
 
 
 @pytest.mark.long
-@pytest.mark.requirement("WFL-HUB-170", "WFL-HUB-035")
+@pytest.mark.requirement("WFL-HUB-084", "WFL-HUB-035")
 def test_a_server_that_keeps_its_branches_costs_nothing_but_a_line(fleet: Fleet) -> None:
     clock, one, _ = fleet
     git(one.main, "push", "--quiet", str(_hub(one)), "main")
@@ -108,7 +108,7 @@ def test_a_server_that_keeps_its_branches_costs_nothing_but_a_line(fleet: Fleet)
 
 
 @pytest.mark.long
-@pytest.mark.requirement("WFL-HUB-170")
+@pytest.mark.requirement("WFL-HUB-084")
 def test_what_somebody_has_pushed_to_the_branch_since_keeps_it_there(fleet: Fleet) -> None:
     clock, one, _ = fleet
     git(one.main, "push", "--quiet", str(_hub(one)), "main")
@@ -124,7 +124,7 @@ def test_what_somebody_has_pushed_to_the_branch_since_keeps_it_there(fleet: Flee
 
 
 @pytest.mark.long
-@pytest.mark.requirement("WFL-HUB-170")
+@pytest.mark.requirement("WFL-HUB-084")
 def test_what_nobody_can_read_keeps_no_meeting_back(fleet: Fleet) -> None:
     clock, one, _ = fleet
     git(one.main, "push", "--quiet", str(_hub(one)), "main")

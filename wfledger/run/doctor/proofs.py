@@ -199,7 +199,7 @@ class Proofs:
             )
 
     def _is_retired(self, run: Run) -> bool:
-        """Whether a branch has gone by the rules: the remote's target had all of it (WFL-HUB-170).
+        """Whether a branch has gone by the rules: the remote's target had all of it (WFL-HUB-084).
 
         Here the user's own branch may be older, and who joined since never saw the run's.
         """

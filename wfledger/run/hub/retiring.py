@@ -1,4 +1,4 @@
-"""Branches of runs that landed long ago, on their way off the remote (WFL-HUB-170).
+"""Branches of runs that landed long ago, on their way off the remote (WFL-HUB-084).
 
 Here they go by the rules of upkeep, into the archive. There one goes when the branch that the run
 was for has all of it, as was seen a moment before; by a compare-and-swap, and along with a push
