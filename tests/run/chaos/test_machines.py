@@ -1,5 +1,6 @@
 """Many machines come to one end whatever happens to them, and it is seen where they do not."""
 
+import getpass
 import json
 import socket
 import struct
@@ -72,6 +73,15 @@ def test_wall_clock_is_wrong_by_as_much_as_the_torture_says_and_no_other_clock_i
     wrong = App(Path()).clock
     assert 86_390 < (right.now() - wrong.now()).total_seconds() < 86_410
     assert abs(right.elapsed() - wrong.elapsed()) < 10
+
+
+def test_shell_behind_ssh_reads_nothing_of_the_user_s(
+    hubs: Hubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = hubs.ssh(monkeypatch)
+    there = [*server.command.split(), "-p", str(server.port), f"{getpass.getuser()}@127.0.0.1"]
+    done = run(*there, 'echo "$HOME"; ls -A "$HOME"/.[!.]*', cwd=hubs.root)
+    assert done.out.splitlines() == [str(hubs.root / "keys")]
 
 
 def test_server_hears_of_it_when_a_client_is_gone_without_a_word() -> None:

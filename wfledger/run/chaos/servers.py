@@ -358,7 +358,9 @@ class Sshd(Server):
             f"HostKey {self._keys / 'host'}\nAuthorizedKeysFile {self._keys / known}\n"
             "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\nLogLevel QUIET\n"
             "KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
-            "AcceptEnv GIT_PROTOCOL\n"
+            "AcceptEnv GIT_PROTOCOL\nPermitUserRC no\n"
+            # The user's shell reads what lies there: it may do anything, and be killed at it.
+            f'SetEnv "HOME={self._keys}"\n'
         )
 
 
