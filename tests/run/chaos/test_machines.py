@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import socket
 import struct
 import subprocess
@@ -50,6 +51,17 @@ def test_hub_that_is_away_is_not_there_and_comes_back_with_what_it_had(tmp_path:
     assert _push(repo, hub).returncode != 0
     hub.up()
     assert hub.refs() == {"refs/heads/x": git(repo, "rev-parse", "HEAD")}
+
+
+def test_locks_that_were_left_on_a_hub_are_taken_off_once_they_are_old(tmp_path: Path) -> None:
+    hub, repo = Hub(tmp_path / "hub", "path"), make_repo(tmp_path / "repo", {"a": "a\n"})
+    lock = hub.repo / "refs/heads/x.lock"
+    lock.touch()
+    hub.tidy()
+    assert _push(repo, hub).returncode != 0  # perhaps somebody is at it
+    os.utime(lock, (1, 1))
+    hub.tidy()
+    assert _push(repo, hub).returncode == 0
 
 
 def test_hub_goes_back_only_from_where_it_is(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from wfledger.run.chaos.servers import (
     server_environment,
     sshd,
 )
+from wfledger.vcs.stale import is_stale
 
 Kind = Literal["path", "git", "http", "ssh"]
 KINDS: Final[tuple[Kind, ...]] = ("path", "git", "http", "ssh")
@@ -111,6 +112,12 @@ class Hub:
         """Return what *ref* names here."""
         done = self._git("-C", str(self.repo), "rev-parse", "--verify", "--quiet", ref, check=False)
         return done.strip() or None
+
+    def tidy(self) -> None:
+        """Do what only who runs a server can: take off locks of a git that was killed there."""
+        for lock in [*(self.repo / "refs").rglob("*.lock"), *self.repo.glob("*.lock")]:
+            if is_stale(lock):
+                lock.unlink(missing_ok=True)
 
     def has_text(self, ref: str, folder: str, text: str) -> bool:
         """Whether a file in *folder* of the tree that *ref* names has *text* in it."""

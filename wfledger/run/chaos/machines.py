@@ -107,6 +107,7 @@ class Machines(Ordeal):
         """Add, cancel and retry, on whatever machine; put back what the hub has lost."""
         chance = self._chance
         self._restore()
+        self._world.hub.tidy()
         # Nobody is at a machine that sleeps; and what is said at one that is gone for good, and
         # that the hub has not heard, is gone with it.
         clones = [one for one in self._world.clones if one.is_there and not one.is_alone]
