@@ -259,7 +259,10 @@ def test_trust_shows_what_came_and_takes_it(two: tuple[Path, Path]) -> None:
     wf(one, "sync")
     wf(other, "sync")
     assert wf(other, "claim").status == 8
-    assert "paused: origin brought another fleet.toml: /role/echo/argv" in wf(other, "status").out
+    (said,) = [line for line in wf(other, "status").out.splitlines() if line.startswith("paused: ")]
+    assert "origin brought another fleet.toml: /role/echo/argv" in said
+    assert said.endswith("; to go on: wfledger trust")
+    assert wf_json(other, "status")["resumes"] == "wfledger trust"
     assert "alarm" in {found["code"] for found in wf_json(other, "doctor", status=1)["findings"]}
     assert wf(other, "trust").status == 2
     shown = wf_json(other, "trust", "--yes")

@@ -64,7 +64,7 @@ def _say_counts(found: "Overview") -> None:
     if failed and sum(1 for line in found.runs if line.failures) > 1:
         say(f"failed attempts: {failed}")
     if found.paused is not None:
-        say(f"paused: {found.paused}")
+        say(f"paused: {found.paused}; to go on: {found.resumes}")
     if found.short_of is not None:
         say(f"starts nothing more here: {found.short_of}")
     for shut in found.shut:

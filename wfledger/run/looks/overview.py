@@ -133,6 +133,8 @@ class Overview:
     #: Where other machines share the ledger: how this one stands with the remote, and all of them.
     remote: RemoteView | None = None
     machines: tuple[MachineRow, ...] = ()
+    #: The command that lets go on what is paused; None where nothing is.
+    resumes: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape that `status --json` prints; the counts sum to the total."""
@@ -144,6 +146,7 @@ class Overview:
             "needs": [need.as_json() for need in self.needs],
             "failures": total(line.failures for line in self.runs),
             "paused": self.paused,
+            "resumes": self.resumes,
             "short_of": self.short_of,
             "providers": [one.as_json() for one in self.shut],
             "quarantined": self.quarantined,
@@ -177,6 +180,7 @@ def overview(workspace: Workspace, run: Run | None = None) -> Overview:
             *_obstacles(workspace, waiting),
         ),
         paused=pause.reason if pause else None,
+        resumes=pause.command if pause else None,
         short_of=pressure_of(workspace),
         shut=tuple(breakers.shut(workspace).values()),
         quarantined=len(quarantined(ledger.layout)),
