@@ -118,7 +118,7 @@ class Scheduler:
         step.view = self.look(runs)
         self._cache.forget_others()
         step.on_person = waiting_on_person(
-            step.view, self.open_runs(), pause=pause, offers=one.offers,
+            step.view, self.open_runs(), pause=pause, offers=one.offers | _offered_elsewhere(one),
             router=Router(self._workspace, one.fleet),
             over_budget=capped(self._workspace, step.view.tasks[Status.WAITING]),
         )  # fmt: skip
@@ -129,6 +129,15 @@ class Scheduler:
         for status in HOT:
             tasks[status] = list(self._cache.tasks(self._workspace.ledger, status))
         return View(tasks, view.done)
+
+
+def _offered_elsewhere(one: Pass) -> frozenset[str]:
+    """Return what workers of other machines offer, where some task needs more than those here."""
+    if one.here is None or not one.unmet:
+        return frozenset()
+    from wfledger.run.hub.machines import offered  # who is alone opens no git for it
+
+    return offered(one.workspace)
 
 
 def _offered_here(

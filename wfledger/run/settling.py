@@ -44,6 +44,8 @@ class Pass:
         self.fleet = workspace.fleet()
         #: What workers here can do.
         self.offers = self.fleet.offers
+        #: Whether some task needs more than that.
+        self.unmet = False
         #: This machine, where the ledger is shared.
         self.here = workspace.machine.id if workspace.is_shared else None
         self.changes = changes
@@ -257,9 +259,21 @@ class Pass:
         return True
 
     def _lacks(self, task: Task) -> bool:
-        missing = lacking(task, self.offers)
-        if missing and task.accepted is None:
+        if task.accepted is not None:
+            return False
+        missing, role = lacking(task, self.offers), self._foreign_role(task)
+        if missing:
+            self.unmet = True
             self.finished.waits[task.id] = f"no worker offers {', '.join(missing)}"
-            return True
-        return False
+        elif role is not None:
+            self.finished.waits[task.id] = f"there is no role {role} on this machine"
+        return bool(missing) or role is not None
+
+    def _foreign_role(self, task: Task) -> str | None:
+        """Return the role that a prompt is for where only another machine may have it."""
+        spec = task.spec
+        is_here = self.here is None or spec.prompt is None or spec.control is not None
+        if is_here or spec.role is None or any(one.name == spec.role for one in self.fleet.roles):
+            return None
+        return spec.role
 

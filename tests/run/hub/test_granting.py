@@ -14,10 +14,10 @@ from tests.support.workspaces import RUN, add_run, add_task, make_workspace
 from wfledger.core import outcome
 from wfledger.core.documents import Accepted, Grant, Task
 from wfledger.core.policy import Policy
-from wfledger.core.records import canonical
+from wfledger.core.records import canonical, canonical_json
 from wfledger.core.statuses import Actor, Status
 from wfledger.run.attempts.claims import claim, closed
-from wfledger.run.hub import beating
+from wfledger.run.hub import beating, silence
 from wfledger.run.hub.granting import propose
 from wfledger.run.hub.proposals import Proposal, Sight
 from wfledger.run.hub.state import Hub, write_hub
@@ -419,3 +419,29 @@ def test_task_that_could_take_an_earlier_result_is_granted_when_its_home_has_loo
         assert granted(workspace) == []
         step(workspace)
         assert granted(workspace) == ["a"]
+
+
+@pytest.mark.requirement("WFL-HUB-186")
+def test_prompt_for_a_role_that_is_not_here_is_left_to_others(tmp_path: Path) -> None:
+    workspace = shared(tmp_path, fleet='[role.writer]\nargv = ["true", "{prompt}"]\n')
+    add_task(workspace, "a", command=None, prompt="paint", role="painter")
+    add_task(workspace, "b", command=None, prompt="write", role="writer")
+    with dispatching(workspace):
+        assert granted(workspace) == ["b"]
+        waits = step(workspace).waits
+    assert waits["r1.a"] == "there is no role painter on this machine"
+
+
+@pytest.mark.requirement("WFL-HUB-186")
+def test_what_a_worker_of_another_machine_offers_needs_no_person(tmp_path: Path) -> None:
+    workspace = shared(tmp_path)
+    task = add_task(workspace, "a", needs=("gpu",))
+    assert step(workspace).on_person == {task.id}
+    beat = {"kind": "wfledger.beat/1", "machine": OTHER, "number": 1, "offers": ["gpu"]}
+    commit = workspace.history.lone(
+        {beating.FILE: canonical_json(beat)}, message="beat", when=workspace.clock.now()
+    )
+    silence.observe(
+        workspace, {OTHER: commit}, (), began=workspace.clock.awake(), interval_s=1.0, lease_s=60.0
+    )
+    assert step(workspace).on_person == frozenset()

@@ -71,6 +71,12 @@ def name_of(workspace: Workspace, machine: str) -> str:
     return names(workspace).get(machine, machine)
 
 
+def offered(workspace: Workspace) -> frozenset[str]:
+    """Return what workers of other machines offer, those that are gone left out."""
+    beats = [one.beat for one in machines(workspace) if one.beat and not one.is_here | one.is_gone]
+    return frozenset(name for beat in beats for name in beat.offers)
+
+
 def interval_of(workspace: Workspace, *, before: float = LEAST_INTERVAL_S) -> float:
     """Return the seconds between two pushes of this machine; *before* where nothing can be read."""
     try:
