@@ -216,7 +216,7 @@ def test_who_stops_what_runs_of_a_run_is_heard_before_who_lets_it_go_on(state: s
         assert (found.state, found.ends) == ("paused", True)
 
 
-@pytest.mark.requirement("WFL-HUB-182")
+@pytest.mark.requirement("WFL-HUB-037")
 def test_what_was_decided_of_a_run_and_does_not_hold_is_named() -> None:
     ours = BASE.but(seq=4, state="paused", max_concurrent=1, home=HERE)
     theirs = BASE.but(seq=4, state="aborted", reason="enough", max_concurrent=2, home=THERE)

@@ -38,7 +38,7 @@ def test_what_came_while_a_fetch_was_under_way_is_not_older_than_its_end() -> No
     assert look(seen, now=10, took_s=9.0, window=WINDOW, beats={"m": "b1"}).silence() == {"m": 6.0}
 
 
-@pytest.mark.requirement("WFL-HUB-180")
+@pytest.mark.requirement("WFL-HUB-065")
 @pytest.mark.parametrize(("interval", "lease"), [(1.0, 600.0), (10.0, 60.0), (50.0, 600.0), (1.0, 6.0)])
 def test_who_is_gone_is_taken_over_within_five_leases_however_far_fetches_lie_apart(
     interval: float, lease: float

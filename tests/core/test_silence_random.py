@@ -157,7 +157,7 @@ class _World:
         return max(one.pace.due(wanted=False) / one.rate + one.booted, end)
 
 
-@pytest.mark.requirement("WFL-HUB-180")
+@pytest.mark.requirement("WFL-HUB-065")
 @pytest.mark.parametrize(("interval", "lease"), POLICIES)
 @pytest.mark.parametrize("seeds", [range(3), pytest.param(range(3, 80), marks=pytest.mark.long)])
 def test_who_lives_is_never_found_gone(interval: float, lease: float, seeds: range) -> None:
@@ -165,7 +165,7 @@ def test_who_lives_is_never_found_gone(interval: float, lease: float, seeds: ran
         assert _World(seed, interval, lease, calm=False).found_gone() is None, seed
 
 
-@pytest.mark.requirement("WFL-HUB-180")
+@pytest.mark.requirement("WFL-HUB-065")
 @pytest.mark.parametrize(("interval", "lease"), POLICIES)
 @pytest.mark.parametrize("seeds", [range(3), pytest.param(range(3, 80), marks=pytest.mark.long)])
 def test_who_dies_is_found_gone_soon(interval: float, lease: float, seeds: range) -> None:

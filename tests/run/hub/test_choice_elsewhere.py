@@ -63,7 +63,7 @@ def _offered(workspace: Workspace, task: Task) -> Proposal:
 
 
 @pytest.mark.long
-@pytest.mark.requirement("WFL-HUB-081", "WFL-HUB-184")
+@pytest.mark.requirement("WFL-HUB-081", "WFL-HUB-085")
 def test_a_candidate_of_another_machine_is_fetched_and_lands_when_it_is_chosen(
     tmp_path: Path,
 ) -> None:

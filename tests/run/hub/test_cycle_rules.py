@@ -150,7 +150,7 @@ def test_runs_that_both_changed_are_merged(tmp_path: Path) -> None:
         assert (run.state, run.max_concurrent) == ("paused", 3)
 
 
-@pytest.mark.requirement("WFL-HUB-182", "WFL-HUB-018")
+@pytest.mark.requirement("WFL-HUB-037", "WFL-HUB-018")
 def test_who_was_overruled_on_a_run_or_lost_what_he_wrote_is_told(tmp_path: Path) -> None:
     one, other = share(tmp_path)
     add_run(one)

@@ -22,6 +22,7 @@ from wfledger.run.hub.granting import propose
 from wfledger.run.hub.proposals import Proposal, Sight
 from wfledger.run.hub.state import Hub, write_hub
 from wfledger.run.hub.wants import Want, wanting
+from wfledger.run.looks.needs import obstacles
 from wfledger.run.presence import driving
 from wfledger.run.scheduler import Scheduler, Step
 from wfledger.run.workspace import Workspace
@@ -421,7 +422,7 @@ def test_task_that_could_take_an_earlier_result_is_granted_when_its_home_has_loo
         assert granted(workspace) == ["a"]
 
 
-@pytest.mark.requirement("WFL-HUB-186")
+@pytest.mark.requirement("WFL-HUB-119")
 def test_prompt_for_a_role_that_is_not_here_is_left_to_others(tmp_path: Path) -> None:
     workspace = shared(tmp_path, fleet='[role.writer]\nargv = ["true", "{prompt}"]\n')
     add_task(workspace, "a", command=None, prompt="paint", role="painter")
@@ -432,11 +433,12 @@ def test_prompt_for_a_role_that_is_not_here_is_left_to_others(tmp_path: Path) ->
     assert waits["r1.a"] == "there is no role painter on this machine"
 
 
-@pytest.mark.requirement("WFL-HUB-186")
+@pytest.mark.requirement("WFL-HUB-119")
 def test_what_a_worker_of_another_machine_offers_needs_no_person(tmp_path: Path) -> None:
     workspace = shared(tmp_path)
     task = add_task(workspace, "a", needs=("gpu",))
     assert step(workspace).on_person == {task.id}
+    assert [need.code for need in obstacles(workspace, RUN)] == ["needs"]
     beat = {"kind": "wfledger.beat/1", "machine": OTHER, "number": 1, "offers": ["gpu"]}
     commit = workspace.history.lone(
         {beating.FILE: canonical_json(beat)}, message="beat", when=workspace.clock.now()
@@ -445,3 +447,4 @@ def test_what_a_worker_of_another_machine_offers_needs_no_person(tmp_path: Path)
         workspace, {OTHER: commit}, (), began=workspace.clock.awake(), interval_s=1.0, lease_s=60.0
     )
     assert step(workspace).on_person == frozenset()
+    assert obstacles(workspace, RUN) == ()

@@ -82,7 +82,7 @@ def test_restore_brings_back_what_runs_had_where_all_of_it_is_gone(tmp_path: Pat
 
 
 @pytest.mark.long
-@pytest.mark.requirement("WFL-HUB-185")
+@pytest.mark.requirement("WFL-HUB-038")
 def test_every_machine_brings_its_kept_work_again_to_a_remote_that_has_lost_it(
     tmp_path: Path,
 ) -> None:

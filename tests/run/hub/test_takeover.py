@@ -109,7 +109,7 @@ def test_after_an_hour_without_the_remote_nobody_is_taken_over(machines: Machine
     assert statuses(machines.all[2])["r1.a"] == "in-progress"
 
 
-@pytest.mark.requirement("WFL-HUB-181")
+@pytest.mark.requirement("WFL-HUB-066")
 def test_who_was_suspended_after_his_look_takes_nobody_over_without_another(
     machines: Machines,
 ) -> None:

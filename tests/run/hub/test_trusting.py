@@ -67,7 +67,7 @@ def test_putting_back_is_for_all_machines_and_ends_the_alarm(tmp_path: Path) -> 
 
 
 @pytest.mark.long
-@pytest.mark.requirement("WFL-HUB-183")
+@pytest.mark.requirement("WFL-HUB-101")
 def test_what_comes_while_somebody_looks_is_not_agreed_to_with_what_he_saw(tmp_path: Path) -> None:
     one, other = share(tmp_path)
     edit(one, ROLE)
@@ -86,7 +86,7 @@ def test_what_comes_while_somebody_looks_is_not_agreed_to_with_what_he_saw(tmp_p
 
 
 @pytest.mark.long
-@pytest.mark.requirement("WFL-HUB-183", "WFL-HUB-094")
+@pytest.mark.requirement("WFL-HUB-101", "WFL-HUB-094")
 def test_putting_back_agrees_to_nothing_that_nobody_has_seen(tmp_path: Path) -> None:
     (one,) = share(tmp_path, 1)
     trusting.forget(one)

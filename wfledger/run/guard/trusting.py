@@ -117,7 +117,7 @@ def _between(old: bytes, new: bytes) -> tuple[str, ...]:
 def accept(workspace: Workspace, seen: Suspicion | None = None) -> None:
     """Take what was *seen* for known and good, and let this machine go on; by default, what is now.
 
-    What has come since somebody looked is not taken: it raises the alarm again (WFL-HUB-183).
+    What has come since somebody looked is not taken: it raises the alarm again (WFL-HUB-101).
     """
     with workspace.ledger.locks.hold_briefly("trust"):
         record = Record.load(workspace) or Record()

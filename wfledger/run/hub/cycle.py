@@ -231,7 +231,7 @@ class _Meeting:
         return self._confirmed(out)
 
     def _is_late(self, proposals: list[Proposal]) -> bool:
-        """Whether a machine that is to be taken over may have come back meanwhile (WFL-HUB-181)."""
+        """Whether a machine that is to be taken over may have come back meanwhile (WFL-HUB-066)."""
         took_s = self.workspace.clock.elapsed() - self._looked
         is_old = took_s > company.longest_s(self.workspace)
         return is_old and any(one.of_silence for one in proposals)

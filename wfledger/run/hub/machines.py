@@ -73,7 +73,7 @@ def name_of(workspace: Workspace, machine: str) -> str:
 
 def offered(workspace: Workspace) -> frozenset[str]:
     """Return what workers of other machines offer, those that are gone left out."""
-    beats = [one.beat for one in machines(workspace) if one.beat and not one.is_here | one.is_gone]
+    beats = [one.beat for one in _live(workspace) if one.beat is not None and not one.is_here]
     return frozenset(name for beat in beats for name in beat.offers)
 
 

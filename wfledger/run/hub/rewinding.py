@@ -214,7 +214,7 @@ def _fetched(workspace: Workspace, hub: Hub) -> Mapping[str, str]:
 
 
 def go_on(workspace: Workspace) -> None:
-    """Let meetings go on; durable on return. Kept work goes to the remote again (WFL-HUB-185)."""
+    """Let meetings go on; durable on return. Kept work goes to the remote again (WFL-HUB-038)."""
     local = workspace.ledger.layout.local
     keeping.again(workspace)
     write_state(local, replace(read_state(local), stopped=None, reason="", trouble=""))

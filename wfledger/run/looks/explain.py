@@ -18,7 +18,7 @@ from wfledger.core.progress import progress
 from wfledger.core.statuses import Status
 from wfledger.errors import NotFoundError
 from wfledger.run.attempts.elsewhere import is_of_another
-from wfledger.run.hub.machines import machines
+from wfledger.run.hub.machines import machines, offered
 from wfledger.run.liveness import Observations, owner_of
 from wfledger.run.looks.costs import Costs
 from wfledger.run.looks.doing import Watcher, landing_waits
@@ -163,7 +163,8 @@ class _Explainer:
         return None if cap is None else self._say(entry, "budget", cap.reason, cap.command)
 
     def _unmet(self, entry: Entry) -> Why | None:
-        missing = lacking(entry.task, self._workspace.fleet().offers)
+        offers = self._workspace.fleet().offers | offered(self._workspace)
+        missing = lacking(entry.task, offers)
         if not missing or entry.task.accepted is not None:
             return None
         path = self._ledger.layout.root / "fleet.toml"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from wfledger.core.admission import lacking
 from wfledger.core.documents import Task
 from wfledger.core.statuses import Status
+from wfledger.run.hub.machines import offered
 from wfledger.run.money.caps import capped
 from wfledger.run.pausing import pause_of
 from wfledger.run.workers.routing import Router
@@ -64,7 +65,7 @@ def obstacles(workspace: Workspace, run_id: str) -> tuple[Need, ...]:
     found = [
         Need(task_id, "budget", cap.reason, cap.command) for task_id, cap in budgets.values()
     ]  # fmt: skip
-    offers = workspace.fleet().offers
+    offers = workspace.fleet().offers | offered(workspace)
     unmet = ((task, lacking(task, offers)) for task in waiting if task.accepted is None)
     found += [
         Need(task.id, "needs", f"no worker offers {', '.join(names)}", f"wfledger why {task.id}")

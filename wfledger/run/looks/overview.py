@@ -18,6 +18,7 @@ from wfledger.core.statuses import Status
 from wfledger.core.tally import total
 from wfledger.core.usage import Spent
 from wfledger.errors import InvalidDocumentError, WfledgerError
+from wfledger.run.hub.machines import offered
 from wfledger.run.looks.costs import Costs, Share, usage_json
 from wfledger.run.looks.doing import Doing, working
 from wfledger.run.looks.explain import since
@@ -261,8 +262,9 @@ def router_of(workspace: Workspace) -> Router | None:
 
 
 def offers_of(workspace: Workspace) -> frozenset[str]:
-    """Return what workers here can do; a broken fleet.toml stops who acts, not who looks."""
+    """Return what workers can do, on all machines; a broken fleet.toml stops only who acts."""
     try:
-        return workspace.fleet().offers
+        here = workspace.fleet().offers
     except InvalidDocumentError:
-        return frozenset()
+        here = frozenset()
+    return here | offered(workspace)
