@@ -67,11 +67,10 @@ on anna wfledger run "$here/plan.yaml" --detach --yes 2> /dev/null
 
 say "bert is at work"
 until_so ' bert ' on carl wfledger list --status in-progress
-say "the fleet, as carl sees it"
-on carl wfledger status
-
-kill -9 "$pid"
+kill -9 "$pid" # at once: on a slow computer bert would have ended its tasks
 say "bert dies: kill -9 $pid"
+say "the fleet, as carl sees it, who has heard of bert a moment ago"
+on carl wfledger status
 
 say "carl waits until bert's work is taken over"
 until_so ' finder ' on carl wfledger history --limit 1000
