@@ -360,7 +360,7 @@ def rename_machine(app: App, *, as_json: bool) -> None:
     emit({"before": before, "machine": renamed.machine.id}) if as_json else say(said)
 
 
-@remote.command("name")
+@remote.command("name", short_help="Say what people are to call this machine.")
 @click.argument("name")
 @json_option
 @pass_app
