@@ -55,7 +55,7 @@ def test_one_shares_and_another_joins_and_both_see_the_same_task(two: tuple[Path
 
 
 @pytest.mark.long
-@pytest.mark.requirement("WFL-HUB-160")
+@pytest.mark.requirement("WFL-HUB-103")
 def test_who_shares_or_joins_is_known_to_the_next_at_once(hubs: Hubs) -> None:
     hub = hubs.bare()
     clones = hubs.clones(hub, 3)
