@@ -21,8 +21,8 @@ Status = Literal["ok", "lost", "refused", "waits", "unknown"]
 class Trouble:
     """Why a server did not do what it was asked for.
 
-    The kinds `unreachable`, `timeout`, `hung_up`, `quota` and `busy`, that another git is in the way
-    here, pass by themselves; the others want somebody to do
+    The kinds `unreachable`, `timeout`, `hung_up`, `quota` and `busy` (another git is in the way
+    here) pass by themselves; the others want somebody to do
     something, which *hint* says.
     """
 
