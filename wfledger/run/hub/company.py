@@ -123,7 +123,7 @@ def extras(
         workspace, seen.refs.get(ref), interval_s=interval_of(workspace),
         # A push that has news and comes through shows that the ledger is taken.
         refused="" if has_news else _refused(workspace),
-        round_s=min(turns.round_s(workspace) or took_s, took_s),
+        round_s=took_s,
     )  # fmt: skip
     found.append(RemoteUpdate(beat.ref, beat.new, beat.old))
     gone = silence.outdated(workspace, _policy(workspace))

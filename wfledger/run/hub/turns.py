@@ -20,8 +20,6 @@ from wfledger.run.workspace import Workspace
 from wfledger.store import atomic
 
 _FILE: Final = "turns.json"
-#: Meetings of which the quickest round tells how long one takes that nobody comes into.
-_ROUNDS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,8 @@ class _Turns:
     #: Whose turn it is, by `Caller.name`, and since when by `Clock.elapsed`.
     first: str = ""
     since: float = 0.0
-    #: Seconds that a round took in the last meetings.
-    rounds: tuple[float, ...] = ()
+    #: Seconds that a round took in the last meeting, at its quickest.
+    round_s: float = 0.0
 
 
 def overtaken(workspace: Workspace) -> int:
@@ -50,8 +48,8 @@ def broken(workspace: Workspace) -> int:
 
 
 def round_s(workspace: Workspace) -> float:
-    """Return how many seconds a round takes here, at its quickest lately; 0.0: it is not known."""
-    return min(_read(workspace).rounds, default=0.0)
+    """Return how many seconds a round took here lately; 0.0: it is not known."""
+    return _read(workspace).round_s
 
 
 def note(
@@ -63,7 +61,7 @@ def note(
     found = replace(
         known, overtaken=known.overtaken if overtaken is None else overtaken,
         broken=known.broken if broken is None else broken,
-        rounds=known.rounds if took_s is None else (*known.rounds, round(took_s, 3))[-_ROUNDS:],
+        round_s=known.round_s if took_s is None else round(took_s, 3),
     )  # fmt: skip
     if found != known:
         _write(workspace, found)
@@ -120,8 +118,7 @@ def _path(workspace: Workspace) -> Path:
 def _read(workspace: Workspace) -> _Turns:
     try:
         facts = json.loads(_path(workspace).read_bytes())
-        known = {**facts, "left": dict(facts["left"]), "rounds": tuple(map(float, facts["rounds"]))}
-        return _Turns(**known)
+        return _Turns(**{**facts, "left": dict(facts["left"])})
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return _Turns()
 
