@@ -80,7 +80,9 @@ def _string_arguments(tree: ast.Module, function: str) -> set[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
-        and ast.unparse(node.func) == f"faults.{function}"
+        and node.func.attr == function
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "faults"
     )
     return {
         argument.value

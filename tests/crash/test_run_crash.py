@@ -35,7 +35,7 @@ SAMPLE = [
     ("worktree.remove.emptied", 1),
 ]  # fmt: skip
 #: Where a run never comes: parts of other verbs, or of what only an attempt's loss leads to.
-ELSEWHERE = {"recovery.swept", "recovery.kept", "fingerprints.alarmed"}
+ELSEWHERE = {"recovery.swept", "recovery.kept", "fingerprints.alarmed", "commit.composed"}
 SHARES = 4
 
 
