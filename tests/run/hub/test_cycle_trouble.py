@@ -238,3 +238,20 @@ def test_power_loss_leaves_what_the_remote_has_and_what_it_has_not_confirmed(
     shows_the_tip(one)
     shows_the_tip(other)
     assert losses.read(one) == []
+
+
+def test_a_lock_that_was_left_on_the_server_is_named(tmp_path: Path) -> None:
+    (one,) = share(tmp_path, 1)
+    add_run(one)
+    add_task(one, "a")
+    assert one.hub is not None
+    lock = tmp_path / "hub.git" / f"{one.hub.names.ledger}.lock"
+    lock.touch()
+
+    met = meet(one)
+
+    assert met.outcome == "refused"
+    assert str(lock) in met.said
+    assert str(lock) in str(met.hint)
+    lock.unlink()
+    assert meet(one).outcome == "ok"

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.clock import FakeClock
 from tests.support.sharing import on_hub, share, synced
 from tests.support.workspaces import open_workspace
 from wfledger.core.documents import TaskSpec
 from wfledger.core.policy import Policy, RemotePolicy
-from wfledger.run.hub import company, turns
+from wfledger.run.hub import beating, company, turns
 from wfledger.run.hub.cycle import meet
 from wfledger.run.hub.proposals import Proposal, Sight
 from wfledger.run.submit import add
@@ -70,3 +71,18 @@ def test_one_that_calls_out_and_dies_holds_nobody_up(tmp_path: Path) -> None:
 
     assert [one.outcome for one in synced(other, other)] == ["ok", "quiet"]
     assert other.clock.elapsed() - began >= 1.0  # it was waited for, once
+
+
+@pytest.mark.long
+@pytest.mark.requirement("WFL-HUB-050")
+def test_one_that_leaves_turns_beats_when_it_is_time(tmp_path: Path) -> None:
+    clock = FakeClock()
+    first, other = share(tmp_path, 2, clock=clock)
+    synced(other)
+    before = beating.latest(other)
+    assert first.hub is not None
+    company.call_out(first, first.hub, Sight(""), 9, timeout=10.0)
+    clock.advance(other.policy().lease_s / 3)
+
+    assert meet(other, timeout_s=0).outcome == "lost"  # it was not its turn
+    assert beating.latest(other) != before

@@ -151,6 +151,12 @@ def call_out(workspace: Workspace, hub: Hub, seen: Sight, count: int, *, timeout
         beating.confirmed(workspace, beat.new, began)
 
 
+def beat_if_due(workspace: Workspace, hub: Hub, seen: Sight, *, timeout: float) -> None:
+    """Push a heartbeat that is due by itself, where others go first: they may do so for long."""
+    if beating.due(workspace, lease_s=lease_s(workspace)):
+        call_out(workspace, hub, seen, turns.overtaken(workspace), timeout=timeout)
+
+
 def longest_s(workspace: Workspace) -> float:
     """Return how long a meeting lasts at most: a heartbeat is due well before the lease ends."""
     return lease_s(workspace) / INTERVALS_PER_LEASE

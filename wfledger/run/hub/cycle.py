@@ -35,6 +35,8 @@ faults.register(
 
 #: Rounds of one meeting in which others come first or are left a turn.
 _ROUNDS: Final = 30
+#: Pushes in a row that find the same lock on the server until it counts as left behind.
+_LOCKED: Final = 3
 #: A call over the network gets no less than this, and no more than that.
 _CALL_S: Final = (5.0, 60.0)
 
@@ -88,6 +90,8 @@ class _Meeting:
     _beaten: Sight | None = None
     #: The machines to which a round was left.
     _ahead: list[Caller] = field(default_factory=list)
+    #: The locks on the server that were in the way of pushes, "" where others came first.
+    _locks: list[str] = field(default_factory=list)
     #: Refs that the server does not want, with its words; the rest goes without them.
     _denied: dict[str, str] = field(default_factory=dict)
     #: Refs that it has taken.
@@ -104,6 +108,8 @@ class _Meeting:
                 self._rounds.append(clock.elapsed() - self._began)
             if met is not None:
                 return self._over(met)
+            if self._is_locked_out():
+                return self._over(self._locked_out())
             if self._beaten is not None:
                 self._call_out(self._beaten)  # from now on the others wait for us
             # Who looks while another is between its look and its push does its work in vain.
@@ -121,6 +127,17 @@ class _Meeting:
         took = min(self._rounds)
         turns.note(self.workspace, took_s=took)
         return replace(met, round_s=took)
+
+    def _is_locked_out(self) -> bool:
+        """Whether one lock on the server was in the way again and again: nobody works there."""
+        lately = self._locks[-_LOCKED:]
+        return len(lately) == _LOCKED and lately[0] != "" and len(set(lately)) == 1
+
+    def _locked_out(self) -> Met:
+        lock = self._locks[-1]
+        said = f"the server does not move its ref while this is there: {lock}"
+        self._note_trouble(said)
+        return self._met("refused", said, f"if no git works there, remove it on the server: {lock}")
 
     def _call_out(self, sight: Sight) -> None:
         """Count a round in which others came first, and tell them."""
@@ -153,6 +170,7 @@ class _Meeting:
         lease_s = company.lease_s(self.workspace)
         self._ahead = turns.ahead(self.workspace, self.hub, sight, lease_s=lease_s)
         if self._ahead:
+            company.beat_if_due(self.workspace, self.hub, sight, timeout=self._call_s())
             return None
         self.came += news.came
         with self.workspace.ledger.locks.hold("meeting"):
@@ -220,6 +238,7 @@ class _Meeting:
         end = self._end_of(pushed)
         if end == "lost":
             self._beaten = sight
+            self._locks.append(refusals.lock_of(pushed))
         if end != "ok":
             return self._failed(end, pushed, out.proposals)
         if has_news:

@@ -4,8 +4,9 @@ Nothing is decided by what is remembered; each meeting asks anew. It is for peop
 change what a server allows.
 """
 
+import re
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from wfledger.core.statuses import Status
 from wfledger.core.text import clean_line
@@ -13,6 +14,8 @@ from wfledger.errors import WfledgerError
 from wfledger.run.hub.names import Names
 from wfledger.run.refnames import HEADS, RUNS, seen_ref
 from wfledger.run.workspace import Workspace
+
+_LOCK: Final = re.compile(r"unable to create '([^']+\.lock)': file exists", re.IGNORECASE)
 
 if TYPE_CHECKING:  # reading verbs open no git
     from wfledger.vcs.remote import Pushed
@@ -35,6 +38,12 @@ def denied(names: Names, pushed: "Pushed") -> dict[str, str]:
         if suspects:
             return suspects
     return refused
+
+
+def lock_of(pushed: "Pushed") -> str:
+    """Return the lock on the server, as it names it, that a push found in its way; "" for none."""
+    found = _LOCK.search(pushed.said)
+    return found[1].replace("/./", "/") if found else ""
 
 
 def still(
