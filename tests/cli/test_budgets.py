@@ -18,6 +18,7 @@ def ready(repo: Path) -> Path:
     return repo
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-MONEY-011")
 def test_run_whose_budget_is_used_up_starts_nothing_more_and_goes_on_with_more(repo: Path) -> None:
     tasks = {

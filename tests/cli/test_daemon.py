@@ -23,6 +23,7 @@ from wfledger.run.service.instance import Instance, facts_of, is_up
 from wfledger.run.workspace import Workspace
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-DAEMON-010")
 @pytest.mark.requirement("WFL-DAEMON-011")
 def test_detached_plan_is_finished_by_the_daemon_alone(repo: Path) -> None:

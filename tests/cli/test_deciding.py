@@ -201,6 +201,7 @@ def test_decision_about_a_task_that_is_not_blocked_is_refused(
     assert terminal.task(f"{run}.one") == before
 
 
+@pytest.mark.long
 def test_widen_of_unfinished_work_tries_again_and_lands_nothing_half(terminal: Terminal) -> None:
     line = "test $WFLEDGER_ATTEMPT = 2 || { echo half > src/app.py; exit 1; }; echo whole > src/app.py"
     run = terminal.run({"id": "one", "command": line, "write": ["src"]}, status=10)

@@ -195,6 +195,7 @@ def remade(terminal: Terminal) -> str:
     return f"{run}.one"
 
 
+@pytest.mark.long
 def test_widening_lands_the_kept_result_of_a_ledger_that_was_made_anew(
     terminal: Terminal, remade: str
 ) -> None:

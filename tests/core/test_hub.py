@@ -14,8 +14,8 @@ def test_nothing_is_asked_for_ahead_before_any_attempt_has_ended() -> None:
 
 @pytest.mark.requirement("WFL-HUB-112")
 @pytest.mark.parametrize(
-    ("took_s", "expected"), [(1.0, 4), (0.5, 8), (60.0, 1), (0.001, 64)],
-    ids=["as-long-as-an-interval", "half-as-long", "much-longer", "bounded"],
+    ("took_s", "expected"), [(1.0, 4), (0.5, 8), (7.0, 1), (8.0, 0), (0.001, 64)],
+    ids=["as-long-as-an-interval", "half-as-long", "longer", "much-longer", "bounded"],
 )  # fmt: skip
 def test_as_many_are_asked_for_ahead_as_end_until_the_next_grant(
     took_s: float, expected: int

@@ -236,6 +236,7 @@ def _all(folder: Path, names: list[str]) -> dict[str, int]:
     return {name: _matrix(folder / str(number), name) for number, name in enumerate(names)}
 
 
+@pytest.mark.long
 def test_change_of_every_other_sort_survives_a_death_at_every_point(memory: Path) -> None:
     deaths = processes.start(_all, memory, SORTS[::2]).result()
     assert min(deaths.values()) >= 8, deaths

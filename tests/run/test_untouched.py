@@ -154,6 +154,7 @@ def _sung(tmp_path: Path) -> list[str]:
     return sorted(os.listdir(tmp_path / "sung"))  # noqa: PTH208 - names are all that matters
 
 
+@pytest.mark.long
 def test_worker_that_moves_branches_of_the_user_or_the_ledger_does_not_lose_work(
     tmp_path: Path,
 ) -> None:

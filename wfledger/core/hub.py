@@ -17,6 +17,8 @@ PUBLISHED: Final = {"github.com": 6.0, "gitlab.com": 6.0, "bitbucket.org": 6.0,
                     "codeberg.org": 6.0, "dev.azure.com": 6.0}  # fmt: skip
 #: Shortest interval, for a server of one's own.
 LEAST_INTERVAL_S: Final = 1.0
+#: Attempts that take so many intervals are long: nothing is asked for ahead of them.
+_LONG: Final = 8
 #: A lease is no shorter than so many intervals (WFL-HUB-041).
 INTERVALS_PER_LEASE: Final = 6
 
@@ -70,9 +72,11 @@ def ahead(load: Load, *, interval: float, most: int) -> int:
     """Return how many tasks to have granted beyond what is free: for places that free meanwhile.
 
     That is as many as end here until the next grant comes, by how long they took lately, so that no
-    place waits for it; never more than *most*. Nothing before any has ended (WFL-HUB-112).
+    place waits for it; never more than *most*. Nothing before any has ended, nor where an interval
+    is short beside an attempt: a task kept for a busy machine would wait for longer than a place
+    does, though another machine may be free by then (WFL-HUB-112).
     """
-    if load.took_s is None:
+    if load.took_s is None or load.took_s >= _LONG * interval:
         return 0
     if load.took_s * most <= load.slots * interval:
         return most

@@ -49,6 +49,7 @@ def log_of(workspace: Workspace) -> str:
     return workspace.ledger.layout.log(ID, 1).read_text()
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-ADAPT-010")
 @pytest.mark.requirement("WFL-ADAPT-032")
 def test_work_of_an_agent_lands_and_its_result_says_who_it_was(made: Workspace) -> None:

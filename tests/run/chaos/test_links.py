@@ -34,6 +34,7 @@ for how in BREAKS:
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(bool(why_not()), reason=f"needs network namespaces: {why_not()}")
 @pytest.mark.requirement("WFL-HUB-130")
 def test_packets_vanish_untold_while_a_link_is_broken_and_come_through_when_it_is_healed(

@@ -45,6 +45,7 @@ def again(one: Scene, *, stop: Stop, answer: str) -> Scene:
     return Scene(one.workspace, one.run, task)
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-EXPR-010")
 @pytest.mark.requirement("WFL-EXPR-030")
 def test_expression_is_answered_from_what_is_recorded(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from wfledger.run.attempts.claims import claim
 LOOP = f"{RUN}.loop"
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-CTRL-002")
 @pytest.mark.requirement("WFL-CTRL-011")
 @pytest.mark.requirement("WFL-CTRL-013")

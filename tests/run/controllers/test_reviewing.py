@@ -89,6 +89,7 @@ def landed(workspace: Workspace) -> str:
     return files_at(workspace.main, f"wf/{RUN}")["src/a.py"].strip()
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-CTRL-065")
 @pytest.mark.requirement("WFL-CTRL-066")
 @pytest.mark.requirement("WFL-CTRL-067")

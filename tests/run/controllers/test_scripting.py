@@ -82,6 +82,7 @@ export default async function (args) {
 """
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-CTRL-091")
 @pytest.mark.requirement("WFL-CTRL-097")
 def test_scouts_of_whom_one_fails_and_their_synthesis(tmp_path: Path) -> None:

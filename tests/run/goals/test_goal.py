@@ -26,6 +26,7 @@ def pursue(terminal: Terminal, line: str = GOAL, status: int = 0) -> dict[str, A
     return terminal.json(line, env=ENV, status=status)
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-GOAL-012")
 @pytest.mark.requirement("WFL-GOAL-013")
 def test_goal_is_reached_in_rounds_that_build_on_each_other(

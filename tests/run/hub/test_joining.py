@@ -34,6 +34,7 @@ def shared(tmp_path: Path) -> tuple[Path, list[str]]:
     return hub, names
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-HUB-092")
 def test_what_is_on_offer_to_others_is_in_progress_here(tmp_path: Path) -> None:
     hub, names = shared(tmp_path)

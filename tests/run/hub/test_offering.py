@@ -29,6 +29,7 @@ def two_with_tasks(tmp_path: Path, *nodes: str) -> list[Workspace]:
     return machines
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-HUB-115")
 def test_claim_without_an_engine_has_one_task_granted_and_takes_it(tmp_path: Path) -> None:
     one, other = two_with_tasks(tmp_path, "a", "b")

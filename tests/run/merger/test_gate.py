@@ -63,6 +63,7 @@ def test_gate_that_fails_only_together_blocks_the_second(tmp_path: Path) -> None
     assert_landed_once(workspace, one)
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-LAND-031")
 @pytest.mark.requirement("WFL-LAND-012")
 def test_gate_runs_on_the_merged_tree_after_a_lost_race(tmp_path: Path) -> None:
@@ -80,6 +81,7 @@ def test_gate_runs_on_the_merged_tree_after_a_lost_race(tmp_path: Path) -> None:
     assert workspace.ledger.get(task.id).task.intent is None
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-LAND-030")
 def test_same_tree_is_tested_once(tmp_path: Path) -> None:
     command, count = _counted(tmp_path, "true")

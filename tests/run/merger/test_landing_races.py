@@ -135,6 +135,7 @@ def test_target_that_moves_before_the_swap_is_merged_again(
     assert git(workspace.main, "rev-parse", f"{made}^") == tip
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-LAND-011")
 def test_two_landers_without_the_lock_both_land_once(workspace: Workspace, tmp_path: Path) -> None:
     one = put_merging(workspace, "one", {"src/a.py": "A = 2\n"})

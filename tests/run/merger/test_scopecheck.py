@@ -166,6 +166,7 @@ def test_command_opens_what_widening_does_not_mend(
     assert landing.command == "wfledger open r1.one"
 
 
+@pytest.mark.long
 def test_endless_list_of_violations_is_cut_and_counted(workspace: Workspace) -> None:
     files = {f"other/{number:04}-{'x' * 90}": "x\n" for number in range(3000)}
     task = put_merging(workspace, "one", files)

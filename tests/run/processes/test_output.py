@@ -108,6 +108,7 @@ def fill_up(path: str) -> tuple[int, int]:
     return log.total, log.dropped
 
 
+@pytest.mark.long
 def test_full_disk_loses_output_only(tmp_path: Path) -> None:
     from tests.support import processes
 

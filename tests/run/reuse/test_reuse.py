@@ -46,6 +46,7 @@ def actions(repo: Path, path: Path, of: str) -> dict[str, str]:
     return {line["task"]: line["action"] for line in found["diff"]["tasks"]}
 
 
+@pytest.mark.long
 @pytest.mark.requirement("WFL-REUSE-001")
 @pytest.mark.requirement("WFL-REUSE-010")
 @pytest.mark.requirement("WFL-REUSE-011")
