@@ -9,6 +9,7 @@ from tests.support import crashing, planting, processes
 from tests.support.checkups import STATUSES, checkup, fix, lived_in, look, statuses
 from tests.support.faults import kill_at
 from tests.support.landings import assert_landed_once, land_there
+from tests.support.marks import rarely
 from tests.support.workspaces import open_workspace
 from wfledger.core.statuses import Status
 
@@ -30,7 +31,9 @@ def _relocate(folder: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", KILLED)
+@pytest.mark.parametrize(
+    "name", [rarely(name) if name == "a-repository" else name for name in KILLED]
+)
 def test_repair_comes_to_the_same_end_wherever_it_is_killed(tmp_path: Path, name: str) -> None:
     plant = planting.PLANTS[name]
     moved = dict(plant.moved)

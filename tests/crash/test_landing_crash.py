@@ -10,6 +10,7 @@ import pytest
 from tests.support import processes
 from tests.support.faults import kill_at, raise_at, trace_to
 from tests.support.landings import announce, assert_landed_once, land, land_there, places
+from tests.support.marks import rarely
 from tests.support.repos import git
 from tests.support.workspaces import BRANCH, make_workspace, move_branch, put_merging
 from wfledger import faults
@@ -154,7 +155,7 @@ def test_recovery_that_is_killed_is_made_good(tmp_path: Path, second: str) -> No
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("share", range(SHARES))
+@pytest.mark.parametrize("share", [0, *map(rarely, range(1, SHARES))])
 @pytest.mark.parametrize("scene", [_fresh, _happened, _conflicting])
 def test_landing_killed_at_any_point_is_made_good(tmp_path: Path, scene: Scene, share: int) -> None:
     workspace, task = scene(tmp_path / "traced")

@@ -183,6 +183,7 @@ def test_without_the_lock_every_attempt_has_at_most_one_claimant_and_none_is_los
 
 
 @pytest.mark.long
+@pytest.mark.exhaustive
 @pytest.mark.timeout(900)
 def test_without_the_lock_thousands_of_tasks_are_claimed_once_each(tmp_path: Path) -> None:
     _without_lock(tmp_path, 4000)
@@ -203,6 +204,7 @@ def test_with_the_lock_every_claim_is_recorded_and_the_ledger_is_whole(tmp_path:
 
 
 @pytest.mark.long
+@pytest.mark.exhaustive
 @pytest.mark.timeout(900)
 def test_with_the_lock_a_thousand_claims_leave_a_whole_ledger(tmp_path: Path) -> None:
     _with_lock(tmp_path, 1000)
