@@ -89,14 +89,16 @@ def test_completion_that_takes_long_goes_on_and_the_next_call_joins_it(
     terminal: Terminal, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
-    verify = f"until [ -e {gate} ]; do sleep 0.02; done"
+    begun = tmp_path / "begun"
+    verify = f"touch {begun}; until [ -e {gate} ]; do sleep 0.02; done"
     run = submit_tasks(terminal, {"id": "one", "manual": True, "title": "x", "verify": verify})
     mine = session(terminal, SystemClock(), answer_s=0.2)
     claim = ask(mine, "wf_claim", worktree=False)
     for _ in range(2):
         said = ask(mine, "wf_complete", summary="it is so")
         assert (said["task"], said["checked"]) == (claim["task"], "running")
-        assert "verify" in said["doing"]
+        until(begun.exists)
+    assert "verify" in said["doing"]
     with pytest.raises(BusyError):
         ask(mine, "wf_fail", reason="impatient")
     gate.touch()

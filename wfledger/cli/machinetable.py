@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Tasks of one machine that are named.
 _NAMED: Final = 3
+#: The stop of a remote that has lost what it had confirmed, out of which there are two ways.
+_REWOUND: Final = "rewound"
 
 
 def say_age(app: "App", *, others: bool) -> None:
@@ -43,7 +45,8 @@ def remote_lines(one: "RemoteView", machines: int) -> list[str]:
     lines = [", ".join(said)]
     if one.stopped is not None:
         lines.append(f"  stopped ({one.stopped}): {one.trouble}")
-        lines.append(f"  nothing comes or goes until you decide: {one.hint}")
+        other = ", or to go on with less: wfledger remote accept" if one.stopped == _REWOUND else ""
+        lines.append(f"  nothing comes or goes until you decide: {one.hint}{other}")
     elif one.trouble:
         since = f" since {one.away}" if one.away else ""
         lines.append(f"  out of step{since}: {one.trouble}" + (f"; {one.hint}" if one.hint else ""))
@@ -68,7 +71,8 @@ def _state(one: "MachineRow", now: datetime) -> str:
     if one.is_here:
         return "this machine"
     if one.is_gone:
-        return f"silent for {span(one.silent_s)}: its work is taken over"
+        what = "its work is taken over" if one.tasks or one.offered else "taken for gone"
+        return f"silent for {span(one.silent_s)}: {what}"
     return f"heard of {ago(one.seen, now)} ago" if one.seen else "not heard of yet"
 
 
