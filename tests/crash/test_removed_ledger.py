@@ -208,6 +208,7 @@ def _check_later_change(root: Path) -> None:
 
 @pytest.mark.requirement("WFL-REC-001")
 @pytest.mark.long
+@pytest.mark.exhaustive
 @pytest.mark.timeout(900)
 def test_rebuild_comes_to_the_same_end_from_every_point_at_which_it_dies(tmp_path: Path) -> None:
     def act(folder: Path) -> None:
