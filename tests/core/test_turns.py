@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from wfledger.core.pacing import turns_s
-from wfledger.core.turns import Caller, before, patience_s, pause_s
+from wfledger.core.turns import Caller, Waiting, ahead, before, patience_s, pause_s
 
 LEASE_S = 300.0
 
@@ -35,9 +35,9 @@ def test_is_waited_for_by_its_own_rounds_within_bounds() -> None:
 
 
 def test_looks_again_when_about_half_of_the_rounds_may_be_over() -> None:
-    ahead = [Caller(1, "a", round_s=2.0), Caller(1, "b", round_s=1.0)]
-    assert pause_s(ahead, chance=0.0) == 0.75
-    assert pause_s(ahead, chance=1.0) == 1.5
+    two = [Caller(1, "a", round_s=2.0), Caller(1, "b", round_s=1.0)]
+    assert pause_s(two, chance=0.0) == 0.75
+    assert pause_s(two, chance=1.0) == 1.5
     assert pause_s([Caller(1, "a")], chance=0.5) == 0.05
     assert pause_s([Caller(1, "a", round_s=60.0)], chance=0.5) == 5.0
 
@@ -50,9 +50,7 @@ class _Machine:
     takes_s: float
     count: int = 0
     beat: int = 0
-    first: str = ""
-    since: float = 0.0
-    left: set[str] = field(default_factory=set)
+    waiting: Waiting = field(default_factory=Waiting)
     pushes: int = 0
 
     @property
@@ -86,18 +84,11 @@ class _Fleet:
         heapq.heappush(self._queue, (at, self._serial, what, machine, seen))
 
     def _look(self, now: float, machine: _Machine) -> None:
-        ahead = before(self._said.values(), machine.caller)
-        while ahead:
-            one = ahead[0]
-            if one.name not in machine.left:
-                if machine.first != one.name:
-                    machine.first, machine.since = one.name, now
-                if now - machine.since < patience_s(one, LEASE_S):
-                    break
-                machine.left.add(one.name)
-            ahead.pop(0)
-        if ahead:
-            pause = pause_s(ahead, chance=self._chance.random())
+        found, machine.waiting = ahead(
+            self._said.values(), machine.caller, machine.waiting, now=now, lease_s=LEASE_S
+        )
+        if found:
+            pause = pause_s(found, chance=self._chance.random())
             self._plan(now + pause, "look", machine)
         else:
             takes = machine.takes_s * self._chance.uniform(1.0, 1.5)

@@ -5,19 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.controllers import controller, finish, leaf, look
+from tests.support.controllers import controller, leaf, look, work_on_loop
 from tests.support.crashing import die_on
 from tests.support.sharing import shows_the_tip, statuses
 from tests.support.silence import GONE_S, Machines
 from tests.support.workspaces import RUN, add_run, open_workspace
 from wfledger.core.control import Condition
-from wfledger.core.documents import Task
 from wfledger.core.statuses import Status
 from wfledger.run.attempts.claims import claim
 from wfledger.run.hub import granting, landing, takeover
 from wfledger.run.hub.cycle import meet
 from wfledger.run.presence import driving
-from wfledger.run.workspace import Workspace
 
 pytestmark = pytest.mark.long
 
@@ -27,14 +25,6 @@ def step_there(root: Path) -> None:
     look(open_workspace(root))
 
 
-def _work(workspace: Workspace, task: Task) -> None:
-    first = ".loop.1." in task.id or ".loop.ask-1." in task.id
-    if first and task.id.endswith("test"):
-        finish(workspace, task, status="failed", failure={"class": "task", "source": "task"})
-    else:
-        finish(workspace, task, outputs={"verdict": not first})
-
-
 def _round(machines: Machines, number: int) -> None:
     """Let a machine look, meet, and do all that it was granted."""
     workspace = machines.all[number]
@@ -42,7 +32,7 @@ def _round(machines: Machines, number: int) -> None:
     machines.pass_time(5.0)
     meet(workspace, (takeover.propose, landing.propose, granting.propose))
     for task_id in sorted(workspace.ledger.names(Status.PENDING)):
-        _work(workspace, claim(workspace, worker="w", task_id=task_id, dispatches=True).task)
+        work_on_loop(workspace, claim(workspace, worker="w", task_id=task_id, dispatches=True).task)
 
 
 @pytest.mark.requirement("WFL-HUB-014", "WFL-HUB-053", "WFL-CTRL-003")

@@ -81,3 +81,12 @@ def finish(workspace: Workspace, task: Task, **result: Any) -> None:
     hand_in(workspace, task, {}, base=base, **result)
     if result.get("status") != "failed":
         land(workspace, workspace.ledger.get(task.id).task)
+
+
+def work_on_loop(workspace: Workspace, task: Task) -> None:
+    """End a task of the controller `loop`: the first test fails, the first question is answered no."""
+    first = ".loop.1." in task.id or ".loop.ask-1." in task.id
+    if first and task.id.endswith("test"):
+        finish(workspace, task, status="failed", failure={"class": "task", "source": "task"})
+    else:
+        finish(workspace, task, outputs={"verdict": not first})

@@ -4,8 +4,8 @@ Pure. Each that was overtaken says so in its heartbeat; whoever reads the same h
 the same order, so they push one after the other and nobody has to be told (spec 97, section 9).
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 #: Rounds of its own for which who is first is waited for, and the bounds of that in seconds.
@@ -34,6 +34,17 @@ class Caller:
         return f"{self.machine} {self.beat}"
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """What a machine remembers of those that it waits for."""
+
+    #: Machine -> its last call that was waited for as long as it may be, by `Caller.name`.
+    had: Mapping[str, str] = field(default_factory=dict)
+    #: The call whose turn it is, and since when by the clock that never jumps.
+    first: str = ""
+    since: float = 0.0
+
+
 def before(callers: Iterable[Caller], own: Caller) -> list[Caller]:
     """Return those of *callers* that go before *own*, first the one whose turn it is."""
     key = (own.count, own.machine)
@@ -42,6 +53,27 @@ def before(callers: Iterable[Caller], own: Caller) -> list[Caller]:
         if one.count > 0 and one.machine != own.machine and (one.count, one.machine) > key
     )  # fmt: skip
     return sorted(found, reverse=True)
+
+
+def ahead(
+    callers: Iterable[Caller], own: Caller, known: Waiting, *, now: float, lease_s: float
+) -> tuple[list[Caller], Waiting]:
+    """Return those that push before *own* at the moment *now*, and what to remember of it.
+
+    The first of them is waited for as long as `patience_s` says, then the next has its turn.
+    """
+    found = before(callers, own)
+    had, first, since = dict(known.had), known.first, known.since
+    while found:
+        one = found[0]
+        if had.get(one.machine) != one.name:
+            if first != one.name or since > now:
+                first, since = one.name, now
+            if now - since < patience_s(one, lease_s):
+                return found, Waiting(had, first, since)
+            had[one.machine] = one.name
+        found.pop(0)
+    return [], Waiting(had)
 
 
 def patience_s(caller: Caller, lease_s: float) -> float:

@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from wfledger.core import turns as core
 from wfledger.core.records import canonical_json
-from wfledger.core.turns import Caller, before, patience_s
+from wfledger.core.turns import Caller, Waiting, before
 from wfledger.run.hub.proposals import Sight
 from wfledger.run.hub.state import Hub, folder
 from wfledger.run.workspace import Workspace
@@ -28,11 +29,10 @@ class _Turns:
     overtaken: int = 0
     #: Times in a row that others landed on what a chain of landings here was built on.
     broken: int = 0
-    #: What is said, and the machine -> its last heartbeat for which a turn was left.
+    #: Machine -> its last call for which landings were left out of a round, by `Caller.name`.
     left: Mapping[str, str] = field(default_factory=dict)
-    #: Whose turn it is, by `Caller.name`, and since when by `Clock.elapsed`.
-    first: str = ""
-    since: float = 0.0
+    #: Who is waited for in rounds, by `Clock.elapsed`.
+    waiting: Waiting = field(default_factory=Waiting)
     #: Seconds that a round took in the last meeting, at its quickest.
     round_s: float = 0.0
 
@@ -69,22 +69,13 @@ def note(
 
 def ahead(workspace: Workspace, hub: Hub, sight: Sight, *, lease_s: float) -> list[Caller]:
     """Return the machines that push before this one; none: it is our turn."""
-    known, now = _read(workspace), workspace.clock.elapsed()
-    own = Caller(known.overtaken, workspace.machine.id)
-    found = before(_callers(hub, sight, "overtaken"), own)
-    left, first, since = dict(known.left), known.first, known.since
-    while found:
-        one = found[0]
-        if left.get(one.machine) != one.name:
-            if first != one.name or since > now:
-                first, since = one.name, now
-            if now - since < patience_s(one, lease_s):
-                break
-            left[one.machine] = one.name  # it has had the time
-        found.pop(0)
-    changed = replace(known, left=left, first=first if found else "", since=since if found else 0.0)
-    if changed != known:
-        _write(workspace, changed)
+    known = _read(workspace)
+    found, waiting = core.ahead(
+        _callers(hub, sight, "overtaken"), Caller(known.overtaken, workspace.machine.id),
+        known.waiting, now=workspace.clock.elapsed(), lease_s=lease_s,
+    )  # fmt: skip
+    if waiting != known.waiting:
+        _write(workspace, replace(known, waiting=waiting))
     return found
 
 
@@ -94,11 +85,11 @@ def leaves_landing(workspace: Workspace, hub: Hub, sight: Sight) -> bool:
     own = Caller(known.broken, workspace.machine.id)
     first = [
         one for one in before(_callers(hub, sight, "broken"), own)
-        if known.left.get(f"broken {one.machine}") != one.name
+        if known.left.get(one.machine) != one.name
     ]  # fmt: skip
     if not first:
         return False
-    left = {**known.left, f"broken {first[0].machine}": first[0].name}
+    left = {**known.left, first[0].machine: first[0].name}
     _write(workspace, replace(known, left=left))
     return True
 
@@ -118,7 +109,7 @@ def _path(workspace: Workspace) -> Path:
 def _read(workspace: Workspace) -> _Turns:
     try:
         facts = json.loads(_path(workspace).read_bytes())
-        return _Turns(**{**facts, "left": dict(facts["left"])})
+        return _Turns(**{**facts, "waiting": Waiting(**facts["waiting"])})
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return _Turns()
 
